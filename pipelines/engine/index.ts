@@ -1,0 +1,53 @@
+import * as tf from "@tensorflow/tfjs";
+import { eagerEngine } from "./eager.js";
+import { ENGINE_NAMES, type Engine, type EngineName } from "./engine.js";
+
+export * from "./engine.js";
+
+// tfjs otherwise advises every user of its plain backend to install tfjs-node.
+tf.enableProdMode();
+
+/**
+ * Loads an engine; "auto" takes the default, onnxruntime. Bits depend on the engine, so "auto"
+ * never falls back to another one silently.
+ *
+ * @throws Error saying why when the engine's package is missing or does not load
+ */
+export async function loadEngine(name: EngineName | "auto"): Promise<Engine> {
+  switch (name) {
+    case "auto":
+    case "onnxruntime":
+      return (await import("./onnxruntime.js")).onnxruntimeEngine;
+    case "tfjs":
+      await tf.setBackend("cpu");
+      return eagerEngine("tfjs", "cpu", tf.version.tfjs);
+    case "tfjs-node": {
+      // A name in a variable: the package is optional, so its types may be missing too.
+      const packageName: string = "@tensorflow/tfjs-node";
+      const loaded = (await import(packageName)) as { version: Record<string, string> };
+      await tf.setBackend("tensorflow");
+      return eagerEngine("tfjs-node", "tensorflow", loaded.version["tfjs-node"] ?? "unknown");
+    }
+    default:
+      return name satisfies never;
+  }
+}
+
+export type EngineReport =
+  | { readonly name: EngineName; readonly available: true; readonly version: string }
+  | { readonly name: EngineName; readonly available: false; readonly reason: string };
+
+/** Tries to load every engine and says which work and why the others do not. */
+export async function inspectEngines(): Promise<EngineReport[]> {
+  const reports: EngineReport[] = [];
+  for (const name of ENGINE_NAMES) {
+    try {
+      const { version } = await loadEngine(name);
+      reports.push({ name, available: true, version });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      reports.push({ name, available: false, reason: message.split("\n")[0] ?? message });
+    }
+  }
+  return reports;
+}

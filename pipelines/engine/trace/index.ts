@@ -1,0 +1,8 @@
+// Importing this module registers the tracing backend with every kernel that it can record.
+import "./elementwise.js";
+import "./reductions.js";
+import "./shapes.js";
+import "./matMul.js";
+import "./convolution.js";
+
+export { trace, type TracedStep } from "./trace.js";

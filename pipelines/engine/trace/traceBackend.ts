@@ -1,0 +1,198 @@
+import * as tf from "@tensorflow/tfjs";
+import { OnnxGraph, type OnnxType } from "../../onnx/onnxGraph.js";
+import { CHANNELS_FIRST, isTrivial, type Layout } from "./layout.js";
+
+type DataType = tf.DataType;
+type HostValues = Float32Array | Int32Array | Uint8Array;
+
+/** What stands for a tensor while a step is traced: names of graph values instead of numbers. */
+interface TracedValue {
+  readonly shape: readonly number[];
+  readonly dtype: DataType;
+  /** The kernel that made it, for error messages. */
+  readonly producer: string;
+  /** Set when the value is known before the step runs; it becomes a constant where it is used. */
+  readonly host?: HostValues;
+  /** The graph value that holds it, per physical layout. */
+  readonly names: Map<Layout, string>;
+}
+
+/** tfjs identifies a tensor's data by an opaque object. */
+type DataId = object;
+
+export const TRACE_BACKEND = "quantbench-trace";
+
+/**
+ * A TensorFlow.js backend whose kernels record ONNX nodes instead of computing. A traced value
+ * knows its physical layout and is converted only where an operation needs another one.
+ */
+export class TraceBackend extends tf.KernelBackend {
+  graph = new OnnxGraph();
+  readonly #values = new WeakMap<DataId, TracedValue>();
+  #live = 0;
+
+  /** The ONNX name of a tensor in the given layout; adds a conversion node when there is none. */
+  in(layout: Layout, info: tf.TensorInfo): string {
+    const value = this.#value(info.dataId);
+    const known = value.names.get(layout);
+    if (known !== undefined) return known;
+    const name = this.#convert(layout, value, info.shape);
+    value.names.set(layout, name);
+    return name;
+  }
+
+  plain(info: tf.TensorInfo): string {
+    return this.in("plain", info);
+  }
+
+  /** Whether the tensor already exists in the given layout. */
+  has(layout: Layout, info: tf.TensorInfo): boolean {
+    return this.#value(info.dataId).names.has(layout);
+  }
+
+  /** The layout to compute in when the operation does not care. */
+  layoutOf(info: tf.TensorInfo): Layout {
+    return this.has("channelsFirst", info) ? "channelsFirst" : "plain";
+  }
+
+  /** Wraps a graph value as the result of a kernel. */
+  result(
+    name: string,
+    shape: readonly number[],
+    dtype: DataType,
+    layout: Layout = "plain",
+  ): tf.TensorInfo {
+    const dataId = {};
+    this.#values.set(dataId, {
+      shape,
+      dtype,
+      producer: name,
+      names: new Map([[layout, name]]),
+    });
+    this.#live += 1;
+    return { dataId, shape: [...shape], dtype };
+  }
+
+  /** A result whose every element is known while tracing. */
+  constantResult(values: HostValues, shape: readonly number[], dtype: DataType): tf.TensorInfo {
+    return { dataId: this.write(values, [...shape], dtype), shape: [...shape], dtype };
+  }
+
+  /** The same elements in the same order under another shape. */
+  reshape(name: string, shape: readonly number[]): string {
+    // Without allowzero, a 0 in a shape means "as in the input".
+    const attributes = shape.includes(0) ? { allowzero: 1 } : {};
+    return this.graph.add("Reshape", [name, this.graph.integers(shape)], attributes);
+  }
+
+  #value(dataId: DataId): TracedValue {
+    const value = this.#values.get(dataId);
+    if (value === undefined) throw new Error("a tensor of another trace is used in this step");
+    return value;
+  }
+
+  #convert(layout: Layout, value: TracedValue, shape: readonly number[]): string {
+    if (value.host !== undefined && layout === "plain") {
+      return this.graph.constant(onnxType(value.dtype), value.shape, value.host);
+    }
+    if (layout === "plain") {
+      const source = value.names.get("channelsFirst");
+      if (source === undefined) throw new Error(`traced value of ${value.producer} has no name`);
+      return isTrivial(shape)
+        ? this.reshape(source, shape)
+        : this.graph.add("Transpose", [source], { perm: CHANNELS_FIRST.toPlain });
+    }
+    const plain = value.names.get("plain") ?? this.#convert("plain", value, shape);
+    value.names.set("plain", plain);
+    return isTrivial(shape)
+      ? this.reshape(plain, CHANNELS_FIRST.shape(shape))
+      : this.graph.add("Transpose", [plain], { perm: CHANNELS_FIRST.fromPlain });
+  }
+
+  // What tfjs requires of a backend.
+
+  override write(values: tf.BackendValues, shape: number[], dtype: DataType): DataId {
+    const dataId = {};
+    this.move(dataId, values, shape, dtype);
+    return dataId;
+  }
+
+  override move(dataId: DataId, values: tf.BackendValues, shape: number[], dtype: DataType): void {
+    const host = values as HostValues; // strings never reach a step
+    this.#values.set(dataId, { shape, dtype, producer: "constant", host, names: new Map() });
+    this.#live += 1;
+  }
+
+  override readSync(dataId: DataId): tf.BackendValues {
+    const value = this.#value(dataId);
+    if (value.host !== undefined) return value.host;
+    throw new Error(
+      `a step read the value of a tensor of shape [${value.shape.join()}] made by ${value.producer}; ` +
+        "steps are recorded once and replayed, so they must compute with tensors alone",
+    );
+  }
+
+  override read(dataId: DataId): Promise<tf.BackendValues> {
+    return Promise.resolve(this.readSync(dataId));
+  }
+
+  override numDataIds(): number {
+    return this.#live;
+  }
+
+  override disposeData(): boolean {
+    this.#live -= 1;
+    return true;
+  }
+
+  override incRef(): void {
+    // Values are names: nothing is counted or freed.
+  }
+
+  override refCount(): number {
+    return 1;
+  }
+
+  override memory(): { unreliable: boolean } {
+    return { unreliable: true };
+  }
+
+  override timerAvailable(): boolean {
+    return false;
+  }
+
+  override floatPrecision(): 32 {
+    return 32;
+  }
+
+  override epsilon(): number {
+    return 1e-7;
+  }
+}
+
+export function onnxType(dtype: DataType): OnnxType {
+  if (dtype === "float32" || dtype === "int32" || dtype === "bool") return dtype;
+  throw new TypeError(`steps compute with float32, int32 and bool tensors, not ${dtype}`);
+}
+
+type Lowering = (
+  inputs: Readonly<Record<string, tf.TensorInfo>>,
+  attributes: Readonly<Record<string, unknown>>,
+  trace: TraceBackend,
+) => tf.TensorInfo | tf.TensorInfo[];
+
+/** Registers how one tfjs kernel is recorded. */
+export function lower<I = Record<string, tf.TensorInfo>, A = Record<string, unknown>>(
+  kernelName: string,
+  lowering: (inputs: I, attributes: A, trace: TraceBackend) => tf.TensorInfo | tf.TensorInfo[],
+): void {
+  const untyped = lowering as unknown as Lowering; // tfjs passes inputs and attributes untyped
+  tf.registerKernel({
+    kernelName,
+    backendName: TRACE_BACKEND,
+    kernelFunc: ({ inputs, attrs, backend }) =>
+      untyped(inputs as Record<string, tf.TensorInfo>, attrs ?? {}, backend as TraceBackend),
+  });
+}
+
+tf.registerBackend(TRACE_BACKEND, () => new TraceBackend());

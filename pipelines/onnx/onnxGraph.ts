@@ -1,0 +1,249 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  AttributeProto_AttributeType as AttributeType,
+  AttributeProtoSchema,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProto_DataType as DataType,
+  TensorProtoSchema,
+  TensorShapeProto_DimensionSchema,
+  TensorShapeProtoSchema,
+  TypeProto_TensorSchema,
+  TypeProtoSchema,
+  ValueInfoProtoSchema,
+  type AttributeProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from "onnx-buf";
+
+/** Element types that graphs of this project use, by their ONNX names. */
+export type OnnxType = "float32" | "int8" | "uint8" | "int32" | "int64" | "bool";
+
+const DATA_TYPES: Record<OnnxType, DataType> = {
+  float32: DataType.FLOAT,
+  int8: DataType.INT8,
+  uint8: DataType.UINT8,
+  int32: DataType.INT32,
+  int64: DataType.INT64,
+  bool: DataType.BOOL,
+};
+
+/** The ONNX enumeration value of an element type, as the `to` attribute of Cast wants it. */
+export const dataTypeCode = (type: OnnxType): number => DATA_TYPES[type];
+
+/** A float attribute; plain numbers become integer attributes. */
+export interface FloatAttribute {
+  readonly float: number;
+}
+export type Attributes = Readonly<
+  Record<string, number | readonly number[] | string | FloatAttribute>
+>;
+
+/** Versions that every graph of this project declares; onnxruntime 1.30 runs opsets up to 26. */
+const OPSET_VERSION = 21n;
+const IR_VERSION = 10n;
+
+/** Constants up to this many bytes are shared when they are equal. */
+const SHARED_CONSTANT_BYTES = 65536;
+
+/**
+ * Builds an ONNX model node by node. Values are named by strings; a node whose operator, inputs
+ * and attributes equal an earlier node's is not added twice (every operator used is pure).
+ */
+export class OnnxGraph {
+  readonly #nodes: NodeProto[] = [];
+  readonly #constants: TensorProto[] = [];
+  readonly #inputs: ValueInfoProto[] = [];
+  readonly #outputs: ValueInfoProto[] = [];
+  readonly #known = new Map<string, string>();
+  readonly #metadata: [string, string][] = [];
+  #count = 0;
+
+  get nodeCount(): number {
+    return this.#nodes.length;
+  }
+
+  /** Declares a graph input and returns its name. */
+  input(name: string, type: OnnxType, shape: readonly (number | string)[]): string {
+    this.#inputs.push(valueInfo(name, type, shape));
+    return name;
+  }
+
+  /** Declares `value` a graph output under `name`. */
+  output(name: string, value: string, type: OnnxType, shape: readonly (number | string)[]): void {
+    this.#nodes.push(node("Identity", [value], [name], "", {}));
+    this.#outputs.push(valueInfo(name, type, shape));
+  }
+
+  /** Adds a node with one output and returns that output's name. */
+  add(
+    operator: string,
+    inputs: readonly string[],
+    attributes: Attributes = {},
+    name?: string,
+  ): string {
+    const key = JSON.stringify([operator, inputs, attributes]);
+    const known = name === undefined ? this.#known.get(key) : undefined;
+    if (known !== undefined) return known;
+    const output = name ?? `v${(this.#count++).toString()}`;
+    const [domain, type] = splitDomain(operator);
+    this.#nodes.push(node(type, inputs, [output], domain, attributes));
+    this.#known.set(key, output);
+    return output;
+  }
+
+  /** Adds a constant of any shape; `data` holds its elements in row-major order. */
+  constant(
+    type: OnnxType,
+    shape: readonly number[],
+    data: ArrayLike<number>,
+    name?: string,
+  ): string {
+    const bytes = elementBytes(type, data);
+    const key =
+      bytes.length <= SHARED_CONSTANT_BYTES && name === undefined
+        ? `${type} ${shape.join()} ${Buffer.from(bytes).toString("latin1")}`
+        : undefined;
+    const known = key === undefined ? undefined : this.#known.get(key);
+    if (known !== undefined) return known;
+    const constantName = name ?? `c${(this.#count++).toString()}`;
+    this.#constants.push(
+      create(TensorProtoSchema, {
+        name: constantName,
+        dataType: DATA_TYPES[type],
+        dims: shape.map(BigInt),
+        rawData: bytes,
+      }),
+    );
+    if (key !== undefined) this.#known.set(key, constantName);
+    return constantName;
+  }
+
+  /** A float32 constant of shape []. */
+  scalar(value: number): string {
+    return this.constant("float32", [], [value]);
+  }
+
+  /** A vector of int64, as shape and axis inputs are. */
+  integers(values: readonly number[]): string {
+    return this.constant("int64", [values.length], values);
+  }
+
+  /** Attaches a key and value that readers of the model file can look up. */
+  describe(key: string, value: string): void {
+    this.#metadata.push([key, value]);
+  }
+
+  /** The serialized ModelProto. */
+  toBytes(name: string): Uint8Array {
+    const model = create(ModelProtoSchema, {
+      irVersion: IR_VERSION,
+      producerName: "quantbench",
+      opsetImport: [
+        { domain: "", version: OPSET_VERSION },
+        { domain: "com.microsoft", version: 1n },
+      ],
+      metadataProps: this.#metadata.map(([key, value]) =>
+        create(StringStringEntryProtoSchema, { key, value }),
+      ),
+      graph: {
+        name,
+        node: this.#nodes,
+        initializer: this.#constants,
+        input: this.#inputs,
+        output: this.#outputs,
+      },
+    });
+    return toBinary(ModelProtoSchema, model);
+  }
+}
+
+/** "com.microsoft:FusedMatMul" names an operator outside the standard domain. */
+function splitDomain(operator: string): [domain: string, type: string] {
+  const colon = operator.indexOf(":");
+  return colon < 0 ? ["", operator] : [operator.slice(0, colon), operator.slice(colon + 1)];
+}
+
+function node(
+  opType: string,
+  input: readonly string[],
+  output: readonly string[],
+  domain: string,
+  attributes: Attributes,
+): NodeProto {
+  return create(NodeProtoSchema, {
+    opType,
+    domain,
+    name: `${opType}/${output[0] ?? ""}`,
+    input: [...input],
+    output: [...output],
+    attribute: Object.entries(attributes).map(([name, value]) => attribute(name, value)),
+  });
+}
+
+function attribute(name: string, value: Attributes[string]): AttributeProto {
+  if (typeof value === "number") {
+    return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
+  }
+  if (typeof value === "string") {
+    return create(AttributeProtoSchema, {
+      name,
+      type: AttributeType.STRING,
+      s: new TextEncoder().encode(value),
+    });
+  }
+  if ("float" in value) {
+    return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
+  }
+  return create(AttributeProtoSchema, {
+    name,
+    type: AttributeType.INTS,
+    ints: value.map(BigInt),
+  });
+}
+
+function valueInfo(
+  name: string,
+  type: OnnxType,
+  shape: readonly (number | string)[],
+): ValueInfoProto {
+  const dim = shape.map((size) =>
+    create(TensorShapeProto_DimensionSchema, {
+      value:
+        typeof size === "number"
+          ? { case: "dimValue", value: BigInt(size) }
+          : { case: "dimParam", value: size },
+    }),
+  );
+  const tensorType = create(TypeProto_TensorSchema, {
+    elemType: DATA_TYPES[type],
+    shape: create(TensorShapeProtoSchema, { dim }),
+  });
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensorType } }),
+  });
+}
+
+function elementBytes(type: OnnxType, data: ArrayLike<number>): Uint8Array<ArrayBuffer> {
+  const elements = (() => {
+    switch (type) {
+      case "float32":
+        return Float32Array.from(data);
+      case "int8":
+        return Int8Array.from(data);
+      case "uint8":
+      case "bool":
+        return Uint8Array.from(data);
+      case "int32":
+        return Int32Array.from(data);
+      case "int64":
+        return BigInt64Array.from(Array.from(data, BigInt));
+      default:
+        return type satisfies never;
+    }
+  })();
+  return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
+}
