@@ -7,7 +7,7 @@ import {
   type HostTensors,
   type Signature,
 } from "./engine.js";
-import { trace } from "./trace/index.js";
+import { outputName, trace } from "./trace/index.js";
 
 /** One thread a session: cells run side by side, one per core, and sums keep their order. */
 export const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
@@ -53,7 +53,7 @@ function compiledStep(
 function hostTensors(results: ort.InferenceSession.ReturnType, outputs: Signature): HostTensors {
   const host: Record<string, HostTensor> = {};
   for (const [name, { shape, dtype }] of Object.entries(outputs)) {
-    const data = results[name]?.data;
+    const data = results[outputName(name)]?.data;
     if (!(data instanceof Float32Array || data instanceof Int32Array)) {
       throw new TypeError(`onnxruntime returned no ${dtype} values for step output "${name}"`);
     }

@@ -5,4 +5,4 @@ import "./shapes.js";
 import "./matMul.js";
 import "./convolution.js";
 
-export { trace, type TracedStep } from "./trace.js";
+export { outputName, trace, type TracedStep } from "./trace.js";

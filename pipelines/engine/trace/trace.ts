@@ -10,6 +10,9 @@ export interface TracedStep {
   readonly outputs: Readonly<Record<string, Pick<HostTensor, "shape" | "dtype">>>;
 }
 
+/** A step may give back what it was given, under the same name; ONNX wants the two apart. */
+export const outputName = (name: string): string => `result ${name}`;
+
 /**
  * Runs `step` once on the tracing backend and returns the ONNX graph of what it computed, the
  * backward pass included, since tfjs's own automatic differentiation runs on the traced tensors.
@@ -17,7 +20,8 @@ export interface TracedStep {
  * @throws Error naming the kernel and the place of the call when a kernel cannot be recorded
  */
 export async function trace(step: StepFunction, signature: Signature): Promise<TracedStep> {
-  const previous = tf.getBackend();
+  // Typed as a string, but undefined until some backend was used.
+  const previous = tf.getBackend() as string | undefined;
   await tf.setBackend(TRACE_BACKEND);
   const backend = tf.backend() as TraceBackend; // the one registered under this name
   backend.graph = new OnnxGraph();
@@ -39,7 +43,7 @@ export async function trace(step: StepFunction, signature: Signature): Promise<T
             `step output "${name}" is ${tensor.dtype}; cast it to float32 or int32`,
           );
         }
-        backend.graph.output(name, backend.plain(tensor), dtype, tensor.shape);
+        backend.graph.output(outputName(name), backend.plain(tensor), dtype, tensor.shape);
         outputs[name] = { shape: tensor.shape, dtype };
       }
     });
@@ -50,7 +54,7 @@ export async function trace(step: StepFunction, signature: Signature): Promise<T
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
     backend.graph = new OnnxGraph();
-    if (previous !== "" && previous !== TRACE_BACKEND) await tf.setBackend(previous);
+    if (previous !== undefined && previous !== TRACE_BACKEND) await tf.setBackend(previous);
   }
 }
 

@@ -1,0 +1,165 @@
+import * as tf from "@tensorflow/tfjs";
+import { quantRange, type QuantRange, type QuantScheme } from "../backends/scheme.js";
+import type { QuantizerSite, QuantizerValue } from "./algorithm.js";
+
+/** float32 machine epsilon: the smallest scale that any quantizer uses. */
+export const MIN_SCALE = 2 ** -23;
+
+export const rangeOf = (site: QuantizerSite): QuantRange => quantRange(site.scheme);
+
+/**
+ * Shape of a site's scale: [] per tensor; x's rank with 1 on every axis but the channel's per
+ * channel, e.g. [1, 1, 1, outChannels].
+ */
+export function scaleShape({ scheme, shape, channelAxis }: QuantizerSite): number[] {
+  if (scheme.granularity === "perTensor") return [];
+  return shape.map((size, axis) => (axis === channelAxis ? size : 1));
+}
+
+/** The axes of x that share one scale. */
+export function sharedAxes(x: tf.Tensor, site: QuantizerSite): number[] {
+  const axes = [...x.shape.keys()];
+  return site.scheme.granularity === "perTensor"
+    ? axes
+    : axes.filter((axis) => axis !== site.channelAxis);
+}
+
+/** round (half to even), with the gradient of the identity (straight-through estimator). */
+export const roundSte = tf.customGrad((x) => ({
+  value: tf.round(x as tf.Tensor),
+  gradFunc: (dy: tf.Tensor) => dy,
+})) as (x: tf.Tensor) => tf.Tensor;
+
+/** x, with its gradient multiplied by a constant. */
+export function scaleGradient(x: tf.Tensor, factor: number): tf.Tensor {
+  const identity = tf.customGrad((y) => ({
+    value: tf.clone(y as tf.Tensor),
+    gradFunc: (dy: tf.Tensor) => tf.mul(dy, factor),
+  })) as (y: tf.Tensor) => tf.Tensor;
+  return identity(x);
+}
+
+/** x as a constant: no gradient flows into it. */
+export function stopGradient(x: tf.Tensor): tf.Tensor {
+  return scaleGradient(x, 0);
+}
+
+const LN2 = Math.log(2);
+
+/** 2^round(log2 s), with ds' / ds = s' / s (the gradient through round taken as the identity). */
+export function toPowerOfTwo(scale: tf.Tensor): tf.Tensor {
+  const exponent = roundSte(tf.div(tf.log(scale), LN2));
+  return tf.pow(tf.fill([], 2), exponent);
+}
+
+/** The scale as the scheme uses it: positive, and on the power-of-two grid where that is asked. */
+export function usableScale(scale: tf.Tensor, scheme: QuantScheme): tf.Tensor {
+  const positive = atLeastMinScale(scale);
+  return scheme.scaleForm === "powerOfTwo" ? toPowerOfTwo(positive) : positive;
+}
+
+/** max(s, MIN_SCALE) with the gradient of the identity, so that a scale can leave the floor. */
+const atLeastMinScale = tf.customGrad((scale) => ({
+  value: tf.clipByValue(scale as tf.Tensor, MIN_SCALE, 3.4e38),
+  gradFunc: (dy: tf.Tensor) => dy,
+})) as (scale: tf.Tensor) => tf.Tensor;
+
+/**
+ * Quantizes and dequantizes, so that training sees the error that deployment will make:
+ *
+ *     value = (clamp(round(x / scale) + zeroPoint, quantMin, quantMax) - zeroPoint) * scale
+ *
+ * Rounding is half to even and happens before the zero point is added, as in ONNX QuantizeLinear.
+ * Gradients are those of LSQ (Esser et al., 2020, section 2.1, equation 3) and LSQ+ for the zero
+ * point, which for constant scale and zero point are the clipped straight-through estimator:
+ * inside of the bounds (of x / scale, before rounding) dx = dy, outside dx = 0.
+ *
+ * @param x any shape; real units
+ * @param scale real units per integer step, > 0; [] or as `scaleShape` gives it
+ * @param zeroPoint the integer that stands for 0, shape as `scale`; `undefined` for 0
+ * @returns the shape of x; real units
+ */
+export function fakeQuantize(
+  x: tf.Tensor,
+  scale: tf.Tensor,
+  zeroPoint: tf.Tensor | undefined,
+  range: QuantRange,
+): tf.Tensor {
+  return zeroPoint === undefined
+    ? fakeQuantizeSymmetric(x, scale, range)
+    : fakeQuantizeAffine(x, scale, zeroPoint, range);
+}
+
+function fakeQuantizeSymmetric(x: tf.Tensor, scale: tf.Tensor, range: QuantRange): tf.Tensor {
+  const operation = tf.customGrad((...args: unknown[]) => {
+    const [values, step, save] = args as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const steps = tf.div(values, step);
+    const clamped = tf.clipByValue(steps, range.quantMin, range.quantMax);
+    const rounded = tf.round(clamped);
+    save([steps, clamped, rounded]);
+    return {
+      value: tf.mul(rounded, step),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const { dx, dScale } = gradients(dy, saved);
+        return [dx, reduceTo(dScale, step.shape)];
+      },
+    };
+  });
+  return operation(x, scale);
+}
+
+function fakeQuantizeAffine(
+  x: tf.Tensor,
+  scale: tf.Tensor,
+  zeroPoint: tf.Tensor,
+  { quantMin, quantMax }: QuantRange,
+): tf.Tensor {
+  const operation = tf.customGrad((...args: unknown[]) => {
+    const [values, step, zero, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const steps = tf.div(values, step);
+    const lowest = tf.sub(quantMin, zero);
+    const highest = tf.sub(quantMax, zero);
+    const clamped = tf.minimum(tf.maximum(steps, lowest), highest);
+    const rounded = tf.round(clamped);
+    save([steps, clamped, rounded]);
+    return {
+      value: tf.mul(rounded, step),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const { dx, dScale, outside } = gradients(dy, saved);
+        // A clamped value is (bound - zeroPoint) * scale.
+        const dZero = tf.neg(tf.mul(tf.mul(dy, outside), step));
+        return [dx, reduceTo(dScale, step.shape), reduceTo(dZero, zero.shape)];
+      },
+    };
+  });
+  return operation(x, scale, zeroPoint);
+}
+
+function gradients(dy: tf.Tensor, saved: readonly tf.Tensor[]) {
+  const [steps, clamped, rounded] = saved;
+  if (steps === undefined || clamped === undefined || rounded === undefined) {
+    throw new TypeError("fakeQuantize saved no tensors for its gradient");
+  }
+  const inside = tf.cast(tf.equal(steps, clamped), "float32");
+  const dx = tf.mul(dy, inside);
+  // Inside: rounded - steps; outside: the bound, which `rounded` then is.
+  const dScale = tf.mul(dy, tf.sub(rounded, tf.mul(inside, steps)));
+  return { dx, dScale, outside: tf.sub(1, inside) };
+}
+
+/** Sums a gradient over the axes along which its operand was broadcast. */
+function reduceTo(gradient: tf.Tensor, shape: readonly number[]): tf.Tensor {
+  if (shape.length === 0) return tf.sum(gradient);
+  const axes = [...gradient.shape.keys()].filter((axis) => shape[axis] !== gradient.shape[axis]);
+  return axes.length === 0 ? gradient : tf.sum(gradient, axes, true);
+}
+
+/** A value with one number for each scale of the site. */
+export function perScale(
+  site: QuantizerSite,
+  compute: (index: number) => number,
+): QuantizerValue {
+  const shape = scaleShape(site);
+  const length = shape.reduce((a, b) => a * b, 1);
+  return { shape, data: Float32Array.from({ length }, (_, i) => compute(i)) };
+}

@@ -1,0 +1,86 @@
+import * as tf from "@tensorflow/tfjs";
+import type { Algorithm, Quantizer, QuantizerSite } from "./algorithm.js";
+import { TRAIN_ALL } from "./algorithm.js";
+import { fakeQuantize, MIN_SCALE, rangeOf, scaleShape, sharedAxes, stopGradient, usableScale } from "./affine.js";
+import { minMaxQuantizer } from "./minMax.js";
+import { coverRange } from "./observers.js";
+import { perScale } from "./affine.js";
+
+/**
+ * tanh(w) / max|tanh(w)|, rescaled so that the mean magnitude stays that of w: the quantity that
+ * is quantized. The maximum and the mean are over the whole tensor, even per channel.
+ */
+function squashed(w: tf.Tensor): tf.Tensor {
+  const tanh = tf.tanh(w);
+  const normalized = tf.div(tanh, tf.add(tf.max(tf.abs(tanh)), 1e-5));
+  const gain = tf.div(tf.mean(tf.abs(w)), tf.add(tf.mean(tf.abs(normalized)), 1e-12));
+  return tf.mul(normalized, stopGradient(gain));
+}
+
+/** Scale and zero point that cover the extremes of x; the tensor form of `coverRange`. */
+function coveringGrid(x: tf.Tensor, site: QuantizerSite) {
+  const { quantMin, quantMax } = rangeOf(site);
+  const steps = quantMax - quantMin;
+  const axes = sharedAxes(x, site);
+  const shape = scaleShape(site);
+  if (site.scheme.symmetric) {
+    const reach = tf.reshape(tf.max(tf.abs(x), axes), shape);
+    const scale = usableScale(tf.div(reach, site.scheme.signed ? steps / 2 : steps), site.scheme);
+    return { scale: stopGradient(scale), zeroPoint: undefined };
+  }
+  const low = tf.clipByValue(tf.reshape(tf.min(x, axes), shape), -3.4e38, 0);
+  const high = tf.clipByValue(tf.reshape(tf.max(x, axes), shape), 0, 3.4e38);
+  const scale = usableScale(tf.div(tf.sub(high, low), steps), site.scheme);
+  const zeroPoint = tf.clipByValue(tf.sub(quantMin, tf.round(tf.div(low, scale))), quantMin, quantMax);
+  return { scale: stopGradient(scale), zeroPoint: stopGradient(zeroPoint) };
+}
+
+/** DoReFa's weight quantizer, which PACT uses too (section 2.3 of DoReFa-Net, equation 9). */
+export const squashedWeight: Quantizer = {
+  learned: [],
+  observe: () => ({}),
+  initialize: () => ({}),
+  fakeQuantize(w, _, site) {
+    const x = squashed(w);
+    const { scale, zeroPoint } = coveringGrid(x, site);
+    return fakeQuantize(x, scale, zeroPoint, rangeOf(site));
+  },
+  quantParams(_, site, w) {
+    if (w === undefined) throw new TypeError("DoReFa's weight grid depends on the weights");
+    const { scale, zeroPoint } = coveringGrid(squashed(w), site);
+    return { scale, zeroPoint: zeroPoint ?? tf.zerosLike(scale) };
+  },
+};
+
+/** Bit width from which activations keep their calibrated range instead of [0, 1]. */
+const FULL_RANGE_BITS = 8;
+
+/** Clips activations to [0, 1], or [-1, 1] where they can be negative (equation 11). */
+const unitRange: Quantizer = {
+  ...minMaxQuantizer,
+  initialize(batches, site) {
+    if (site.scheme.bitWidth >= FULL_RANGE_BITS) return minMaxQuantizer.initialize(batches, site);
+    const grid = coverRange({ min: site.nonNegative ? 0 : -1, max: 1 }, site);
+    return {
+      scale: perScale(site, () => Math.max(grid.scale, MIN_SCALE)),
+      zeroPoint: perScale(site, () => grid.zeroPoint),
+    };
+  },
+};
+
+/** DoReFa-Net: weights squashed by tanh, activations clipped to the unit interval. */
+export const dorefa = {
+  name: "dorefa",
+  title: "DoReFa",
+  version: 1,
+  source: { title: "DoReFa-Net (Zhou et al., 2016)", url: "https://arxiv.org/abs/1606.06160" },
+  deviations: [
+    "Gradients are not quantized (as in MQBench).",
+    "Weights lie on the backend's integer grid, covering the extremes (as in MQBench); the paper's grid of odd multiples has no 0 and no integer zero point.",
+    "The squashed weight is rescaled to the mean magnitude of the weight. Without this the output scale of every layer changes, which only a batch norm behind the convolution absorbs: MQBench, which omits it, does not converge where batch norm is folded.",
+    "Activations at 8 bits keep their calibrated range (as in MQBench); [-1, 1] instead of [0, 1] where they can be negative.",
+  ],
+  weight: squashedWeight,
+  activation: unitRange,
+  phases: TRAIN_ALL,
+} as const satisfies Algorithm;

@@ -1,0 +1,99 @@
+import * as tf from "@tensorflow/tfjs";
+import type { Algorithm, Quantizer, QuantizerSite, QuantizerTensors } from "./algorithm.js";
+import { TRAIN_ALL } from "./algorithm.js";
+import { fakeQuantize, perScale, rangeOf, stopGradient, usableScale } from "./affine.js";
+import { squashedWeight } from "./dorefa.js";
+
+const INITIAL_BOUND = 6;
+
+const learnedBound: Quantizer = {
+  learned: ["alpha", "beta"],
+  observe: () => ({}),
+  initialize: (_, site) => ({
+    alpha: perScale(site, () => INITIAL_BOUND),
+    ...(hasLowerBound(site) && { beta: perScale(site, () => -INITIAL_BOUND) }),
+  }),
+  fakeQuantize(x, values, site) {
+    const { low, high } = bounds(values, site);
+    const { scale, zeroPoint } = grid(values, site);
+    const clipped = clipLearned(x, low, high);
+    // Clipping already decides which values get a gradient; the grid covers all that is left.
+    return quantizeThrough(clipped, (y) => fakeQuantize(y, scale, zeroPoint, rangeOf(site)));
+  },
+  quantParams(values, site) {
+    const { scale, zeroPoint } = grid(values, site);
+    return { scale, zeroPoint: zeroPoint ?? tf.zerosLike(scale) };
+  },
+};
+
+/** Only an affine grid has a lower bound of its own; a symmetric one mirrors the upper bound. */
+const hasLowerBound = (site: QuantizerSite) => !site.nonNegative && !site.scheme.symmetric;
+
+function bounds({ alpha, beta }: QuantizerTensors, site: QuantizerSite) {
+  if (alpha === undefined) throw new TypeError("PACT quantizer without alpha");
+  const high = tf.abs(alpha);
+  if (site.nonNegative) return { low: tf.zerosLike(high), high };
+  return { low: beta === undefined ? tf.neg(high) : tf.neg(tf.abs(beta)), high };
+}
+
+/** The integer grid over the learned bounds; they are constants to it (no gradient). */
+function grid(values: QuantizerTensors, site: QuantizerSite) {
+  const { low, high } = bounds(values, site);
+  const { quantMin, quantMax } = rangeOf(site);
+  if (site.scheme.symmetric) {
+    const scale = usableScale(tf.div(high, quantMax), site.scheme);
+    return { scale: stopGradient(scale), zeroPoint: undefined };
+  }
+  const scale = usableScale(tf.div(tf.sub(high, low), quantMax - quantMin), site.scheme);
+  const zeroPoint = tf.clipByValue(tf.sub(quantMin, tf.round(tf.div(low, scale))), quantMin, quantMax);
+  return { scale: stopGradient(scale), zeroPoint: stopGradient(zeroPoint) };
+}
+
+/**
+ * Clips to [low, high]. Gradients (section 3 of the paper): x passes inside; what lies above goes
+ * to the upper bound, what lies below to the lower one.
+ */
+const clipLearned = tf.customGrad((...args: unknown[]) => {
+  const [x, low, high, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+  const above = tf.cast(tf.greaterEqual(x, high), "float32");
+  const below = tf.cast(tf.less(x, low), "float32");
+  save([above, below]);
+  return {
+    value: tf.minimum(tf.maximum(x, low), high),
+    gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+      const [overflow, underflow] = saved as [tf.Tensor, tf.Tensor];
+      const inside = tf.sub(tf.sub(1, overflow), underflow);
+      return [
+        tf.mul(dy, inside),
+        tf.reshape(tf.sum(tf.mul(dy, underflow)), low.shape),
+        tf.reshape(tf.sum(tf.mul(dy, overflow)), high.shape),
+      ];
+    },
+  };
+}) as (x: tf.Tensor, low: tf.Tensor, high: tf.Tensor) => tf.Tensor;
+
+/** The values of `quantize`, with the gradient of the identity. */
+function quantizeThrough(x: tf.Tensor, quantize: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
+  const operation = tf.customGrad((y) => ({
+    value: quantize(y as tf.Tensor),
+    gradFunc: (dy: tf.Tensor) => dy,
+  }));
+  return operation(x);
+}
+
+/** PACT: the clipping bound of each activation is learned. */
+export const pact = {
+  name: "pact",
+  title: "PACT",
+  version: 1,
+  source: { title: "PACT: Parameterized Clipping Activation (Choi et al., 2018)", url: "https://arxiv.org/abs/1805.06085" },
+  deviations: [
+    "Weights use DoReFa's quantizer, with its deviations (the paper does so too; its SAWB came later).",
+    "Activations that can be negative are clipped on both sides: at -alpha on symmetric backends, at a second learned bound on affine ones (as in MQBench).",
+    "Symmetric scale alpha / quantMax, where MQBench divides by 7.5 at 4 bits: there the clipped value rounds beyond the range and alpha gets no gradient.",
+    "alpha shares the weights' weight decay.",
+  ],
+  weight: squashedWeight,
+  activation: learnedBound,
+  phases: TRAIN_ALL,
+} as const satisfies Algorithm;

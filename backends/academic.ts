@@ -1,0 +1,33 @@
+import { MQBENCH, type BackendProfile } from "./backend.js";
+
+/**
+ * The setting of most papers, which no device executes: per-tensor symmetric, activations
+ * unsigned where they cannot be negative, batch norm and adds in float (graph 1).
+ */
+export const academic = {
+  name: "academic",
+  title: "Academic",
+  hardware: "none",
+  version: 1,
+  weights: {
+    symmetric: true,
+    signed: true,
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "fp32",
+  },
+  activations: {
+    symmetric: true,
+    signed: "adaptive",
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "fp32",
+  },
+  graph: { quantizers: "perConsumer", addOperands: "none", poolInputs: false },
+  foldBatchNorm: false,
+  edgeBitWidth: 8,
+  source: MQBENCH,
+  notes: [
+    "Whether an activation is unsigned follows from the network (after ReLU, ReLU6 or a pooling of such), not from the minimum of the calibration data.",
+  ],
+} as const satisfies BackendProfile;

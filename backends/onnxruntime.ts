@@ -1,0 +1,36 @@
+import type { BackendProfile } from "./backend.js";
+
+/**
+ * onnxruntime on a CPU, the backend that runs here for real: affine uint8 activations, symmetric
+ * int8 weights per output channel, residual adds and pooling in integers.
+ */
+export const onnxruntime = {
+  name: "onnxruntime",
+  title: "onnxruntime",
+  hardware: "x86 and ARM CPU",
+  version: 1,
+  weights: {
+    symmetric: true,
+    signed: true,
+    narrowRange: false,
+    granularity: "perChannel",
+    scaleForm: "fp32",
+  },
+  activations: {
+    symmetric: false,
+    signed: false,
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "fp32",
+  },
+  graph: { quantizers: "shared", addOperands: "all", poolInputs: true },
+  foldBatchNorm: true,
+  edgeBitWidth: 8,
+  source: {
+    title: "onnxruntime documentation: Quantize ONNX models",
+    url: "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html",
+  },
+  notes: [
+    "On x86 without VNNI instructions, 8-bit weights can saturate the 16-bit sums of onnxruntime's kernels; it advises 7-bit weights there.",
+  ],
+} as const satisfies BackendProfile;

@@ -1,0 +1,48 @@
+/** How one kind of tensor is quantized on a backend; the bit width is the benchmark's choice. */
+export interface TensorScheme {
+  /** zeroPoint is fixed at 0. */
+  readonly symmetric: boolean;
+  /** "adaptive": unsigned where the tensor cannot be negative, signed elsewhere. */
+  readonly signed: boolean | "adaptive";
+  /** The lowest signed integer is dropped: [-127, 127] instead of [-128, 127]. */
+  readonly narrowRange: boolean;
+  /** One scale for the whole tensor, or one for each output channel. */
+  readonly granularity: "perTensor" | "perChannel";
+  /** "powerOfTwo": rescaling is a bit shift on the device. */
+  readonly scaleForm: "fp32" | "powerOfTwo";
+}
+
+/** A tensor's scheme with everything decided. */
+export interface QuantScheme extends TensorScheme {
+  readonly signed: boolean;
+  readonly bitWidth: number;
+}
+
+/** Inclusive bounds of the integers. */
+export interface QuantRange {
+  readonly quantMin: number;
+  readonly quantMax: number;
+}
+
+export const MIN_BIT_WIDTH = 2;
+export const MAX_BIT_WIDTH = 8;
+
+/**
+ * The integers of a scheme: two's complement when signed, from 0 when unsigned.
+ *
+ * @throws RangeError when the bit width is not a whole number from 2 to 8
+ */
+export function quantRange(
+  scheme: Pick<QuantScheme, "bitWidth" | "signed" | "narrowRange">,
+): QuantRange {
+  const { bitWidth, signed, narrowRange } = scheme;
+  if (!Number.isInteger(bitWidth) || bitWidth < MIN_BIT_WIDTH || bitWidth > MAX_BIT_WIDTH) {
+    throw new RangeError(
+      `bitWidth must be a whole number from ${String(MIN_BIT_WIDTH)} to ${String(MAX_BIT_WIDTH)}, got ${String(bitWidth)}`,
+    );
+  }
+  const half = 2 ** (bitWidth - 1);
+  return signed
+    ? { quantMin: narrowRange ? 1 - half : -half, quantMax: half - 1 }
+    : { quantMin: 0, quantMax: 2 * half - 1 };
+}

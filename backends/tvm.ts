@@ -1,0 +1,30 @@
+import { MQBENCH, type BackendProfile } from "./backend.js";
+
+/** TVM on ARM: symmetric, per-tensor, scales are powers of two; every addend quantized (graph 3). */
+export const tvm = {
+  name: "tvm",
+  title: "TVM",
+  hardware: "ARM CPU",
+  version: 1,
+  weights: {
+    symmetric: true,
+    signed: true,
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "powerOfTwo",
+  },
+  activations: {
+    symmetric: true,
+    signed: true,
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "powerOfTwo",
+  },
+  graph: { quantizers: "shared", addOperands: "all", poolInputs: false },
+  foldBatchNorm: true,
+  edgeBitWidth: 8,
+  source: MQBENCH,
+  notes: [
+    "A scale s becomes 2^round(log2 s) whenever it is used, so that learned scales stay on the grid; in the MQBench toolkit they drift off it.",
+  ],
+} as const satisfies BackendProfile;

@@ -1,0 +1,17 @@
+import type { Dataset } from "../../pipelines/data.js";
+
+/** A data set that can be loaded; `load` reads and verifies its files. */
+export interface DatasetSource {
+  readonly name: string;
+  readonly title: string;
+  readonly license: string;
+  /** Whether the files come with this package; others are read from a data directory. */
+  readonly embedded: boolean;
+  /** Files that the data directory must hold, each alone or with .gz appended. */
+  readonly files: readonly string[];
+  /**
+   * @param directory where the files lie; ignored by embedded data sets
+   * @throws Error naming the file that is missing, truncated or has another checksum
+   */
+  load(directory: string): Promise<Dataset>;
+}

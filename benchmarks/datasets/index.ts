@@ -1,0 +1,174 @@
+import { createRequire } from "node:module";
+import { dirname } from "node:path";
+import { CIFAR_SHAPE, readCifar } from "./cifar.js";
+import { combinedChecksum, readDataFile } from "./dataFile.js";
+import type { Dataset } from "../../pipelines/data.js";
+import type { DatasetSource } from "./dataset.js";
+import { readIdx } from "./idx.js";
+
+interface Description {
+  readonly name: string;
+  readonly title: string;
+  readonly license: string;
+  readonly classes: number;
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+  readonly mayFlip: boolean;
+}
+
+/** IDX files, in this order: training images and labels, test images and labels. */
+interface IdxFiles {
+  readonly names: readonly [string, string, string, string];
+  readonly checksums?: readonly [string, string, string, string];
+  /** The directory of files that come with this package. */
+  readonly embeddedIn?: string;
+}
+
+function idxDataset(description: Description, files: IdxFiles): DatasetSource {
+  const { classes } = description;
+  return {
+    ...description,
+    embedded: files.embeddedIn !== undefined,
+    files: files.names,
+    async load(directory): Promise<Dataset> {
+      const from = files.embeddedIn ?? directory;
+      const [trainImages, trainLabels, testImages, testLabels] = await Promise.all(
+        files.names.map((name, i) => readDataFile(from, name, files.checksums?.[i])),
+      );
+      if (!trainImages || !trainLabels || !testImages || !testLabels) {
+        throw new Error("an IDX data set has four files");
+      }
+      const train = readIdx(trainImages, trainLabels, classes);
+      const test = readIdx(testImages, testLabels, classes);
+      if (train.shape.join() !== test.shape.join()) {
+        throw new Error(
+          `${trainImages.path} has images of [${train.shape.join()}], but ${testImages.path} of [${test.shape.join()}]`,
+        );
+      }
+      const checksum = combinedChecksum([trainImages, trainLabels, testImages, testLabels]);
+      return { ...description, shape: train.shape, train: train.set, test: test.set, checksum };
+    },
+  };
+}
+
+function cifarDataset(
+  description: Description,
+  labelBytes: 1 | 2,
+  files: { readonly train: readonly string[]; readonly test: readonly string[] },
+): DatasetSource {
+  return {
+    ...description,
+    embedded: false,
+    files: [...files.train, ...files.test],
+    async load(directory): Promise<Dataset> {
+      const read = (names: readonly string[]) =>
+        Promise.all(names.map((name) => readDataFile(directory, name)));
+      const [train, test] = [await read(files.train), await read(files.test)];
+      return {
+        ...description,
+        shape: CIFAR_SHAPE,
+        train: readCifar(train, labelBytes, description.classes),
+        test: readCifar(test, labelBytes, description.classes),
+        checksum: combinedChecksum([...train, ...test]),
+      };
+    },
+  };
+}
+
+const MNIST_FILES = [
+  "train-images-idx3-ubyte",
+  "train-labels-idx1-ubyte",
+  "t10k-images-idx3-ubyte",
+  "t10k-labels-idx1-ubyte",
+] as const;
+
+const TEST_CHECKSUMS = [
+  "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+  "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+] as const;
+
+const FASHION_MNIST = {
+  license: "MIT",
+  classes: 10,
+  mean: [0.2861],
+  deviation: [0.3533],
+  mayFlip: true,
+} as const;
+
+const require = createRequire(import.meta.url);
+
+export const datasets: readonly DatasetSource[] = [
+  idxDataset(
+    {
+      ...FASHION_MNIST,
+      name: "fashionMnist",
+      title: "Fashion-MNIST (20,000 training images, official 10,000 test images)",
+    },
+    {
+      names: [
+        "train-20000-images-idx3-ubyte",
+        "train-20000-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+      ],
+      checksums: [
+        "4cec7026deda4b3c9434fcce81b33057902b51dad743a53b0cf5bd801a74f19b",
+        "d7b8fcdcc115a8a91fa95427895542b07fc20faaaed1d109b95797d99941d802",
+        ...TEST_CHECKSUMS,
+      ],
+      embeddedIn: dirname(require.resolve("#package/benchmarks/datasets/fashionMnist/README.md")),
+    },
+  ),
+  idxDataset(
+    { ...FASHION_MNIST, name: "fashionMnistFull", title: "Fashion-MNIST (all 60,000 training images)" },
+    {
+      names: MNIST_FILES,
+      checksums: [
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        ...TEST_CHECKSUMS,
+      ],
+    },
+  ),
+  idxDataset(
+    {
+      name: "mnist",
+      title: "MNIST",
+      license: "CC BY-SA 3.0",
+      classes: 10,
+      mean: [0.1307],
+      deviation: [0.3081],
+      mayFlip: false,
+    },
+    { names: MNIST_FILES },
+  ),
+  cifarDataset(
+    {
+      name: "cifar10",
+      title: "CIFAR-10",
+      license: "research only, not distributed here",
+      classes: 10,
+      mean: [0.4914, 0.4822, 0.4465],
+      deviation: [0.247, 0.2435, 0.2616],
+      mayFlip: true,
+    },
+    1,
+    {
+      train: [1, 2, 3, 4, 5].map((i) => `data_batch_${String(i)}.bin`),
+      test: ["test_batch.bin"],
+    },
+  ),
+  cifarDataset(
+    {
+      name: "cifar100",
+      title: "CIFAR-100",
+      license: "research only, not distributed here",
+      classes: 100,
+      mean: [0.5071, 0.4865, 0.4409],
+      deviation: [0.2673, 0.2564, 0.2762],
+      mayFlip: true,
+    },
+    2,
+    { train: ["train.bin"], test: ["test.bin"] },
+  ),
+];

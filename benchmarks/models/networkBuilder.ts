@@ -1,0 +1,47 @@
+import type { Network, NetworkNode } from "../../pipelines/network/network.js";
+
+interface Convolution {
+  readonly filters: number;
+  readonly kernelSize: number;
+  readonly stride?: number;
+  readonly depthwise?: boolean;
+  readonly activation?: "relu" | "relu6";
+}
+
+/** Appends nodes in order; every method returns the name of the node that holds the result. */
+export class NetworkBuilder {
+  readonly #nodes: NetworkNode[] = [];
+
+  input(shape: readonly number[]): string {
+    return this.#push({ op: "input", name: "image", shape });
+  }
+
+  /** Convolution without bias, batch norm, and an activation if one is named. */
+  convolution(name: string, input: string, options: Convolution): string {
+    const { filters, kernelSize, stride = 1, depthwise = false, activation } = options;
+    this.#push({ op: "conv2d", name, input, filters, kernelSize, stride, depthwise });
+    const normalized = this.#push({ op: "batchNorm", name: `${name}.bn`, input: name });
+    if (activation === undefined) return normalized;
+    return this.#push({ op: activation, name: `${name}.${activation}`, input: normalized });
+  }
+
+  add(name: string, inputs: readonly [string, string]): string {
+    return this.#push({ op: "add", name, inputs });
+  }
+
+  relu(name: string, input: string): string {
+    return this.#push({ op: "relu", name, input });
+  }
+
+  /** Mean over the image, then a dense layer: the network's logits. */
+  classifier(input: string, classes: number): Network {
+    const pooled = this.#push({ op: "globalAveragePool", name: "pool", input });
+    this.#push({ op: "dense", name: "classifier", input: pooled, units: classes });
+    return { nodes: this.#nodes };
+  }
+
+  #push(node: NetworkNode): string {
+    this.#nodes.push(node);
+    return node.name;
+  }
+}

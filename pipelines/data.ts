@@ -1,0 +1,175 @@
+import { float32, type HostTensor } from "./engine/index.js";
+import { permutation, randomStream, type RandomStream } from "./random.js";
+
+/** Images as unsigned bytes, [count, height, width, channels] in row-major order. */
+export interface ImageSet {
+  readonly count: number;
+  readonly images: Uint8Array;
+  readonly labels: Uint8Array;
+}
+
+export interface Dataset {
+  readonly name: string;
+  /** [height, width, channels] */
+  readonly shape: readonly number[];
+  readonly classes: number;
+  /** Per channel, of pixel values from 0 to 1: networks see (pixel - mean) / deviation. */
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+  /** Whether a mirrored image still shows its class. */
+  readonly mayFlip: boolean;
+  readonly train: ImageSet;
+  readonly test: ImageSet;
+  /** SHA-256 over the checksums of all its files: part of every result's identity. */
+  readonly checksum: string;
+}
+
+export interface Batch {
+  /** [batch, height, width, channels], normalized. */
+  readonly images: HostTensor;
+  /** [batch], class numbers. */
+  readonly labels: HostTensor;
+}
+
+export interface Augmentation {
+  /** Images move by up to this many pixels each way; what enters is black. */
+  readonly shift: number;
+  /** Mirror every other image, where the data set allows. */
+  readonly flip: boolean;
+}
+
+/** The first images of each set; the whole set where no limit is given. */
+export function limitDataset(
+  dataset: Dataset,
+  limits: { readonly trainImages?: number | undefined; readonly testImages?: number | undefined },
+): Dataset {
+  return {
+    ...dataset,
+    train: firstImages(dataset.train, limits.trainImages),
+    test: firstImages(dataset.test, limits.testImages),
+  };
+}
+
+function firstImages(set: ImageSet, limit = set.count): ImageSet {
+  const count = Math.min(set.count, limit);
+  const bytes = (set.images.length / set.count) * count;
+  return { count, images: set.images.subarray(0, bytes), labels: set.labels.subarray(0, count) };
+}
+
+/**
+ * Training batches without end: every epoch in a new random order, an image at most once an
+ * epoch, each augmented. The same seed and name give the same batches.
+ */
+export function* trainingBatches(
+  dataset: Dataset,
+  options: {
+    readonly batchSize: number;
+    readonly augmentation: Augmentation;
+    readonly seed: number;
+    readonly name: string;
+  },
+): Generator<Batch, never> {
+  const { batchSize, augmentation, seed, name } = options;
+  const order = randomStream(seed, `${name}/order`);
+  const changes = randomStream(seed, `${name}/augmentation`);
+  const { count } = dataset.train;
+  if (count < batchSize) {
+    throw new RangeError(`batch size ${String(batchSize)} exceeds the ${String(count)} training images`);
+  }
+  for (;;) {
+    const indices = permutation(count, order);
+    for (let start = 0; start + batchSize <= count; start += batchSize) {
+      const chosen = indices.subarray(start, start + batchSize);
+      yield assemble(dataset, dataset.train, chosen, () => drawChange(dataset, augmentation, changes));
+    }
+  }
+}
+
+/** The images of a set in order, unchanged; the last batch may be smaller. */
+export function* batchesInOrder(
+  dataset: Dataset,
+  set: ImageSet,
+  batchSize: number,
+): Generator<Batch> {
+  for (let start = 0; start < set.count; start += batchSize) {
+    const length = Math.min(batchSize, set.count - start);
+    yield assemble(dataset, set, Uint32Array.from({ length }, (_, i) => start + i), () => UNCHANGED);
+  }
+}
+
+interface Change {
+  readonly down: number;
+  readonly right: number;
+  readonly mirrored: boolean;
+}
+const UNCHANGED: Change = { down: 0, right: 0, mirrored: false };
+
+function drawChange({ mayFlip }: Dataset, { shift, flip }: Augmentation, random: RandomStream): Change {
+  return {
+    down: shift === 0 ? 0 : random.integer(2 * shift + 1) - shift,
+    right: shift === 0 ? 0 : random.integer(2 * shift + 1) - shift,
+    mirrored: flip && mayFlip && random.integer(2) === 1,
+  };
+}
+
+function assemble(
+  dataset: Dataset,
+  set: ImageSet,
+  indices: Uint32Array,
+  nextChange: () => Change,
+): Batch {
+  const [height = 1, width = 1, channels = 1] = dataset.shape;
+  const size = height * width * channels;
+  const values = normalizationTable(dataset);
+  const images = new Float32Array(indices.length * size);
+  const labels = new Int32Array(indices.length);
+  indices.forEach((index, slot) => {
+    labels[slot] = set.labels[index] ?? 0;
+    const { down, right, mirrored } = nextChange();
+    let target = slot * size;
+    for (let row = 0; row < height; row++) {
+      const y = row - down;
+      for (let column = 0; column < width; column++) {
+        const x = (mirrored ? width - 1 - column : column) - right;
+        const inside = y >= 0 && y < height && x >= 0 && x < width;
+        const source = index * size + (y * width + x) * channels;
+        for (let channel = 0; channel < channels; channel++) {
+          const pixel = inside ? (set.images[source + channel] ?? 0) : 0;
+          images[target++] = values[channel * 256 + pixel] ?? 0;
+        }
+      }
+    }
+  });
+  return {
+    images: { dtype: "float32", shape: [indices.length, height, width, channels], data: images },
+    labels: { dtype: "int32", shape: [indices.length], data: labels },
+  };
+}
+
+/** The normalized value of each of the 256 bytes, per channel. */
+function normalizationTable({ mean, deviation }: Dataset): Float32Array {
+  const table = new Float32Array(mean.length * 256);
+  mean.forEach((center, channel) => {
+    for (let pixel = 0; pixel < 256; pixel++) {
+      table[channel * 256 + pixel] = (pixel / 255 - center) / (deviation[channel] ?? 1);
+    }
+  });
+  return table;
+}
+
+/** [batch, height, width, channels] -> [batch, channels, height, width], as ONNX wants images. */
+export function channelsFirst({ shape, data }: HostTensor): HostTensor {
+  const [batch = 1, height = 1, width = 1, channels = 1] = shape;
+  const pixels = height * width;
+  if (channels === 1) return { dtype: "float32", shape: [batch, 1, height, width], data };
+  const moved = new Float32Array(data.length);
+  for (let image = 0; image < batch; image++) {
+    for (let pixel = 0; pixel < pixels; pixel++) {
+      for (let channel = 0; channel < channels; channel++) {
+        moved[(image * channels + channel) * pixels + pixel] =
+          data[(image * pixels + pixel) * channels + channel] ?? 0;
+      }
+    }
+  }
+  return float32(moved, [batch, channels, height, width]);
+}

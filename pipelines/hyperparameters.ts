@@ -1,0 +1,45 @@
+import type { Augmentation } from "./data.js";
+
+/** One stage of training by stochastic gradient descent. */
+export interface Schedule {
+  /** Visits of each training image; fractions are allowed. */
+  readonly epochs: number;
+  /** Peak, after a linear warm-up over 5 % of the steps and before a cosine down to 0. */
+  readonly learningRate: number;
+}
+
+/**
+ * Everything that decides a training besides the algorithm: one set for all algorithms, which
+ * never see it. The matrix chooses it; results carry it.
+ */
+export interface Hyperparameters {
+  readonly batchSize: number;
+  /** Nesterov momentum. */
+  readonly momentum: number;
+  /** On kernels and on learned quantizer values; none on biases and batch norm. */
+  readonly weightDecay: number;
+  readonly augmentation: Augmentation;
+  /** Float training, from scratch. */
+  readonly pretrain: Schedule;
+  /** Training batches that observers see. */
+  readonly calibrationBatches: number;
+  /** Quantization-aware training, from the float checkpoint. */
+  readonly quantizedTraining: Schedule;
+  /** Only the first images of the data set, for trying things. */
+  readonly trainImages?: number | undefined;
+  readonly testImages?: number | undefined;
+}
+
+const WARM_UP = 0.05;
+
+export function stepCount(schedule: Schedule, images: number, batchSize: number): number {
+  return Math.max(1, Math.round((schedule.epochs * images) / batchSize));
+}
+
+/** Learning rate of one step: linear warm-up, then a cosine to 0. */
+export function learningRateAt(schedule: Schedule, step: number, steps: number): number {
+  const warmUp = Math.ceil(steps * WARM_UP);
+  if (step < warmUp) return (schedule.learningRate * (step + 1)) / (warmUp + 1);
+  const progress = (step - warmUp) / Math.max(1, steps - warmUp);
+  return (schedule.learningRate * (1 + Math.cos(Math.PI * progress))) / 2;
+}

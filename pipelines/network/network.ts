@@ -1,0 +1,196 @@
+/** A feature map's shape without the batch axis: [height, width, channels], or [features]. */
+export type FeatureShape = readonly number[];
+
+interface NamedNode {
+  readonly name: string;
+}
+export interface InputNode extends NamedNode {
+  readonly op: "input";
+  readonly shape: FeatureShape;
+}
+export interface ConvNode extends NamedNode {
+  readonly op: "conv2d";
+  readonly input: string;
+  readonly filters: number;
+  /** Odd; padding is (kernelSize - 1) / 2 on every side. */
+  readonly kernelSize: number;
+  readonly stride: number;
+  /** One filter for each input channel; `filters` then equals the channels. */
+  readonly depthwise: boolean;
+  /** The batch norm that was merged into this convolution, whose parameters it uses. */
+  readonly foldedBatchNorm?: string;
+}
+export interface DenseNode extends NamedNode {
+  readonly op: "dense";
+  readonly input: string;
+  readonly units: number;
+}
+export interface UnaryNode extends NamedNode {
+  readonly op: "batchNorm" | "relu" | "relu6" | "globalAveragePool";
+  readonly input: string;
+}
+export interface AddNode extends NamedNode {
+  readonly op: "add";
+  readonly inputs: readonly [string, string];
+}
+/** Where an activation is quantized; the node's name is the quantizer site's id. */
+export interface QuantizeNode extends NamedNode {
+  readonly op: "quantize";
+  readonly input: string;
+}
+export type NetworkNode = InputNode | ConvNode | DenseNode | UnaryNode | AddNode | QuantizeNode;
+
+/**
+ * A network as data. Nodes come in an order in which each reads only earlier ones; the last one
+ * gives the logits. Parameters live apart, under the names that `parameterSpecs` lists.
+ */
+export interface Network {
+  readonly nodes: readonly NetworkNode[];
+}
+
+export function inputsOf(node: NetworkNode): readonly string[] {
+  switch (node.op) {
+    case "input":
+      return [];
+    case "add":
+      return node.inputs;
+    default:
+      return [node.input];
+  }
+}
+
+/** The node, reading from other nodes; `rename` maps each input's name. */
+export function withInputs(node: NetworkNode, rename: (name: string) => string): NetworkNode {
+  switch (node.op) {
+    case "input":
+      return node;
+    case "add":
+      return { ...node, inputs: [rename(node.inputs[0]), rename(node.inputs[1])] };
+    default:
+      return { ...node, input: rename(node.input) };
+  }
+}
+
+export function findNode(network: Network, name: string): NetworkNode {
+  const node = network.nodes.find((candidate) => candidate.name === name);
+  if (node === undefined) throw new Error(`network has no node "${name}"`);
+  return node;
+}
+
+export function consumersOf(network: Network, name: string): NetworkNode[] {
+  return network.nodes.filter((node) => inputsOf(node).includes(name));
+}
+
+/**
+ * The output shape of every node.
+ *
+ * @throws Error naming the node when the network is not well-formed
+ */
+export function featureShapes(network: Network): ReadonlyMap<string, FeatureShape> {
+  const shapes = new Map<string, FeatureShape>();
+  for (const node of network.nodes) {
+    if (shapes.has(node.name)) throw new Error(`network has two nodes named "${node.name}"`);
+    const inputs = inputsOf(node).map((name) => {
+      const shape = shapes.get(name);
+      if (shape === undefined) throw new Error(`node "${node.name}" reads "${name}" before it exists`);
+      return shape;
+    });
+    shapes.set(node.name, outputShape(node, inputs));
+  }
+  return shapes;
+}
+
+function outputShape(node: NetworkNode, [input = [], other = []]: FeatureShape[]): FeatureShape {
+  switch (node.op) {
+    case "input":
+      return node.shape;
+    case "conv2d": {
+      const [height = 1, width = 1, channels = 1] = input;
+      if (node.depthwise && node.filters !== channels) {
+        throw new Error(`depthwise "${node.name}" has ${String(node.filters)} filters for ${String(channels)} channels`);
+      }
+      return [Math.ceil(height / node.stride), Math.ceil(width / node.stride), node.filters];
+    }
+    case "dense":
+      return [node.units];
+    case "globalAveragePool":
+      return input.slice(-1);
+    case "add":
+      if (input.join() !== other.join()) {
+        throw new Error(`"${node.name}" adds [${input.join()}] and [${other.join()}]`);
+      }
+      return input;
+    case "batchNorm":
+    case "relu":
+    case "relu6":
+    case "quantize":
+      return input;
+    default:
+      return node satisfies never;
+  }
+}
+
+export interface ParameterSpec {
+  readonly shape: readonly number[];
+  /** "statistics" are running averages: part of the state, but not of the gradient. */
+  readonly group: "kernel" | "bias" | "batchNorm" | "statistics";
+  /** Kernels start uniform in [-bound, bound] (He et al., 2015); all else with a constant. */
+  readonly initial: { readonly uniform: number } | { readonly constant: number };
+}
+
+/** Every parameter of a network, in a fixed order. */
+export function parameterSpecs(network: Network): ReadonlyMap<string, ParameterSpec> {
+  const shapes = featureShapes(network);
+  const specs = new Map<string, ParameterSpec>();
+  const channelsInto = (name: string) => shapes.get(name)?.at(-1) ?? 1;
+  for (const node of network.nodes) {
+    if (node.op === "conv2d") {
+      const inputs = node.depthwise ? 1 : channelsInto(node.input);
+      const shape = node.depthwise
+        ? [node.kernelSize, node.kernelSize, node.filters, 1]
+        : [node.kernelSize, node.kernelSize, inputs, node.filters];
+      specs.set(`${node.name}/kernel`, kernel(shape, node.kernelSize ** 2 * inputs));
+      if (node.foldedBatchNorm !== undefined) addBatchNorm(node.foldedBatchNorm, node.filters);
+    } else if (node.op === "dense") {
+      const inputs = channelsInto(node.input);
+      specs.set(`${node.name}/kernel`, kernel([inputs, node.units], inputs));
+      specs.set(`${node.name}/bias`, constant("bias", node.units, 0));
+    } else if (node.op === "batchNorm") {
+      addBatchNorm(node.name, channelsInto(node.input));
+    }
+  }
+  return specs;
+
+  function addBatchNorm(name: string, channels: number): void {
+    specs.set(`${name}/gamma`, constant("batchNorm", channels, 1));
+    specs.set(`${name}/beta`, constant("batchNorm", channels, 0));
+    specs.set(`${name}/mean`, constant("statistics", channels, 0));
+    specs.set(`${name}/variance`, constant("statistics", channels, 1));
+  }
+}
+
+const kernel = (shape: readonly number[], fanIn: number): ParameterSpec => ({
+  shape,
+  group: "kernel",
+  initial: { uniform: Math.sqrt(6 / fanIn) },
+});
+
+const constant = (
+  group: ParameterSpec["group"],
+  channels: number,
+  value: number,
+): ParameterSpec => ({ shape: [channels], group, initial: { constant: value } });
+
+/** Multiplications of one inference, per convolution and dense layer. */
+export function multiplications(network: Network): ReadonlyMap<string, number> {
+  const shapes = featureShapes(network);
+  const specs = parameterSpecs(network);
+  const counts = new Map<string, number>();
+  for (const node of network.nodes) {
+    if (node.op !== "conv2d" && node.op !== "dense") continue;
+    const weights = (specs.get(`${node.name}/kernel`)?.shape ?? []).reduce((a, b) => a * b, 1);
+    const [height = 1, width = 1] = node.op === "conv2d" ? (shapes.get(node.name) ?? []) : [];
+    counts.set(node.name, weights * height * width);
+  }
+  return counts;
+}

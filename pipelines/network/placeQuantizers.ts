@@ -1,0 +1,148 @@
+import type { QuantizerSite } from "../../algorithms/algorithm.js";
+import type { BackendProfile } from "../../backends/backend.js";
+import type { QuantScheme, TensorScheme } from "../../backends/scheme.js";
+import {
+  featureShapes,
+  findNode,
+  inputsOf,
+  parameterSpecs,
+  withInputs,
+  type AddNode,
+  type ConvNode,
+  type DenseNode,
+  type Network,
+  type NetworkNode,
+} from "./network.js";
+
+export interface BitWidths {
+  readonly weights: number;
+  readonly activations: number;
+}
+
+export interface QuantizedNetwork {
+  readonly network: Network;
+  readonly sites: readonly QuantizerSite[];
+}
+
+/**
+ * Puts quantizers where the backend's graph rule wants them: on the weights and inputs of every
+ * convolution and dense layer, and on what else the rule names. The first convolution and the
+ * last dense layer, and what they read, have the backend's edge bit width.
+ *
+ * @throws Error when the network has nothing to quantize
+ */
+export function placeQuantizers(
+  network: Network,
+  profile: BackendProfile,
+  bits: BitWidths,
+): QuantizedNetwork {
+  const layers = network.nodes.filter(isLayer);
+  const edges = new Set([layers[0]?.name, layers.at(-1)?.name]);
+  if (layers.length === 0) throw new Error("the network has no convolution or dense layer to quantize");
+  const shapes = featureShapes(network);
+  const nonNegative = nonNegativeNodes(network);
+  const bitWidth = (layer: NetworkNode, role: keyof BitWidths) =>
+    edges.has(layer.name) ? Math.max(profile.edgeBitWidth, bits[role]) : bits[role];
+
+  const sites: QuantizerSite[] = [];
+  for (const layer of layers) sites.push(weightSite(network, layer, profile, bitWidth(layer, "weights")));
+
+  /** Bit width each tensor needs, by the name of the site that quantizes it. */
+  const points = new Map<string, { readonly producer: string; bitWidth: number }>();
+  const reads = new Map<string, string>(); // "consumer <- producer" -> site
+  for (const node of network.nodes) {
+    for (const producer of quantizedInputs(network, node, profile)) {
+      const shared = profile.graph.quantizers === "shared";
+      const site = shared ? `${producer}/output` : `${node.name}/input`;
+      const wanted = isLayer(node) ? bitWidth(node, "activations") : bits.activations;
+      const known = points.get(site)?.bitWidth ?? 0;
+      points.set(site, { producer, bitWidth: Math.max(known, wanted) });
+      reads.set(`${node.name} <- ${producer}`, site);
+    }
+  }
+  const nodes: NetworkNode[] = [];
+  for (const node of network.nodes) {
+    nodes.push(withInputs(node, (name) => reads.get(`${node.name} <- ${name}`) ?? name));
+    for (const [id, { producer, bitWidth: width }] of points) {
+      if (producer !== node.name) continue;
+      const isNonNegative = nonNegative.has(producer);
+      const shape = shapes.get(producer) ?? [];
+      nodes.push({ op: "quantize", name: id, input: producer });
+      sites.push({
+        id,
+        role: "activation",
+        scheme: resolve(profile.activations, width, isNonNegative),
+        shape,
+        channelAxis: shape.length, // counted with the batch axis in front
+        nonNegative: isNonNegative,
+      });
+    }
+  }
+  return { network: { nodes }, sites };
+}
+
+const isLayer = (node: NetworkNode): node is ConvNode | DenseNode =>
+  node.op === "conv2d" || node.op === "dense";
+
+/** The inputs of a node that the graph rule wants quantized. */
+function quantizedInputs(
+  network: Network,
+  node: NetworkNode,
+  { graph }: BackendProfile,
+): readonly string[] {
+  if (isLayer(node)) return inputsOf(node);
+  if (node.op === "globalAveragePool") return graph.poolInputs ? inputsOf(node) : [];
+  if (node.op === "add") return quantizedAddends(network, node, graph.addOperands);
+  return [];
+}
+
+function quantizedAddends(
+  network: Network,
+  { inputs }: AddNode,
+  rule: BackendProfile["graph"]["addOperands"],
+): readonly string[] {
+  switch (rule) {
+    case "none":
+      return [];
+    case "all":
+      return inputs;
+    case "allButOne": {
+      const accumulated = inputs.find((name) => {
+        const { op } = findNode(network, name);
+        return op === "conv2d" || op === "batchNorm";
+      });
+      return inputs.filter((name) => name !== accumulated);
+    }
+    default:
+      return rule satisfies never;
+  }
+}
+
+function weightSite(
+  network: Network,
+  layer: ConvNode | DenseNode,
+  profile: BackendProfile,
+  bitWidth: number,
+): QuantizerSite {
+  const id = `${layer.name}/kernel`;
+  const shape = parameterSpecs(network).get(id)?.shape ?? [];
+  const channelAxis = layer.op === "dense" ? 1 : layer.depthwise ? 2 : 3;
+  const scheme = resolve(profile.weights, bitWidth, false);
+  return { id, role: "weight", scheme, shape, channelAxis, nonNegative: false };
+}
+
+function resolve(scheme: TensorScheme, bitWidth: number, nonNegative: boolean): QuantScheme {
+  const signed = scheme.signed === "adaptive" ? !nonNegative : scheme.signed;
+  return { ...scheme, signed, bitWidth };
+}
+
+/** Names of the nodes whose output has no value below 0. */
+function nonNegativeNodes(network: Network): ReadonlySet<string> {
+  const known = new Set<string>();
+  for (const node of network.nodes) {
+    const rectifies = node.op === "relu" || node.op === "relu6";
+    const keeps = node.op === "globalAveragePool" || node.op === "add" || node.op === "quantize";
+    if (rectifies || (keeps && inputsOf(node).every((name) => known.has(name)))) known.add(node.name);
+  }
+  return known;
+}

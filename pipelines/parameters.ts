@@ -1,0 +1,31 @@
+import { float32, type HostTensor, type HostTensors } from "./engine/index.js";
+import { parameterSpecs, type Network } from "./network/network.js";
+import { randomStream } from "./random.js";
+import { sizeOf } from "./engine/index.js";
+
+/**
+ * First values of a network's parameters. Each has a random stream of its own, so that networks
+ * which share a parameter's name and shape start from the same numbers.
+ */
+export function initialParameters(network: Network, seed: number): HostTensors {
+  const parameters: Record<string, HostTensor> = {};
+  for (const [name, { shape, initial }] of parameterSpecs(network)) {
+    const random = randomStream(seed, `initial/${name}`);
+    const data = Float32Array.from({ length: sizeOf(shape) }, () =>
+      "constant" in initial ? initial.constant : (2 * random.uniform() - 1) * initial.uniform,
+    );
+    parameters[name] = float32(data, shape);
+  }
+  return parameters;
+}
+
+/** Parameters of a rewritten network: from the checkpoint where name and shape agree, else new. */
+export function inheritParameters(network: Network, checkpoint: HostTensors, seed: number): HostTensors {
+  return Object.fromEntries(
+    Object.entries(initialParameters(network, seed)).map(([name, fresh]) => {
+      const trained = checkpoint[name];
+      const fits = trained?.shape.join() === fresh.shape.join();
+      return [name, fits && trained !== undefined ? trained : fresh];
+    }),
+  );
+}

@@ -1,0 +1,218 @@
+import * as tf from "@tensorflow/tfjs";
+import type { Algorithm, Phase, QuantizerSite } from "../algorithms/algorithm.js";
+import { trainingBatches, type Dataset } from "./data.js";
+import {
+  onlyValue,
+  scalar,
+  type CompiledStep,
+  type Engine,
+  type HostTensor,
+  type HostTensors,
+  type StepFunction,
+  type StepTensors,
+} from "./engine/index.js";
+import { learningRateAt, stepCount, type Hyperparameters, type Schedule } from "./hyperparameters.js";
+import { forward } from "./network/forward.js";
+import { parameterSpecs, type Network } from "./network/network.js";
+import { quantizerOf, quantizeWith, unquantized, valueName, valuesOf } from "./quantizers.js";
+
+/** Quantizers of a training; absent while the float network is trained. */
+export interface TrainedQuantizers {
+  readonly algorithm: Algorithm;
+  readonly sites: readonly QuantizerSite[];
+  /** The float checkpoint, for losses that use a teacher. */
+  readonly teacher: { readonly network: Network; readonly parameters: HostTensors };
+}
+
+export interface Training {
+  readonly network: Network;
+  /** First values of all parameters and quantizers. */
+  readonly tensors: HostTensors;
+  readonly quantizers?: TrainedQuantizers;
+  readonly dataset: Dataset;
+  readonly hyperparameters: Hyperparameters;
+  readonly schedule: Schedule;
+  readonly seed: number;
+  /** Names the random streams: trainings with the same name and seed see the same batches. */
+  readonly name: string;
+  readonly onStep?: (progress: TrainingProgress) => void;
+}
+
+export interface TrainingProgress {
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+}
+
+export interface TrainingResult {
+  readonly tensors: HostTensors;
+  /** Loss of every step. */
+  readonly losses: Float32Array;
+  /** The first step whose loss was not finite; training stops there. */
+  readonly divergedAt?: number;
+}
+
+const WHOLE_TRAINING: Phase = { name: "train", share: 1, trains: ["weights"] };
+
+/**
+ * Trains by stochastic gradient descent. Every algorithm gets the same batches in the same order
+ * and the same learning rates; only what its quantizers compute differs.
+ */
+export async function train(engine: Engine, training: Training): Promise<TrainingResult> {
+  const { dataset, hyperparameters, schedule, seed, name } = training;
+  const { batchSize, augmentation } = hyperparameters;
+  const batches = trainingBatches(dataset, { batchSize, augmentation, seed, name });
+  const steps = stepCount(schedule, dataset.train.count, batchSize);
+  const losses = new Float32Array(steps);
+  let tensors = training.tensors;
+  let step = 0;
+  const phases = training.quantizers?.algorithm.phases ?? [WHOLE_TRAINING];
+  let endShare = 0;
+  for (const phase of phases) {
+    endShare += phase.share;
+    const end = Math.round(endShare * steps);
+    if (step >= end) continue;
+    const names = trainedNames(training, phase);
+    let momenta = zerosFor(names, tensors);
+    let compiled: CompiledStep | undefined;
+    try {
+      for (; step < end; step++) {
+        const { images, labels } = batches.next().value;
+        const learningRate = scalar(learningRateAt(schedule, step, steps));
+        const inputs = { images, labels, learningRate, ...tensors, ...momenta };
+        compiled ??= await engine.compile(trainingStep(training, phase, names), inputs);
+        const outputs = await compiled.run(inputs);
+        const loss = onlyValue(outputs["loss"]);
+        losses[step] = loss;
+        if (!Number.isFinite(loss)) {
+          return { tensors, losses: losses.slice(0, step + 1), divergedAt: step };
+        }
+        tensors = pick(outputs, tensors);
+        momenta = pick(outputs, momenta);
+        training.onStep?.({ step: step + 1, steps, loss });
+      }
+    } finally {
+      await compiled?.release();
+    }
+  }
+  return { tensors, losses };
+}
+
+const momentumOf = (name: string) => `${name} momentum`;
+
+/** What a phase changes by gradient descent. */
+function trainedNames({ network, quantizers, tensors }: Training, phase: Phase): readonly string[] {
+  const names: string[] = [];
+  if (phase.trains.includes("weights")) {
+    for (const [name, { group }] of parameterSpecs(network)) {
+      if (group !== "statistics") names.push(name);
+    }
+  }
+  if (phase.trains.includes("quantizers") && quantizers !== undefined) {
+    for (const site of quantizers.sites) {
+      const { learned } = quantizerOf(quantizers.algorithm, site);
+      names.push(...learned.map((name) => valueName(site, name)).filter((name) => name in tensors));
+    }
+  }
+  return names;
+}
+
+function zerosFor(names: readonly string[], tensors: HostTensors): HostTensors {
+  return Object.fromEntries(
+    names.map((name) => {
+      const { shape, data } = existing(tensors, name);
+      return [momentumOf(name), { dtype: "float32", shape, data: new Float32Array(data.length) }];
+    }),
+  );
+}
+
+function existing<T>(tensors: Readonly<Record<string, T>>, name: string): T {
+  const tensor = tensors[name];
+  if (tensor === undefined) throw new Error(`training has no tensor "${name}"`);
+  return tensor;
+}
+
+/** The entries of `outputs` that `names` has, in its order; what a step does not change stays. */
+function pick(outputs: HostTensors, names: HostTensors): HostTensors {
+  return Object.fromEntries(
+    Object.entries(names).map(([name, old]): [string, HostTensor] => [name, outputs[name] ?? old]),
+  );
+}
+
+/** One step of Nesterov momentum (PyTorch's formulation) as a function on tensors. */
+function trainingStep(training: Training, phase: Phase, names: readonly string[]): StepFunction {
+  const { network, hyperparameters } = training;
+  const { momentum, weightDecay } = hyperparameters;
+  const decayed = new Set(
+    [...parameterSpecs(network)].filter(([, { group }]) => group === "kernel").map(([name]) => name),
+  );
+  const decays = (name: string) => decayed.has(name) || name.includes(":");
+
+  return ({ images, labels, learningRate, ...tensors }) => {
+    if (!images || !labels || !learningRate) throw new TypeError("training step lacks its batch");
+    const statistics: Record<string, tf.Tensor> = {};
+    const objective = (...trained: tf.Tensor[]): tf.Scalar => {
+      const current = { ...tensors, ...Object.fromEntries(names.map((n, i) => [n, trained[i] as tf.Tensor])) };
+      const { loss, newStatistics } = lossOf(training, phase, { images, labels, current });
+      // Differentiation disposes what its function does not return.
+      for (const [name, tensor] of Object.entries(newStatistics)) statistics[name] = tf.keep(tensor);
+      return loss;
+    };
+    const { value, grads } = tf.valueAndGrads(objective)(names.map((name) => existing(tensors, name)));
+    const outputs: Record<string, tf.Tensor> = { loss: value };
+    for (const [name, kept] of Object.entries(statistics)) {
+      outputs[name] = tf.clone(kept);
+      kept.dispose();
+    }
+    names.forEach((name, i) => {
+      const weight = existing(tensors, name);
+      const gradient = grads[i];
+      if (gradient === undefined) throw new Error(`no gradient reaches "${name}"`);
+      const decayedGradient = decays(name) ? tf.add(gradient, tf.mul(weight, weightDecay)) : gradient;
+      const velocity = tf.add(tf.mul(existing(tensors, momentumOf(name)), momentum), decayedGradient);
+      const direction = tf.add(decayedGradient, tf.mul(velocity, momentum));
+      outputs[momentumOf(name)] = velocity;
+      outputs[name] = tf.sub(weight, tf.mul(direction, learningRate));
+    });
+    return outputs;
+  };
+}
+
+interface StepBatch {
+  readonly images: tf.Tensor;
+  readonly labels: tf.Tensor;
+  readonly current: StepTensors;
+}
+
+function lossOf({ network, quantizers, dataset }: Training, phase: Phase, batch: StepBatch) {
+  const { images, labels, current } = batch;
+  const { logits, statistics } = forward(network, images, {
+    parameters: current,
+    training: true,
+    quantize: quantizers
+      ? quantizeWith(quantizers.algorithm, quantizers.sites, current)
+      : unquantized,
+  });
+  const oneHot = tf.cast(tf.oneHot(labels as tf.Tensor1D, dataset.classes), "float32") as tf.Tensor2D;
+  const crossEntropy = tf.neg(
+    tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), oneHot), 1)),
+  ) as tf.Scalar;
+  const loss =
+    quantizers && phase.loss
+      ? phase.loss({
+          crossEntropy,
+          logits,
+          labels: oneHot,
+          teacherLogits: () => teacherLogits(quantizers.teacher, images),
+          quantizers: new Map(quantizers.sites.map((site) => [site, valuesOf(site, current)])),
+        })
+      : crossEntropy;
+  return { loss, newStatistics: statistics };
+}
+
+function teacherLogits({ network, parameters }: TrainedQuantizers["teacher"], images: tf.Tensor): tf.Tensor2D {
+  const constants = Object.fromEntries(
+    Object.entries(parameters).map(([name, { data, shape }]) => [name, tf.tensor(data, [...shape])]),
+  );
+  return forward(network, images, { parameters: constants, training: false, quantize: unquantized }).logits;
+}
