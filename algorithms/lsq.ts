@@ -3,6 +3,7 @@ import type { Algorithm, Quantizer, QuantizerSite, QuantizerTensors } from "./al
 import { TRAIN_ALL } from "./algorithm.js";
 import {
   fakeQuantize,
+  MIN_SCALE,
   perScale,
   rangeOf,
   roundSte,
@@ -11,7 +12,7 @@ import {
   sharedAxes,
   usableScale,
 } from "./affine.js";
-import { extremes, observeMinMax, roundHalfToEven } from "./observers.js";
+import { coverRange, extremes, observeMinMax } from "./observers.js";
 
 const learnedStep: Quantizer = {
   learned: ["scale", "zeroPoint"],
@@ -21,21 +22,22 @@ const learnedStep: Quantizer = {
     return { ...observeMinMax(x, site), meanAbs: tf.reshape(meanAbs, scaleShape(site)) };
   },
 
-  // Section 2.1: the first scale is 2 * mean(|x|) / sqrt(quantMax).
   initialize(batches, site) {
+    // An affine grid for values of both signs starts by covering them (LSQ+, section 4.2).
+    if (!site.scheme.symmetric && !site.nonNegative) {
+      return {
+        scale: perScale(site, (i) => coverRange(extremes(batches, i), site).scale),
+        zeroPoint: perScale(site, (i) => coverRange(extremes(batches, i), site).zeroPoint),
+      };
+    }
+    // Section 2.1: the first scale is 2 * mean(|x|) / sqrt(quantMax).
     const { quantMin, quantMax } = rangeOf(site);
     const scale = perScale(site, (i) => {
       const means = batches.map((batch) => batch["meanAbs"]?.data[i] ?? NaN);
       const mean = means.reduce((a, b) => a + b, 0) / means.length;
-      return Math.max((2 * mean) / Math.sqrt(quantMax), Number.EPSILON);
+      return Math.max((2 * mean) / Math.sqrt(quantMax), MIN_SCALE);
     });
-    if (site.scheme.symmetric) return { scale };
-    const zeroPoint = perScale(site, (i) => {
-      const low = Math.min(extremes(batches, i).min, 0);
-      const zero = quantMin - roundHalfToEven(low / (scale.data[i] ?? 1));
-      return Math.min(Math.max(zero, quantMin), quantMax);
-    });
-    return { scale, zeroPoint };
+    return site.scheme.symmetric ? { scale } : { scale, zeroPoint: perScale(site, () => quantMin) };
   },
 
   fakeQuantize(x, values, site) {
@@ -74,7 +76,7 @@ export const lsq = {
   version: 1,
   source: { title: "Learned Step Size Quantization (Esser et al., ICLR 2020)", url: "https://arxiv.org/abs/1902.08153" },
   deviations: [
-    "Affine backends: the zero point is learned too, starting where the smallest value lies (LSQ+, as in MQBench).",
+    "Affine backends: the zero point is learned too (LSQ+, Bhalgat et al. 2020); grids of tensors with negative values start by covering the calibrated extremes. MQBench keeps LSQ's first scale there, which clips one side away (its issue 180).",
     "Power-of-two backends: the learned scale is rounded to 2^round(log2 s) each time it is used, with a straight-through gradient.",
     "Scales share the weights' learning rate and weight decay, as in MQBench; the paper gives no separate ones.",
   ],

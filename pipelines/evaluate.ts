@@ -30,16 +30,17 @@ export async function evaluate(
   options: {
     readonly tensors: HostTensors;
     readonly dataset: Dataset;
-    readonly quantize: (tensors: StepTensors) => ForwardOptions["quantize"];
+    /** How sites are quantized, given the tensors of the step. */
+    readonly mode: (tensors: StepTensors) => Pick<ForwardOptions, "quantize" | "bias">;
   },
 ): Promise<Logits> {
-  const { tensors, dataset, quantize } = options;
+  const { tensors, dataset, mode } = options;
   const step: StepFunction = ({ images, ...parameters }) => {
     if (images === undefined) throw new TypeError("evaluation needs images");
     const result = forward(network, images, {
       parameters,
       training: false,
-      quantize: quantize(parameters),
+      ...mode(parameters),
     });
     return { logits: result.logits };
   };

@@ -6,7 +6,7 @@ import {
   normalizeByRunning,
   type BatchNormParameters,
 } from "./batchNorm.js";
-import type { ConvNode, Network, NetworkNode } from "./network.js";
+import type { ConvNode, DenseNode, Network, NetworkNode } from "./network.js";
 
 export type ParameterTensors = Readonly<Record<string, tf.Tensor>>;
 
@@ -16,6 +16,8 @@ export interface ForwardOptions {
   readonly training: boolean;
   /** Called where a tensor is quantized, with the site's id; gives back what to go on with. */
   readonly quantize: (site: string, x: tf.Tensor) => tf.Tensor;
+  /** Called for the bias of a dense layer or folded convolution, unless training. */
+  readonly bias?: (layer: ConvNode | DenseNode, kernel: tf.Tensor, exact: tf.Tensor) => tf.Tensor;
 }
 
 export interface ForwardResult {
@@ -51,9 +53,10 @@ export function forward(network: Network, images: tf.Tensor, options: ForwardOpt
       case "conv2d":
         return convolution(node, value(node.input));
       case "dense": {
-        const kernel = options.quantize(`${node.name}/kernel`, parameter(`${node.name}/kernel`));
-        const product = tf.matMul(value(node.input) as tf.Tensor2D, kernel as tf.Tensor2D);
-        return tf.add(product, parameter(`${node.name}/bias`));
+        const kernel = parameter(`${node.name}/kernel`);
+        const quantized = options.quantize(`${node.name}/kernel`, kernel);
+        const product = tf.matMul(value(node.input) as tf.Tensor2D, quantized as tf.Tensor2D);
+        return tf.add(product, bias(node, kernel, parameter(`${node.name}/bias`)));
       }
       case "batchNorm":
         return normalize(node.name, value(node.input));
@@ -76,6 +79,10 @@ export function forward(network: Network, images: tf.Tensor, options: ForwardOpt
     const found = options.parameters[name];
     if (found === undefined) throw new Error(`network parameter "${name}" is missing`);
     return found;
+  }
+
+  function bias(layer: ConvNode | DenseNode, kernel: tf.Tensor, exact: tf.Tensor): tf.Tensor {
+    return options.training || !options.bias ? exact : options.bias(layer, kernel, exact);
   }
 
   function batchNormParameters(name: string): BatchNormParameters {
@@ -108,7 +115,7 @@ export function forward(network: Network, images: tf.Tensor, options: ForwardOpt
     const factor = foldFactor(batchNorm);
     const folded = tf.mul(kernel, node.depthwise ? tf.reshape(factor, [1, 1, -1, 1]) : factor);
     const y = convolve(node, x, options.quantize(site, folded));
-    if (!options.training) return tf.add(y, foldedBias(batchNorm));
+    if (!options.training) return tf.add(y, bias(node, folded, foldedBias(batchNorm)));
     // A channel whose factor is 0 convolves to 0, and stays 0 whatever it is divided by.
     return normalize(node.foldedBatchNorm, tf.mul(y, tf.reciprocal(tf.add(factor, 1e-12))));
   }

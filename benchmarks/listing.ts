@@ -1,0 +1,59 @@
+import { algorithms } from "../algorithms/index.js";
+import { backends } from "../backends/index.js";
+import type { TensorScheme } from "../backends/scheme.js";
+import { datasets } from "./datasets/index.js";
+import { unknownName } from "./lookup.js";
+import { loadMatrix, presetNames } from "./matrix.js";
+import { models } from "./models/index.js";
+
+export const LISTS = ["algorithms", "backends", "models", "datasets", "matrices"] as const;
+
+interface Row {
+  readonly name: string;
+  readonly description: string;
+  /** Everything that a program may want to know. */
+  readonly details: unknown;
+}
+
+/** @throws Error listing what can be listed */
+export async function listRows(what: string): Promise<Row[]> {
+  switch (what as (typeof LISTS)[number]) {
+    case "algorithms":
+      return algorithms.map(({ name, title, version, phases, source, deviations }) => {
+        const family = phases.length === 0 ? "post-training" : "quantization-aware training";
+        const details = { name, title, version, family, source, deviations };
+        return { name, description: `${title}: ${family}. ${source.title}`, details };
+      });
+    case "backends":
+      return backends.map((backend) => ({
+        name: backend.name,
+        description: `${backend.title} (${backend.hardware}): weights ${describeScheme(backend.weights)}; activations ${describeScheme(backend.activations)}`,
+        details: backend,
+      }));
+    case "models":
+      return models.map(({ name, title, defaultWidth, source, version }) => ({
+        name,
+        description: `${title}, width ${String(defaultWidth)} by default. ${source.title}`,
+        details: { name, title, version, defaultWidth, source },
+      }));
+    case "datasets":
+      return datasets.map(({ name, title, license, embedded, files }) => ({
+        name,
+        description: `${title}. ${license}. ${embedded ? "Comes with quantbench" : `Needs ${files.join(", ")}`}`,
+        details: { name, title, license, embedded, files },
+      }));
+    case "matrices": {
+      const matrices = await Promise.all((await presetNames()).map(loadMatrix));
+      return matrices.map((matrix) => ({ name: matrix.name, description: matrix.title, details: matrix }));
+    }
+    default:
+      throw new Error(unknownName("list", what, LISTS));
+  }
+}
+
+function describeScheme({ symmetric, granularity, scaleForm, signed }: TensorScheme): string {
+  const sign = signed === "adaptive" ? "unsigned where possible" : signed ? "signed" : "unsigned";
+  const scale = scaleForm === "powerOfTwo" ? "power-of-two scale" : "float scale";
+  const channel = granularity === "perChannel" ? "per channel" : "per tensor";
+  return `${symmetric ? "symmetric" : "affine"} ${sign} ${channel}, ${scale}`;
+}

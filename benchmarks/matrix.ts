@@ -1,0 +1,153 @@
+import { readdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { basename, dirname, extname, join } from "node:path";
+import { LineCounter, parseDocument, type Document } from "yaml";
+import { z } from "zod";
+import { hyperparametersSchema } from "../results/schema.js";
+import { algorithms } from "../algorithms/index.js";
+import { backends } from "../backends/index.js";
+import { MAX_BIT_WIDTH, MIN_BIT_WIDTH } from "../backends/scheme.js";
+import { datasets } from "./datasets/index.js";
+import { lookup, unknownName } from "./lookup.js";
+import { models } from "./models/index.js";
+
+const bitWidth = z.number().int().min(MIN_BIT_WIDTH).max(MAX_BIT_WIDTH);
+const names = z.union([z.literal("all"), z.array(z.string()).min(1)]);
+
+const blockSchema = z.strictObject({
+  algorithms: names.describe("names, or all"),
+  backends: names.describe("names, or all"),
+  bits: z
+    .array(z.strictObject({ weights: bitWidth, activations: bitWidth }))
+    .min(1)
+    .describe("bit widths of weights and activations, except for first and last layer"),
+});
+
+export const matrixSchema = z.strictObject({
+  title: z.string().min(1),
+  dataset: z.string(),
+  dataDirectory: z.string().optional().describe("where the files of the data set lie"),
+  models: z
+    .array(z.strictObject({ name: z.string(), width: z.number().int().positive().optional() }))
+    .min(1),
+  seeds: z.number().int().min(1).describe("repetitions with seeds 0, 1, ..."),
+  cells: z.array(blockSchema).min(1).describe("blocks of algorithms x backends x bits"),
+  hyperparameters: hyperparametersSchema.describe("one set for all algorithms"),
+});
+export type Matrix = z.infer<typeof matrixSchema> & { readonly name: string };
+
+const presetDirectory = dirname(
+  createRequire(import.meta.url).resolve("#package/benchmarks/matrices/quick.yaml"),
+);
+
+/** Names of the matrices that come with the package. */
+export async function presetNames(): Promise<string[]> {
+  const files = await readdir(presetDirectory);
+  return files.filter((file) => file.endsWith(".yaml")).map((file) => basename(file, ".yaml")).sort();
+}
+
+/**
+ * Reads a preset by name or a matrix file by path.
+ *
+ * @throws Error with file, line and column, what is wrong there and what is accepted
+ */
+export async function loadMatrix(nameOrPath: string): Promise<Matrix> {
+  const isFile = /\.ya?ml$/.test(nameOrPath);
+  const presets = await presetNames();
+  if (!isFile && !presets.includes(nameOrPath)) {
+    throw new Error(`${unknownName("matrix", nameOrPath, presets)} A file needs the ending .yaml.`);
+  }
+  const path = isFile ? nameOrPath : join(presetDirectory, `${nameOrPath}.yaml`);
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    throw new Error(`cannot read the matrix file ${path}: ${(error as Error).message}`, { cause: error });
+  });
+  return { ...parseMatrix(text, path), name: basename(path, extname(path)) };
+}
+
+/** @param path only for messages */
+export function parseMatrix(text: string, path: string): z.infer<typeof matrixSchema> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const [syntaxError] = document.errors;
+  if (syntaxError !== undefined) throw new Error(`${path}: ${syntaxError.message}`);
+  const parsed = matrixSchema.safeParse(document.toJS());
+  const fail = (keys: readonly PropertyKey[], message: string): never => {
+    throw new Error(`${path}:${position(document, lines, keys)}: ${message}`);
+  };
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    if (issue === undefined) throw parsed.error;
+    const where = issue.path.join(".");
+    if (issue.code === "unrecognized_keys") {
+      const key = issue.keys[0] ?? "";
+      fail([...issue.path, key], unknownName("key", key, keysAt(issue.path)));
+    }
+    fail(issue.path, `${where}: ${issue.message}`);
+  }
+  const matrix = parsed.data as z.infer<typeof matrixSchema>; // fail() above never returns
+  checkNames(matrix, fail);
+  return matrix;
+}
+
+type Fail = (keys: readonly PropertyKey[], message: string) => never;
+
+function checkNames(matrix: z.infer<typeof matrixSchema>, fail: Fail): void {
+  const check = (
+    keys: readonly PropertyKey[],
+    kind: string,
+    name: string,
+    entries: readonly { readonly name: string }[],
+  ) => {
+    try {
+      lookup(kind, name, entries);
+    } catch (error) {
+      fail(keys, (error as Error).message);
+    }
+  };
+  check(["dataset"], "dataset", matrix.dataset, datasets);
+  matrix.models.forEach(({ name }, i) => {
+    check(["models", i, "name"], "model", name, models);
+  });
+  matrix.cells.forEach((block, i) => {
+    for (const [key, entries] of [
+      ["algorithms", algorithms],
+      ["backends", backends],
+    ] as const) {
+      const chosen = block[key];
+      if (chosen === "all") continue;
+      chosen.forEach((name, j) => {
+        check(["cells", i, key, j], key.slice(0, -1), name, entries);
+      });
+    }
+  });
+}
+
+/** "line:column" of the value at `keys`, or of the innermost one around it that exists. */
+function position(document: Document, lines: LineCounter, keys: readonly PropertyKey[]): string {
+  for (let depth = keys.length; depth >= 0; depth--) {
+    const node = document.getIn(keys.slice(0, depth), true) as
+      | { range?: [number, number, number] }
+      | undefined;
+    if (node?.range) {
+      const { line, col } = lines.linePos(node.range[0]);
+      return `${String(line)}:${String(col)}`;
+    }
+  }
+  return "1:1";
+}
+
+/** The keys that the schema accepts at a path. */
+function keysAt(path: readonly PropertyKey[]): string[] {
+  let schema: unknown = matrixSchema;
+  for (const key of path) {
+    const inner = unwrap(schema);
+    if (inner instanceof z.ZodArray) schema = inner.element;
+    else if (inner instanceof z.ZodObject) schema = (inner.shape as Record<PropertyKey, unknown>)[key];
+  }
+  const object = unwrap(schema);
+  return object instanceof z.ZodObject ? Object.keys(object.shape as object) : [];
+}
+
+function unwrap(schema: unknown): unknown {
+  return schema instanceof z.ZodOptional ? schema.unwrap() : schema;
+}

@@ -1,0 +1,161 @@
+import type { Algorithm } from "../algorithms/algorithm.js";
+import { algorithms } from "../algorithms/index.js";
+import type { BackendProfile } from "../backends/backend.js";
+import { backends } from "../backends/index.js";
+import { limitDataset, type Dataset } from "../pipelines/data.js";
+import type { Engine } from "../pipelines/engine/index.js";
+import { stepCount } from "../pipelines/hyperparameters.js";
+import { foldBatchNorm } from "../pipelines/network/foldBatchNorm.js";
+import { multiplications, type Network } from "../pipelines/network/network.js";
+import { placeQuantizers, type QuantizedNetwork } from "../pipelines/network/placeQuantizers.js";
+import { canonicalHash } from "../results/canonicalHash.js";
+import type { CellConfig } from "../results/schema.js";
+import { datasets } from "./datasets/index.js";
+import { lookup } from "./lookup.js";
+import type { Matrix } from "./matrix.js";
+import { models } from "./models/index.js";
+
+/** Raised whenever the pipeline's own arithmetic changes, so that older results are not reused. */
+export const NUMERICS_VERSION = 1;
+
+export interface Cell {
+  /** Hash of the configuration. */
+  readonly id: string;
+  readonly config: CellConfig;
+  /** Cells with the same float training share it. */
+  readonly pretrainKey: string;
+  /** Cells whose effective quantization is the same share one training. */
+  readonly trainingKey: string;
+  /** Why the algorithm cannot do what the backend asks. */
+  readonly unsupported?: string;
+}
+
+/** Loads and cuts a matrix's data set. */
+export async function loadDataset(
+  name: string,
+  directory: string,
+  limits: Parameters<typeof limitDataset>[1],
+): Promise<Dataset> {
+  return limitDataset(await lookup("dataset", name, datasets).load(directory), limits);
+}
+
+/** What a cell's configuration names, put together. */
+export interface CellParts {
+  readonly algorithm: Algorithm;
+  readonly backend: BackendProfile;
+  readonly floatNetwork: Network;
+  readonly quantized: QuantizedNetwork;
+}
+
+export function buildFloatNetwork(config: CellConfig, dataset: Dataset): Network {
+  const model = lookup("model", config.model.name, models);
+  const { shape: inputShape, classes } = dataset;
+  return model.build({ inputShape, classes, width: config.model.width });
+}
+
+export function buildCell(config: CellConfig, dataset: Dataset): CellParts {
+  const algorithm = lookup("algorithm", config.algorithm.name, algorithms);
+  const backend = lookup("backend", config.backend.name, backends);
+  const floatNetwork = buildFloatNetwork(config, dataset);
+  const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
+  const deployable = backend.foldBatchNorm ? foldBatchNorm(rewritten) : rewritten;
+  return { algorithm, backend, floatNetwork, quantized: placeQuantizers(deployable, backend, config.bits) };
+}
+
+/** All cells of a matrix: models x blocks of (algorithms x backends x bits) x seeds. */
+export function planCells(matrix: Matrix, dataset: Dataset, engine: Engine): Cell[] {
+  const cells = new Map<string, Cell>(); // overlapping blocks name a cell once
+  for (const config of configurations(matrix, dataset, engine)) {
+    const cell = planCell(config, dataset);
+    cells.set(cell.id, cell);
+  }
+  return [...cells.values()];
+}
+
+function* configurations(matrix: Matrix, dataset: Dataset, engine: Engine): Generator<CellConfig> {
+  const chosen = <T extends { readonly name: string }>(
+    kind: string,
+    names: "all" | readonly string[],
+    entries: readonly T[],
+  ) => (names === "all" ? entries : names.map((name) => lookup(kind, name, entries)));
+  for (const { name, width } of matrix.models) {
+    const model = lookup("model", name, models);
+    for (const block of matrix.cells) {
+      for (const bits of block.bits) {
+        for (const algorithm of chosen("algorithm", block.algorithms, algorithms)) {
+          for (const backend of chosen("backend", block.backends, backends)) {
+            for (let seed = 0; seed < matrix.seeds; seed++) {
+              yield {
+                model: { name, version: model.version, width: width ?? model.defaultWidth },
+                dataset: { name: dataset.name, checksum: dataset.checksum },
+                algorithm: { name: algorithm.name, version: algorithm.version },
+                backend: { name: backend.name, version: backend.version },
+                bits,
+                seed,
+                hyperparameters: matrix.hyperparameters,
+                engine: { name: engine.name, version: engine.version },
+                numerics: NUMERICS_VERSION,
+              };
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+export function planCell(config: CellConfig, dataset: Dataset): Cell {
+  const { algorithm, quantized } = buildCell(config, dataset);
+  const { model, hyperparameters, seed, engine, numerics } = config;
+  const { quantizedTraining: _, calibrationBatches: __, ...pretraining } = hyperparameters;
+  const reasons = quantized.sites.flatMap((site) => {
+    const reason = algorithm.unsupported?.(site);
+    return reason === undefined ? [] : [`${site.role} quantization: ${reason}`];
+  });
+  const [unsupported] = reasons;
+  return {
+    id: canonicalHash(config),
+    config,
+    pretrainKey: canonicalHash({ model, dataset: config.dataset, pretraining, seed, engine, numerics }),
+    trainingKey: canonicalHash({
+      network: quantized.network,
+      sites: quantized.sites,
+      algorithm: config.algorithm,
+      model,
+      dataset: config.dataset,
+      hyperparameters,
+      seed,
+      engine,
+      numerics,
+    }),
+    ...(unsupported !== undefined && { unsupported }),
+  };
+}
+
+/**
+ * Rough costs in multiplications, which the scheduler scales by what it measures: a training
+ * step costs about three forward passes, quantizers make it half as much again.
+ */
+export function pretrainCost(config: CellConfig, dataset: Dataset): number {
+  const { pretrain, batchSize } = config.hyperparameters;
+  const images = stepCount(pretrain, dataset.train.count, batchSize) * batchSize;
+  return forwardCost(config, dataset) * (3 * images + dataset.test.count) + START_COST;
+}
+
+export function cellCost(config: CellConfig, dataset: Dataset): number {
+  const { quantizedTraining, batchSize } = config.hyperparameters;
+  const { phases } = lookup("algorithm", config.algorithm.name, algorithms);
+  const steps = phases.length > 0 ? stepCount(quantizedTraining, dataset.train.count, batchSize) : 0;
+  const images = 4.5 * steps * batchSize + 3 * dataset.test.count;
+  return forwardCost(config, dataset) * images + START_COST;
+}
+
+function forwardCost(config: CellConfig, dataset: Dataset): number {
+  const counts = multiplications(buildFloatNetwork(config, dataset)).values();
+  return [...counts].reduce((a, b) => a + b, 0);
+}
+
+/** Starting a process, measuring latency, writing files: about two seconds. */
+const START_COST = 1e10;
+/** Seconds per unit of cost before anything was measured. */
+export const SECONDS_PER_COST = 2e-10;

@@ -1,0 +1,138 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Job, WorkerMessage } from "./worker.js";
+
+export interface ScheduledJob extends Job {
+  readonly id: string;
+  /** The job that must succeed first. */
+  readonly after?: string;
+}
+
+export interface SchedulerEvents {
+  readonly onStart: (job: ScheduledJob) => void;
+  readonly onProgress: (job: ScheduledJob, progress: Extract<WorkerMessage, { type: "progress" }>) => void;
+  readonly onCell: (job: ScheduledJob, cellId: string, state: string) => void;
+  /** `failure` says why the job did not succeed; its unfinished cells have no result yet. */
+  readonly onEnd: (job: ScheduledJob, failure: string | undefined) => Promise<void>;
+}
+
+export interface SchedulerOptions {
+  /** Processes at a time. */
+  readonly parallel: number;
+  /** A worker that says nothing for so long is taken to hang, and killed. */
+  readonly silenceMs: number;
+  readonly signal: AbortSignal;
+  /** The program that runs a job; tests put others here. */
+  readonly workerFile?: string;
+}
+
+const WORKER = fileURLToPath(new URL("./worker.js", import.meta.url));
+
+/**
+ * Runs jobs in child processes. A job whose predecessor failed fails with the same reason; one
+ * that crashes, hangs or is killed fails alone. Resolves when every job has ended, or, once the
+ * signal is aborted, when the children are gone.
+ */
+export async function runJobs(
+  jobs: readonly ScheduledJob[],
+  events: SchedulerEvents,
+  options: SchedulerOptions,
+): Promise<void> {
+  const waiting = [...jobs];
+  const outcomes = new Map<string, string | undefined>(); // ended jobs: failure or undefined
+  const running = new Set<Promise<void>>();
+
+  while (waiting.length > 0 || running.size > 0) {
+    while (running.size < options.parallel && !options.signal.aborted) {
+      const index = waiting.findIndex(({ after }) => after === undefined || outcomes.has(after));
+      const [job] = index < 0 ? [] : waiting.splice(index, 1);
+      if (job === undefined) break;
+      const task = runOne(job).finally(() => running.delete(task));
+      running.add(task);
+    }
+    if (running.size === 0) break;
+    await Promise.race(running);
+  }
+
+  async function runOne(job: ScheduledJob): Promise<void> {
+    const blocked = job.after === undefined ? undefined : outcomes.get(job.after);
+    if (blocked === undefined) events.onStart(job);
+    const failure = blocked ?? (await runInChild(job, events, options));
+    outcomes.set(job.id, failure);
+    if (!options.signal.aborted) await events.onEnd(job, failure);
+  }
+}
+
+/** @returns why the job failed, or nothing */
+function runInChild(
+  job: ScheduledJob,
+  events: SchedulerEvents,
+  { silenceMs, signal, workerFile = WORKER }: SchedulerOptions,
+): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const child = fork(workerFile, [], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
+    let done = false;
+    let failure: string | undefined;
+    let lastWords = "";
+    const kill = (reason: string) => {
+      failure ??= reason;
+      child.kill("SIGKILL");
+    };
+    let silence = setTimeout(hangs, silenceMs);
+    function hangs(): void {
+      kill(`the worker process said nothing for ${String(silenceMs / 1000)} seconds and was killed`);
+    }
+    const abort = () => {
+      kill("interrupted");
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      lastWords = `${lastWords}${chunk.toString()}`.slice(-2000);
+    });
+    child.on("message", (message: WorkerMessage) => {
+      clearTimeout(silence);
+      silence = setTimeout(hangs, silenceMs);
+      switch (message.type) {
+        case "progress":
+          events.onProgress(job, message);
+          break;
+        case "finished":
+          events.onCell(job, message.cellId, message.state);
+          break;
+        case "error":
+          failure ??= message.message;
+          break;
+        case "done":
+          done = true;
+          break;
+        default:
+          message satisfies never;
+      }
+    });
+    child.on("error", (error) => {
+      failure ??= `the worker process could not run: ${error.message}`;
+    });
+    child.on("close", (code, exitSignal) => {
+      clearTimeout(silence);
+      signal.removeEventListener("abort", abort);
+      if (!done) failure ??= describeExit(code, exitSignal, lastWords);
+      resolve(done ? undefined : failure);
+    });
+    sendJob(child, job);
+  });
+}
+
+function sendJob(child: ChildProcess, job: ScheduledJob): void {
+  child.send(job, (error) => {
+    if (error !== null) child.kill("SIGKILL");
+  });
+}
+
+function describeExit(code: number | null, signal: NodeJS.Signals | null, lastWords: string): string {
+  const how = signal === null ? `with exit code ${String(code)}` : `by ${signal}`;
+  const memory = signal === "SIGKILL" || /heap out of memory|bad_alloc/.test(lastWords);
+  const hint = memory ? ", probably for lack of memory" : "";
+  const lines = lastWords.split("\n").filter((line) => /error|fatal|exception/i.test(line));
+  const words = lines[0] === undefined ? "" : `: ${lines[0].trim()}`;
+  return `the worker process ended ${how}${hint}${words}`;
+}

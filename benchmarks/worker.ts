@@ -1,0 +1,93 @@
+// A process of its own for one job: what crashes, hangs or runs out of memory here is one result.
+import { loadEngine, type EngineName } from "../pipelines/engine/index.js";
+import { RunDirectory } from "../results/store.js";
+import { pretrain, runCell, type CellContext } from "./cell.js";
+import { loadDataset, type Cell } from "./plan.js";
+
+export interface Job {
+  readonly kind: "pretrain" | "cells";
+  /** For "pretrain" one of the cells that need it; else cells that share a training. */
+  readonly cells: readonly Cell[];
+  readonly engine: EngineName;
+  readonly runDirectory: string;
+  readonly dataDirectory: string;
+}
+
+export type WorkerMessage =
+  | {
+      readonly type: "progress";
+      readonly stage: string;
+      readonly step?: number;
+      readonly steps?: number;
+      readonly loss?: number;
+    }
+  | { readonly type: "finished"; readonly cellId: string; readonly state: string }
+  | { readonly type: "error"; readonly message: string }
+  | { readonly type: "done" };
+
+const PROGRESS_INTERVAL_MS = 250;
+
+// The parent is gone: nobody waits for this work, and another run may want the directory.
+const exitOrphaned = (): never => process.exit(1);
+process.on("disconnect", exitOrphaned);
+
+process.once("message", (job: Job) => {
+  void run(job)
+    .then(
+      () => {
+        send({ type: "done" });
+      },
+      (error: unknown) => {
+        send({ type: "error", message: describe(error) });
+      },
+    )
+    .finally(() => {
+      process.off("disconnect", exitOrphaned);
+      process.disconnect();
+    });
+});
+
+async function run(job: Job): Promise<void> {
+  const [first] = job.cells;
+  if (first === undefined) throw new Error("a job needs at least one cell");
+  const { dataset, hyperparameters } = first.config;
+  const context: CellContext = {
+    engine: await loadEngine(job.engine),
+    dataset: await loadDataset(dataset.name, job.dataDirectory, hyperparameters),
+    directory: new RunDirectory(job.runDirectory),
+    onProgress: throttledProgress(),
+  };
+  if (context.dataset.checksum !== dataset.checksum) {
+    throw new Error(`the files of data set "${dataset.name}" changed while the run was going on`);
+  }
+  if (job.kind === "pretrain") {
+    await pretrain(first, context);
+    return;
+  }
+  for (const cell of job.cells) {
+    const result = await runCell(cell, context);
+    await context.directory.writeCell(result);
+    send({ type: "finished", cellId: cell.id, state: result.state });
+  }
+}
+
+function throttledProgress(): CellContext["onProgress"] {
+  let last = -Infinity;
+  return (stage, progress) => {
+    const now = performance.now();
+    if (progress !== undefined && now - last < PROGRESS_INTERVAL_MS) return;
+    last = now;
+    send({ type: "progress", stage, ...progress });
+  };
+}
+
+function send(message: WorkerMessage): void {
+  if (process.connected) process.send?.(message);
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const [frame] = (error.stack ?? "").split("\n").filter((line) => line.includes("/pipelines/") || line.includes("/algorithms/"));
+  const place = frame?.trim().replace(/\(.*\/dist\//, "(");
+  return place === undefined ? error.message : `${error.message} (${place})`;
+}

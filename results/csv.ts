@@ -1,0 +1,68 @@
+import { stringify } from "csv-stringify/sync";
+import type { CellResult } from "./schema.js";
+
+/** Digits of accuracies: enough for test sets of a million images. */
+const DIGITS = 6;
+
+function identity({ id, config, state }: CellResult) {
+  return {
+    model: config.model.name,
+    width: config.model.width,
+    dataset: config.dataset.name,
+    algorithm: config.algorithm.name,
+    backend: config.backend.name,
+    weight_bits: config.bits.weights,
+    activation_bits: config.bits.activations,
+    seed: config.seed,
+    state,
+    id,
+  };
+}
+
+/** One row per cell with everything that a repeated run must reproduce to the byte. */
+export function accuracyCsv(results: readonly CellResult[]): string {
+  return csv(
+    results.map((result) => {
+      const completed = result.state === "completed" ? result : undefined;
+      return {
+        ...identity(result),
+        float_accuracy: completed?.accuracy.float.toFixed(DIGITS),
+        simulated_accuracy: completed?.accuracy.simulated.toFixed(DIGITS),
+        deployed_accuracy: completed?.accuracy.deployed.toFixed(DIGITS),
+        agreement: completed?.agreement.share.toFixed(DIGITS),
+        largest_logit_difference: completed?.agreement.largestDifference.toPrecision(DIGITS),
+        final_loss: completed?.losses.at(-1)?.toPrecision(DIGITS),
+        weight_hash: completed?.weightHash,
+        float_file_bytes: completed?.size.floatFileBytes,
+        quantized_file_bytes: completed?.size.quantizedFileBytes,
+        weight_bytes: completed?.size.weightBytes,
+        reason: "reason" in result ? result.reason : undefined,
+      };
+    }),
+  );
+}
+
+/** One row per completed cell with what was measured on this machine. */
+export function latencyCsv(results: readonly CellResult[]): string {
+  return csv(
+    results
+      .filter((result) => result.state === "completed")
+      .map((result) => {
+        const { float, quantized } = result.measured.latency;
+        return {
+          ...identity(result),
+          float_median_ms: float.medianMs.toPrecision(DIGITS),
+          float_mad_ms: float.madMs.toPrecision(DIGITS),
+          float_samples: float.samples,
+          quantized_median_ms: quantized.medianMs.toPrecision(DIGITS),
+          quantized_mad_ms: quantized.madMs.toPrecision(DIGITS),
+          quantized_samples: quantized.samples,
+        };
+      }),
+  );
+}
+
+function csv(rows: readonly Record<string, unknown>[]): string {
+  // A cell that starts like a formula would be executed by spreadsheet programs.
+  return stringify([...rows], { header: true, escape_formulas: true });
+}

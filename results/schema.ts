@@ -1,0 +1,122 @@
+import { z } from "zod";
+
+/** A share or accuracy, 0 to 1; percentages exist only in reports. */
+const fraction = z.number().min(0).max(1);
+const count = z.number().int().nonnegative();
+const versioned = z.strictObject({ name: z.string(), version: z.union([z.number(), z.string()]) });
+
+const schedule = z.strictObject({
+  epochs: z.number().positive().describe("visits of each training image; fractions are allowed"),
+  learningRate: z.number().positive().describe("peak, after warm-up and before the cosine to 0"),
+});
+
+export const hyperparametersSchema = z.strictObject({
+  batchSize: z.number().int().min(2),
+  momentum: z.number().min(0).max(0.999),
+  weightDecay: z.number().min(0),
+  augmentation: z.strictObject({ shift: count, flip: z.boolean() }),
+  pretrain: schedule,
+  calibrationBatches: z.number().int().min(1),
+  quantizedTraining: schedule,
+  trainImages: z.number().int().positive().optional(),
+  testImages: z.number().int().positive().optional(),
+});
+
+/** Everything that decides a cell's numbers. Its hash is the cell's id. */
+export const cellConfigSchema = z.strictObject({
+  model: z.strictObject({ name: z.string(), version: z.number(), width: z.number().int().positive() }),
+  dataset: z.strictObject({ name: z.string(), checksum: z.string() }),
+  algorithm: versioned,
+  backend: versioned,
+  bits: z.strictObject({ weights: z.number().int(), activations: z.number().int() }),
+  seed: z.number().int(),
+  hyperparameters: hyperparametersSchema,
+  engine: versioned,
+  /** Version of the pipeline's own arithmetic. */
+  numerics: z.number(),
+});
+export type CellConfig = z.infer<typeof cellConfigSchema>;
+
+const latencySchema = z.strictObject({
+  medianMs: z.number().positive(),
+  /** Median absolute deviation. */
+  madMs: z.number().nonnegative(),
+  samples: z.number().int().positive(),
+});
+export type Latency = z.infer<typeof latencySchema>;
+
+const siteSchema = z.strictObject({
+  id: z.string(),
+  role: z.enum(["weight", "activation"]),
+  bitWidth: z.number().int(),
+});
+
+/** Depends on the machine and the moment; never compared between runs. */
+const measuredSchema = z.strictObject({
+  latency: z.strictObject({ float: latencySchema, quantized: latencySchema }),
+  /** Seconds by stage; a stage that was found finished took none. */
+  seconds: z.record(z.string(), z.number().nonnegative()),
+});
+
+const common = { id: z.string(), config: cellConfigSchema };
+
+export const cellResultSchema = z.discriminatedUnion("state", [
+  z.strictObject({
+    ...common,
+    state: z.literal("completed"),
+    accuracy: z.strictObject({ float: fraction, simulated: fraction, deployed: fraction }),
+    /** Simulated against deployed, over the test set. */
+    agreement: z.strictObject({ share: fraction, largestDifference: z.number().nonnegative() }),
+    /** Loss of each quantized training step; empty for post-training quantization. */
+    losses: z.array(z.number()),
+    /** SHA-256 over all trained tensors. */
+    weightHash: z.string(),
+    size: z.strictObject({
+      /** Bytes of the exported files. */
+      floatFileBytes: count,
+      quantizedFileBytes: count,
+      /** Weights at their bit width, without scales and biases. */
+      weightBytes: z.number().nonnegative(),
+    }),
+    sites: z.array(siteSchema),
+    measured: measuredSchema,
+  }),
+  z.strictObject({
+    ...common,
+    state: z.literal("notConverged"),
+    reason: z.string(),
+    floatAccuracy: fraction,
+    losses: z.array(z.number().nullable()),
+  }),
+  z.strictObject({ ...common, state: z.literal("unsupported"), reason: z.string() }),
+  z.strictObject({ ...common, state: z.literal("failed"), reason: z.string() }),
+]);
+export type CellResult = z.infer<typeof cellResultSchema>;
+export type CompletedCell = Extract<CellResult, { state: "completed" }>;
+
+export const environmentSchema = z.strictObject({
+  quantbench: z.string(),
+  node: z.string(),
+  platform: z.string(),
+  cpu: z.string(),
+  cpuFeatures: z.array(z.string()),
+  cores: z.number().int(),
+  memoryBytes: z.number(),
+  engines: z.record(z.string(), z.string()),
+  /** The source tree, where it is a git checkout. */
+  commit: z.string().nullable(),
+});
+export type Environment = z.infer<typeof environmentSchema>;
+
+/** What a run directory was made from. */
+export const runSchema = z.strictObject({
+  name: z.string(),
+  title: z.string(),
+  /** The command that reproduces the run. */
+  command: z.string(),
+  deviations: z.record(z.string(), z.array(z.string())),
+  notes: z.record(z.string(), z.array(z.string())),
+  /** Ids of all cells of the matrix, in the order of tables. */
+  cells: z.array(z.string()),
+});
+export type Run = z.infer<typeof runSchema>;

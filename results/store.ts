@@ -1,0 +1,128 @@
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import writeFileAtomic from "write-file-atomic";
+import type { z } from "zod";
+import { accuracyCsv, latencyCsv } from "./csv.js";
+import {
+  cellResultSchema,
+  environmentSchema,
+  runSchema,
+  type CellConfig,
+  type CellResult,
+  type Environment,
+  type Run,
+} from "./schema.js";
+
+const HASH_DIGITS = 12;
+
+/**
+ * A run's directory. Every file is written whole or not at all, so that whatever kills the
+ * process, what is there can be read.
+ *
+ *     run.json  environment.json  accuracy.csv  latency.csv  report/
+ *     cells/     one JSON file for each finished cell
+ *     models/    the exported networks
+ *     stages/    checkpoints that cells share
+ */
+export class RunDirectory {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get models(): string {
+    return join(this.path, "models");
+  }
+  get stages(): string {
+    return join(this.path, "stages");
+  }
+  get report(): string {
+    return join(this.path, "report");
+  }
+  get #cells(): string {
+    return join(this.path, "cells");
+  }
+
+  async create(): Promise<void> {
+    for (const directory of [this.#cells, this.models, this.stages, this.report]) {
+      await mkdir(directory, { recursive: true });
+    }
+  }
+
+  async writeCell(result: CellResult): Promise<void> {
+    await writeJson(join(this.#cells, `${cellName(result)}.json`), result);
+  }
+
+  /**
+   * Every stored result, by id.
+   *
+   * @throws Error naming the file and the field when a file is not a valid result
+   */
+  async readCells(): Promise<Map<string, CellResult>> {
+    const results = new Map<string, CellResult>();
+    for (const file of await readdir(this.#cells)) {
+      if (!file.endsWith(".json")) continue; // leftovers of a killed write end otherwise
+      const result = await readJson(join(this.#cells, file), cellResultSchema);
+      results.set(result.id, result);
+    }
+    return results;
+  }
+
+  writeRun(run: Run): Promise<void> {
+    return writeJson(join(this.path, "run.json"), run);
+  }
+  readRun(): Promise<Run> {
+    return readJson(join(this.path, "run.json"), runSchema);
+  }
+  writeEnvironment(environment: Environment): Promise<void> {
+    return writeJson(join(this.path, "environment.json"), environment);
+  }
+  readEnvironment(): Promise<Environment> {
+    return readJson(join(this.path, "environment.json"), environmentSchema);
+  }
+
+  /** accuracy.csv holds what must not change between runs, latency.csv what was measured. */
+  async writeTables(results: readonly CellResult[]): Promise<void> {
+    await writeFileAtomic(join(this.path, "accuracy.csv"), accuracyCsv(results));
+    await writeFileAtomic(join(this.path, "latency.csv"), latencyCsv(results));
+  }
+}
+
+/** Readable and unique: what the cell is, then the start of its id. */
+export function cellName({ id, config }: { id: string; config: CellConfig }): string {
+  const { model, algorithm, backend, bits, seed } = config;
+  return [
+    `${model.name}-w${String(model.width)}`,
+    algorithm.name,
+    backend.name,
+    `w${String(bits.weights)}a${String(bits.activations)}`,
+    `seed${String(seed)}`,
+    id.slice(0, HASH_DIGITS),
+  ].join("--");
+}
+
+async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new Error(code === "ENOENT" ? `${path} is missing` : `cannot read ${path}: ${String(error)}`, {
+      cause: error,
+    });
+  });
+  const parsed = schema.safeParse(parseJson(path, text));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new Error(`${path}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`);
+}
+
+function parseJson(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${path} is not JSON; delete it to compute it again`, { cause: error });
+  }
+}
