@@ -25,17 +25,17 @@ export function sharedAxes(x: tf.Tensor, site: QuantizerSite): number[] {
 }
 
 /** round (half to even), with the gradient of the identity (straight-through estimator). */
-export const roundSte = tf.customGrad((x) => ({
+export const roundSte: (x: tf.Tensor) => tf.Tensor = tf.customGrad<tf.Tensor>((x) => ({
   value: tf.round(x as tf.Tensor),
   gradFunc: (dy: tf.Tensor) => dy,
-})) as (x: tf.Tensor) => tf.Tensor;
+}));
 
 /** x, with its gradient multiplied by a constant. */
 export function scaleGradient(x: tf.Tensor, factor: number): tf.Tensor {
-  const identity = tf.customGrad((y) => ({
+  const identity = tf.customGrad<tf.Tensor>((y) => ({
     value: tf.clone(y as tf.Tensor),
     gradFunc: (dy: tf.Tensor) => tf.mul(dy, factor),
-  })) as (y: tf.Tensor) => tf.Tensor;
+  }));
   return identity(x);
 }
 
@@ -59,10 +59,10 @@ export function usableScale(scale: tf.Tensor, scheme: QuantScheme): tf.Tensor {
 }
 
 /** max(s, MIN_SCALE) with the gradient of the identity, so that a scale can leave the floor. */
-const atLeastMinScale = tf.customGrad((scale) => ({
+const atLeastMinScale: (scale: tf.Tensor) => tf.Tensor = tf.customGrad<tf.Tensor>((scale) => ({
   value: tf.clipByValue(scale as tf.Tensor, MIN_SCALE, 3.4e38),
   gradFunc: (dy: tf.Tensor) => dy,
-})) as (scale: tf.Tensor) => tf.Tensor;
+}));
 
 /**
  * Quantizes and dequantizes, so that training sees the error that deployment will make:
@@ -155,10 +155,7 @@ function reduceTo(gradient: tf.Tensor, shape: readonly number[]): tf.Tensor {
 }
 
 /** A value with one number for each scale of the site. */
-export function perScale(
-  site: QuantizerSite,
-  compute: (index: number) => number,
-): QuantizerValue {
+export function perScale(site: QuantizerSite, compute: (index: number) => number): QuantizerValue {
   const shape = scaleShape(site);
   const length = shape.reduce((a, b) => a * b, 1);
   return { shape, data: Float32Array.from({ length }, (_, i) => compute(i)) };

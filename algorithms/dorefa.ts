@@ -1,7 +1,15 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Algorithm, Quantizer, QuantizerSite } from "./algorithm.js";
 import { TRAIN_ALL } from "./algorithm.js";
-import { fakeQuantize, MIN_SCALE, rangeOf, scaleShape, sharedAxes, stopGradient, usableScale } from "./affine.js";
+import {
+  fakeQuantize,
+  MIN_SCALE,
+  rangeOf,
+  scaleShape,
+  sharedAxes,
+  stopGradient,
+  usableScale,
+} from "./affine.js";
 import { minMaxQuantizer } from "./minMax.js";
 import { coverRange } from "./observers.js";
 import { perScale } from "./affine.js";
@@ -31,7 +39,11 @@ function coveringGrid(x: tf.Tensor, site: QuantizerSite) {
   const low = tf.clipByValue(tf.reshape(tf.min(x, axes), shape), -3.4e38, 0);
   const high = tf.clipByValue(tf.reshape(tf.max(x, axes), shape), 0, 3.4e38);
   const scale = usableScale(tf.div(tf.sub(high, low), steps), site.scheme);
-  const zeroPoint = tf.clipByValue(tf.sub(quantMin, tf.round(tf.div(low, scale))), quantMin, quantMax);
+  const zeroPoint = tf.clipByValue(
+    tf.sub(quantMin, tf.round(tf.div(low, scale))),
+    quantMin,
+    quantMax,
+  );
   return { scale: stopGradient(scale), zeroPoint: stopGradient(zeroPoint) };
 }
 

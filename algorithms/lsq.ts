@@ -74,7 +74,10 @@ export const lsq = {
   name: "lsq",
   title: "LSQ",
   version: 1,
-  source: { title: "Learned Step Size Quantization (Esser et al., ICLR 2020)", url: "https://arxiv.org/abs/1902.08153" },
+  source: {
+    title: "Learned Step Size Quantization (Esser et al., ICLR 2020)",
+    url: "https://arxiv.org/abs/1902.08153",
+  },
   deviations: [
     "Affine backends: the zero point is learned too (LSQ+, Bhalgat et al. 2020); grids of tensors with negative values start by covering the calibrated extremes. MQBench keeps LSQ's first scale there, which clips one side away (its issue 180).",
     "Power-of-two backends: the learned scale is rounded to 2^round(log2 s) each time it is used, with a straight-through gradient.",

@@ -35,7 +35,10 @@ export function coverRange(
   const high = Math.max(max, 0);
   const { symmetric, signed } = site.scheme;
   const steps = quantMax - quantMin;
-  const exact = symmetric && signed ? Math.max(-low, high) / (steps / 2) : (high - (symmetric ? 0 : low)) / steps;
+  const exact =
+    symmetric && signed
+      ? Math.max(-low, high) / (steps / 2)
+      : (high - (symmetric ? 0 : low)) / steps;
   const scale = usable(exact, site);
   if (symmetric) return { scale, zeroPoint: 0 };
   const zeroPoint = quantMin - roundHalfToEven(Math.fround(low / scale));

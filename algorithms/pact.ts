@@ -45,7 +45,11 @@ function grid(values: QuantizerTensors, site: QuantizerSite) {
     return { scale: stopGradient(scale), zeroPoint: undefined };
   }
   const scale = usableScale(tf.div(tf.sub(high, low), quantMax - quantMin), site.scheme);
-  const zeroPoint = tf.clipByValue(tf.sub(quantMin, tf.round(tf.div(low, scale))), quantMin, quantMax);
+  const zeroPoint = tf.clipByValue(
+    tf.sub(quantMin, tf.round(tf.div(low, scale))),
+    quantMin,
+    quantMax,
+  );
   return { scale: stopGradient(scale), zeroPoint: stopGradient(zeroPoint) };
 }
 
@@ -53,24 +57,25 @@ function grid(values: QuantizerTensors, site: QuantizerSite) {
  * Clips to [low, high]. Gradients (section 3 of the paper): x passes inside; what lies above goes
  * to the upper bound, what lies below to the lower one.
  */
-const clipLearned = tf.customGrad((...args: unknown[]) => {
-  const [x, low, high, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
-  const above = tf.cast(tf.greaterEqual(x, high), "float32");
-  const below = tf.cast(tf.less(x, low), "float32");
-  save([above, below]);
-  return {
-    value: tf.minimum(tf.maximum(x, low), high),
-    gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const [overflow, underflow] = saved as [tf.Tensor, tf.Tensor];
-      const inside = tf.sub(tf.sub(1, overflow), underflow);
-      return [
-        tf.mul(dy, inside),
-        tf.reshape(tf.sum(tf.mul(dy, underflow)), low.shape),
-        tf.reshape(tf.sum(tf.mul(dy, overflow)), high.shape),
-      ];
-    },
-  };
-}) as (x: tf.Tensor, low: tf.Tensor, high: tf.Tensor) => tf.Tensor;
+const clipLearned: (x: tf.Tensor, low: tf.Tensor, high: tf.Tensor) => tf.Tensor =
+  tf.customGrad<tf.Tensor>((...args: unknown[]) => {
+    const [x, low, high, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const above = tf.cast(tf.greaterEqual(x, high), "float32");
+    const below = tf.cast(tf.less(x, low), "float32");
+    save([above, below]);
+    return {
+      value: tf.minimum(tf.maximum(x, low), high),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [overflow, underflow] = saved as [tf.Tensor, tf.Tensor];
+        const inside = tf.sub(tf.sub(1, overflow), underflow);
+        return [
+          tf.mul(dy, inside),
+          tf.reshape(tf.sum(tf.mul(dy, underflow)), low.shape),
+          tf.reshape(tf.sum(tf.mul(dy, overflow)), high.shape),
+        ];
+      },
+    };
+  });
 
 /** The values of `quantize`, with the gradient of the identity. */
 function quantizeThrough(x: tf.Tensor, quantize: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
@@ -86,7 +91,10 @@ export const pact = {
   name: "pact",
   title: "PACT",
   version: 1,
-  source: { title: "PACT: Parameterized Clipping Activation (Choi et al., 2018)", url: "https://arxiv.org/abs/1805.06085" },
+  source: {
+    title: "PACT: Parameterized Clipping Activation (Choi et al., 2018)",
+    url: "https://arxiv.org/abs/1805.06085",
+  },
   deviations: [
     "Weights use DoReFa's quantizer, with its deviations (the paper does so too; its SAWB came later).",
     "Activations that can be negative are clipped on both sides: at -alpha on symmetric backends, at a second learned bound on affine ones (as in MQBench).",

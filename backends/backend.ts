@@ -43,6 +43,7 @@ export interface BackendProfile {
 }
 
 export const MQBENCH: Source = {
-  title: "MQBench: Towards Reproducible and Deployable Model Quantization Benchmark (Li et al., NeurIPS 2021), hardware table",
+  title:
+    "MQBench: Towards Reproducible and Deployable Model Quantization Benchmark (Li et al., NeurIPS 2021), hardware table",
   url: "https://arxiv.org/abs/2111.03759",
 };

@@ -64,7 +64,8 @@ function floatLogits(network: Network, tensors: HostTensors, { engine, dataset }
 /** Runs one cell from its float checkpoint to the deployed network. */
 export async function runCell(cell: Cell, context: CellContext): Promise<CellResult> {
   const { id, config } = cell;
-  if (cell.unsupported !== undefined) return { id, config, state: "unsupported", reason: cell.unsupported };
+  if (cell.unsupported !== undefined)
+    return { id, config, state: "unsupported", reason: cell.unsupported };
   const { dataset, engine, directory, onProgress } = context;
   const timer = stageTimer(onProgress);
   const checkpoint = await timer.run("float training", () => pretrain(cell, context));
@@ -106,7 +107,10 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
   );
   const weightBits = quantized.sites
     .filter(({ role }) => role === "weight")
-    .reduce((sum, { shape, scheme }) => sum + shape.reduce((a, b) => a * b, 1) * scheme.bitWidth, 0);
+    .reduce(
+      (sum, { shape, scheme }) => sum + shape.reduce((a, b) => a * b, 1) * scheme.bitWidth,
+      0,
+    );
   return {
     id,
     config,
@@ -124,7 +128,11 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
       quantizedFileBytes: model.length,
       weightBytes: weightBits / 8,
     },
-    sites: quantized.sites.map(({ id: site, role, scheme }) => ({ id: site, role, bitWidth: scheme.bitWidth })),
+    sites: quantized.sites.map(({ id: site, role, scheme }) => ({
+      id: site,
+      role,
+      bitWidth: scheme.bitWidth,
+    })),
     measured: { latency, seconds: timer.seconds },
   };
 }
@@ -138,7 +146,13 @@ function trainQuantized(
   const { hyperparameters, seed } = cell.config;
   return once(context, `quantized-${cell.trainingKey}`, async () => {
     const parameters = inheritParameters(quantized.network, checkpoint.tensors, seed);
-    const values = await calibrate(engine, { ...quantized, algorithm, parameters, dataset, hyperparameters });
+    const values = await calibrate(engine, {
+      ...quantized,
+      algorithm,
+      parameters,
+      dataset,
+      hyperparameters,
+    });
     const tensors = { ...parameters, ...values };
     if (algorithm.phases.length === 0) return { tensors, losses: new Float32Array(0) };
     return train(engine, {
@@ -200,13 +214,17 @@ function decodeCheckpoint(file: Uint8Array, path: string): Checkpoint {
     };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${path} cannot be read (${reason}); delete it to compute it again`, { cause: error });
+    throw new Error(`${path} cannot be read (${reason}); delete it to compute it again`, {
+      cause: error,
+    });
   }
 }
 
 function hashTensors(tensors: HostTensors): string {
   const hash = createHash("sha256");
-  for (const [name, { shape, data }] of Object.entries(tensors).sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [name, { shape, data }] of Object.entries(tensors).sort(([a], [b]) =>
+    a < b ? -1 : 1,
+  )) {
     hash.update(`${name} [${shape.join()}]\n`);
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }

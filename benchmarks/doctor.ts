@@ -2,6 +2,7 @@ import { access } from "node:fs/promises";
 import os from "node:os";
 import { resolve } from "node:path";
 import { inspectEngines } from "../pipelines/engine/index.js";
+import type { DatasetSource } from "./datasets/dataset.js";
 import { datasets } from "./datasets/index.js";
 import { describeEnvironment } from "./environment.js";
 
@@ -52,18 +53,26 @@ export async function examine(dataDirectory: string): Promise<Check[]> {
   return checks;
 }
 
-async function examineDataset(
-  { name, embedded, files, load }: (typeof datasets)[number],
-  dataDirectory: string,
-): Promise<Check> {
+async function examineDataset(dataset: DatasetSource, dataDirectory: string): Promise<Check> {
+  const { name, embedded, files } = dataset;
   const check = { name: `dataset ${name}`, required: embedded };
   const [first = ""] = files;
   const where = resolve(dataDirectory);
-  const present = embedded || (await exists(`${where}/${first}`)) || (await exists(`${where}/${first}.gz`));
-  if (!present) return { ...check, ok: false, detail: `no ${first} in ${where} (set --data or QUANTBENCH_DATA)` };
+  const present =
+    embedded || (await exists(`${where}/${first}`)) || (await exists(`${where}/${first}.gz`));
+  if (!present)
+    return {
+      ...check,
+      ok: false,
+      detail: `no ${first} in ${where} (set --data or QUANTBENCH_DATA)`,
+    };
   try {
-    const { train, test } = await load(dataDirectory);
-    return { ...check, ok: true, detail: `${String(train.count)} training and ${String(test.count)} test images` };
+    const { train, test } = await dataset.load(dataDirectory);
+    return {
+      ...check,
+      ok: true,
+      detail: `${String(train.count)} training and ${String(test.count)} test images`,
+    };
   } catch (error) {
     return { ...check, ok: false, detail: (error as Error).message };
   }

@@ -8,9 +8,8 @@ import type { Environment } from "../results/schema.js";
 
 const packageFile = createRequire(import.meta.url).resolve("#package/package.json");
 
-export const packageVersion = (
-  JSON.parse(readFileSync(packageFile, "utf8")) as { version: string }
-).version;
+export const packageVersion = (JSON.parse(readFileSync(packageFile, "utf8")) as { version: string })
+  .version;
 
 /** Instruction sets that decide which kernels run, and with that bits and speed. */
 const RELEVANT_FEATURES = /^(avx2|avx512f|avx512_vnni|avx_vnni|amx_int8|fma|asimd|asimddp|i8mm)$/;

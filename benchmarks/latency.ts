@@ -38,7 +38,8 @@ export async function measureLatency(
       await bench.run();
       for (const name of ["float", "quantized"] as const) {
         const result = bench.getTask(name)?.result;
-        if (result?.state !== "completed") throw new Error(`the latency of the ${name} model was not measured`);
+        if (result?.state !== "completed")
+          throw new Error(`the latency of the ${name} model was not measured`);
         samples[name].push(...(result.latency.samples ?? []));
       }
     }

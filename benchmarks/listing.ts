@@ -44,7 +44,11 @@ export async function listRows(what: string): Promise<Row[]> {
       }));
     case "matrices": {
       const matrices = await Promise.all((await presetNames()).map(loadMatrix));
-      return matrices.map((matrix) => ({ name: matrix.name, description: matrix.title, details: matrix }));
+      return matrices.map((matrix) => ({
+        name: matrix.name,
+        description: matrix.title,
+        details: matrix,
+      }));
     }
     default:
       throw new Error(unknownName("list", what, LISTS));

@@ -13,7 +13,13 @@ export function lookup<T extends { readonly name: string }>(
 ): T {
   const entry = entries.find((candidate) => candidate.name === name);
   if (entry !== undefined) return entry;
-  throw new Error(unknownName(kind, name, entries.map((candidate) => candidate.name)));
+  throw new Error(
+    unknownName(
+      kind,
+      name,
+      entries.map((candidate) => candidate.name),
+    ),
+  );
 }
 
 /** "Unknown algorithm "lqs". Did you mean "lsq"? Registered: ..." */

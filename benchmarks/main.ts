@@ -50,14 +50,20 @@ Exit codes: 0 success; 1 a cell failed or a check found something; 2 bad input;
 
 const positive = (text: string): number => {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("It must be a whole number from 1.");
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError("It must be a whole number from 1.");
   return value;
 };
 
-const collectOnly = (text: string, previous: Record<string, string[]>): Record<string, string[]> => {
+const collectOnly = (
+  text: string,
+  previous: Record<string, string[]>,
+): Record<string, string[]> => {
   const [property = "", values = ""] = text.split("=", 2);
   if (!CELL_PROPERTIES.includes(property) || values === "") {
-    throw new InvalidArgumentError(`It must be PROPERTY=VALUE,... with a property of ${CELL_PROPERTIES.join(", ")}.`);
+    throw new InvalidArgumentError(
+      `It must be PROPERTY=VALUE,... with a property of ${CELL_PROPERTIES.join(", ")}.`,
+    );
   }
   return { ...previous, [property]: [...(previous[property] ?? []), ...values.split(",")] };
 };
@@ -81,9 +87,18 @@ program
   .argument("<matrix>", "a preset (quantbench list matrices) or a .yaml file")
   .option("--out <dir>", "run directory (default: results/runs/<matrix>)")
   .option("--jobs <n>", "processes at a time, one thread each", positive, DEFAULT_JOBS)
-  .option("--only <property=values>", `only these cells; by ${CELL_PROPERTIES.join(", ")}; repeatable`, collectOnly, {})
+  .option(
+    "--only <property=values>",
+    `only these cells; by ${CELL_PROPERTIES.join(", ")}; repeatable`,
+    collectOnly,
+    {},
+  )
   .option("--seeds <n>", "repetitions, instead of the matrix's", positive)
-  .addOption(new Option("--engine <name>", "what computes").choices(["auto", ...ENGINE_NAMES]).default("auto"))
+  .addOption(
+    new Option("--engine <name>", "what computes")
+      .choices(["auto", ...ENGINE_NAMES])
+      .default("auto"),
+  )
   .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
   .option("--force", "run finished cells again", false)
   .option("--dry-run", "list the cells and estimate the time; run nothing", false)
@@ -103,7 +118,9 @@ program
       hangSeconds: flags.hangLimit,
       command: commandFor(name, flags),
     };
-    process.exitCode = flags.dryRun ? await dryRun(options, flags.json) : await run(options, flags.json);
+    process.exitCode = flags.dryRun
+      ? await dryRun(options, flags.json)
+      : await run(options, flags.json);
   });
 
 /** What reproduces the run; leaves out what does not change numbers. */
@@ -134,7 +151,8 @@ async function run(options: RunOptions, json: boolean): Promise<number> {
   const file = await writeReport(new RunDirectory(options.out));
   print(json ? JSON.stringify(results, null, 2) : renderTerminal(results));
   const failed = results.filter(({ state }) => state === "failed");
-  for (const result of failed) process.stderr.write(`${pc.red("failed")} ${describeFailure(result)}\n`);
+  for (const result of failed)
+    process.stderr.write(`${pc.red("failed")} ${describeFailure(result)}\n`);
   process.stderr.write(
     `\n${String(results.length)} cells in ${duration((performance.now() - started) / 1000)}; report: ${file}\n`,
   );
@@ -152,14 +170,17 @@ async function dryRun(options: RunOptions, json: boolean): Promise<number> {
   const seconds = estimateSeconds(costs, options.jobs);
   const cells = plan.cells.map((cell) => ({
     cell: cellName(cell),
-    state: finished.get(cell.id)?.state ?? (cell.unsupported === undefined ? "to run" : "unsupported"),
+    state:
+      finished.get(cell.id)?.state ?? (cell.unsupported === undefined ? "to run" : "unsupported"),
   }));
   if (json) {
     print(JSON.stringify({ cells, estimateSeconds: seconds }, null, 2));
     return EXIT.ok;
   }
   for (const { cell, state } of cells) print(`${state.padEnd(13)} ${cell}`);
-  print(`${String(pending.length)} of ${String(cells.length)} cells to run, about ${duration(seconds)} with ${String(options.jobs)} processes`);
+  print(
+    `${String(pending.length)} of ${String(cells.length)} cells to run, about ${duration(seconds)} with ${String(options.jobs)} processes`,
+  );
   return EXIT.ok;
 }
 
@@ -171,11 +192,18 @@ program
   .action(async (what: string, { json }: { json: boolean }) => {
     const rows = await listRows(what);
     if (json) {
-      print(JSON.stringify(rows.map(({ details }) => details), null, 2));
+      print(
+        JSON.stringify(
+          rows.map(({ details }) => details),
+          null,
+          2,
+        ),
+      );
       return;
     }
     const width = Math.max(...rows.map(({ name }) => name.length));
-    for (const { name, description } of rows) print(`${pc.bold(name.padEnd(width))}  ${description}`);
+    for (const { name, description } of rows)
+      print(`${pc.bold(name.padEnd(width))}  ${description}`);
   });
 
 program
@@ -192,7 +220,9 @@ program
 
 program
   .command("verify")
-  .description("run finished cells again from scratch and compare every number that must not change")
+  .description(
+    "run finished cells again from scratch and compare every number that must not change",
+  )
   .argument("<directory>", "a run directory")
   .option("--cells <n>", "how many cells", positive, 3)
   .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
@@ -204,10 +234,13 @@ program
       onStage: announceStages(),
     });
     for (const { cell, field, stored, repeated } of differences) {
-      print(`${pc.red("differs")} ${cell}\n  ${field}: stored ${JSON.stringify(stored)}, repeated ${JSON.stringify(repeated)}`);
+      print(
+        `${pc.red("differs")} ${cell}\n  ${field}: stored ${JSON.stringify(stored)}, repeated ${JSON.stringify(repeated)}`,
+      );
     }
     for (const cell of cells) {
-      if (!differences.some((difference) => difference.cell === cell)) print(`${pc.green("equal")}   ${cell}`);
+      if (!differences.some((difference) => difference.cell === cell))
+        print(`${pc.green("equal")}   ${cell}`);
     }
     process.exitCode = differences.length > 0 ? EXIT.failed : EXIT.ok;
   });
@@ -259,6 +292,8 @@ function print(text: string): void {
 }
 
 program.parseAsync().catch((error: unknown) => {
-  process.stderr.write(`${pc.red("error:")} ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(
+    `${pc.red("error:")} ${error instanceof Error ? error.message : String(error)}\n`,
+  );
   process.exitCode = EXIT.badInput;
 });

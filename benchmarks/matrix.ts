@@ -43,7 +43,10 @@ const presetDirectory = dirname(
 /** Names of the matrices that come with the package. */
 export async function presetNames(): Promise<string[]> {
   const files = await readdir(presetDirectory);
-  return files.filter((file) => file.endsWith(".yaml")).map((file) => basename(file, ".yaml")).sort();
+  return files
+    .filter((file) => file.endsWith(".yaml"))
+    .map((file) => basename(file, ".yaml"))
+    .sort();
 }
 
 /**
@@ -59,7 +62,9 @@ export async function loadMatrix(nameOrPath: string): Promise<Matrix> {
   }
   const path = isFile ? nameOrPath : join(presetDirectory, `${nameOrPath}.yaml`);
   const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw new Error(`cannot read the matrix file ${path}: ${(error as Error).message}`, { cause: error });
+    throw new Error(`cannot read the matrix file ${path}: ${(error as Error).message}`, {
+      cause: error,
+    });
   });
   return { ...parseMatrix(text, path), name: basename(path, extname(path)) };
 }
@@ -126,8 +131,7 @@ function checkNames(matrix: z.infer<typeof matrixSchema>, fail: Fail): void {
 function position(document: Document, lines: LineCounter, keys: readonly PropertyKey[]): string {
   for (let depth = keys.length; depth >= 0; depth--) {
     const node = document.getIn(keys.slice(0, depth), true) as
-      | { range?: [number, number, number] }
-      | undefined;
+      { range?: [number, number, number] } | undefined;
     if (node?.range) {
       const { line, col } = lines.linePos(node.range[0]);
       return `${String(line)}:${String(col)}`;
@@ -142,10 +146,11 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   for (const key of path) {
     const inner = unwrap(schema);
     if (inner instanceof z.ZodArray) schema = inner.element;
-    else if (inner instanceof z.ZodObject) schema = (inner.shape as Record<PropertyKey, unknown>)[key];
+    else if (inner instanceof z.ZodObject)
+      schema = (inner.shape as Record<PropertyKey, unknown>)[key];
   }
   const object = unwrap(schema);
-  return object instanceof z.ZodObject ? Object.keys(object.shape as object) : [];
+  return object instanceof z.ZodObject ? Object.keys(object.shape) : [];
 }
 
 function unwrap(schema: unknown): unknown {

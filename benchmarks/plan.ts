@@ -59,7 +59,12 @@ export function buildCell(config: CellConfig, dataset: Dataset): CellParts {
   const floatNetwork = buildFloatNetwork(config, dataset);
   const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
   const deployable = backend.foldBatchNorm ? foldBatchNorm(rewritten) : rewritten;
-  return { algorithm, backend, floatNetwork, quantized: placeQuantizers(deployable, backend, config.bits) };
+  return {
+    algorithm,
+    backend,
+    floatNetwork,
+    quantized: placeQuantizers(deployable, backend, config.bits),
+  };
 }
 
 /** All cells of a matrix: models x blocks of (algorithms x backends x bits) x seeds. */
@@ -116,7 +121,14 @@ export function planCell(config: CellConfig, dataset: Dataset): Cell {
   return {
     id: canonicalHash(config),
     config,
-    pretrainKey: canonicalHash({ model, dataset: config.dataset, pretraining, seed, engine, numerics }),
+    pretrainKey: canonicalHash({
+      model,
+      dataset: config.dataset,
+      pretraining,
+      seed,
+      engine,
+      numerics,
+    }),
     trainingKey: canonicalHash({
       network: quantized.network,
       sites: quantized.sites,
@@ -145,7 +157,8 @@ export function pretrainCost(config: CellConfig, dataset: Dataset): number {
 export function cellCost(config: CellConfig, dataset: Dataset): number {
   const { quantizedTraining, batchSize } = config.hyperparameters;
   const { phases } = lookup("algorithm", config.algorithm.name, algorithms);
-  const steps = phases.length > 0 ? stepCount(quantizedTraining, dataset.train.count, batchSize) : 0;
+  const steps =
+    phases.length > 0 ? stepCount(quantizedTraining, dataset.train.count, batchSize) : 0;
   const images = 4.5 * steps * batchSize + 3 * dataset.test.count;
   return forwardCost(config, dataset) * images + START_COST;
 }

@@ -64,7 +64,10 @@ export function describeTotals({ done, total, failed, secondsLeft }: Totals): st
 }
 
 function describe({ label, stage, step, steps, loss }: RunningCell): string {
-  const percent = step !== undefined && steps !== undefined ? ` ${String(Math.floor((100 * step) / steps))}%` : "";
+  const percent =
+    step !== undefined && steps !== undefined
+      ? ` ${String(Math.floor((100 * step) / steps))}%`
+      : "";
   return `${label}: ${stage}${percent}${loss === undefined ? "" : ` loss ${loss.toFixed(2)}`}`;
 }
 

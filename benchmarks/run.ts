@@ -106,7 +106,11 @@ export async function finishedCells(path: string): Promise<Map<string, CellResul
 }
 
 /** Float trainings first, then groups of cells that share a quantized training. */
-export function makeJobs(plan: Plan, pending: readonly Cell[], runDirectory: string): ScheduledJob[] {
+export function makeJobs(
+  plan: Plan,
+  pending: readonly Cell[],
+  runDirectory: string,
+): ScheduledJob[] {
   const { engine, dataDirectory } = plan;
   const common = { engine, runDirectory, dataDirectory };
   const pretrains = new Map<string, ScheduledJob>();
@@ -137,7 +141,9 @@ export function makeJobs(plan: Plan, pending: readonly Cell[], runDirectory: str
 export function jobCost({ dataset }: Plan, { kind, cells }: ScheduledJob): number {
   const [first] = cells;
   if (first === undefined) return 0;
-  return kind === "pretrain" ? pretrainCost(first.config, dataset) : cellCost(first.config, dataset) * cells.length;
+  return kind === "pretrain"
+    ? pretrainCost(first.config, dataset)
+    : cellCost(first.config, dataset) * cells.length;
 }
 
 /** Seconds that jobs take on so many processes, by the rate measured so far. */
@@ -167,7 +173,9 @@ export async function executePlan(
   try {
     await directory.writeEnvironment(await describeEnvironment());
     await directory.writeRun(describeRun(plan, options));
-    const finished = options.force ? new Map<string, CellResult>() : await finishedCells(options.out);
+    const finished = options.force
+      ? new Map<string, CellResult>()
+      : await finishedCells(options.out);
     const pending = plan.cells.filter(({ id }) => !finished.has(id));
     await runPending(plan, pending, { directory, options, signal });
     if (signal.aborted) throw new Error("interrupted; run the same command again to go on");
@@ -196,8 +204,10 @@ async function lock(path: string): Promise<() => Promise<void>> {
 }
 
 function describeRun({ matrix, allCells: cells }: Plan, { command }: RunOptions): Run {
-  const used = <T extends { readonly name: string }>(entries: readonly T[], kind: "algorithm" | "backend") =>
-    entries.filter(({ name }) => cells.some(({ config }) => config[kind].name === name));
+  const used = <T extends { readonly name: string }>(
+    entries: readonly T[],
+    kind: "algorithm" | "backend",
+  ) => entries.filter(({ name }) => cells.some(({ config }) => config[kind].name === name));
   return {
     name: matrix.name,
     title: matrix.title,
@@ -205,7 +215,9 @@ function describeRun({ matrix, allCells: cells }: Plan, { command }: RunOptions)
     deviations: Object.fromEntries(
       used(algorithms, "algorithm").map(({ name, deviations }) => [name, [...deviations]]),
     ),
-    notes: Object.fromEntries(used(backends, "backend").map(({ name, notes }) => [name, [...notes]])),
+    notes: Object.fromEntries(
+      used(backends, "backend").map(({ name, notes }) => [name, [...notes]]),
+    ),
     cells: cells.map(({ id }) => id),
   };
 }
@@ -216,7 +228,11 @@ interface Execution {
   readonly signal: AbortSignal;
 }
 
-async function runPending(plan: Plan, pending: readonly Cell[], execution: Execution): Promise<void> {
+async function runPending(
+  plan: Plan,
+  pending: readonly Cell[],
+  execution: Execution,
+): Promise<void> {
   const { directory, options, signal } = execution;
   const jobs = makeJobs(plan, pending, options.out);
   const display = new ProgressDisplay();
@@ -236,7 +252,8 @@ async function runPending(plan: Plan, pending: readonly Cell[], execution: Execu
     };
   };
   const reused = plan.cells.length - pending.length;
-  if (reused > 0) display.line(`${String(reused)} of ${String(plan.cells.length)} cells are finished already`);
+  if (reused > 0)
+    display.line(`${String(reused)} of ${String(plan.cells.length)} cells are finished already`);
 
   await runJobs(
     jobs,
@@ -269,15 +286,24 @@ async function runPending(plan: Plan, pending: readonly Cell[], execution: Execu
         left.delete(job.id);
         const seconds = (performance.now() - (started.get(job.id) ?? NaN)) / 1000;
         if (failure === undefined) {
-          measured = { seconds: measured.seconds + seconds, cost: measured.cost + jobCost(plan, job) };
-          if (job.kind === "pretrain") display.line(`${describeTotals(totals())} ${labelOf(job)}: done`);
+          measured = {
+            seconds: measured.seconds + seconds,
+            cost: measured.cost + jobCost(plan, job),
+          };
+          if (job.kind === "pretrain")
+            display.line(`${describeTotals(totals())} ${labelOf(job)}: done`);
           return;
         }
         if (job.kind === "pretrain") return; // the cells that wait for it fail with its reason
         for (const cell of job.cells.filter(({ id }) => !written.has(id))) {
           failed += 1;
           written.add(cell.id);
-          await directory.writeCell({ id: cell.id, config: cell.config, state: "failed", reason: failure });
+          await directory.writeCell({
+            id: cell.id,
+            config: cell.config,
+            state: "failed",
+            reason: failure,
+          });
           display.line(`${describeTotals(totals())} ${cellName(cell)}: failed: ${failure}`);
         }
       },

@@ -10,7 +10,10 @@ export interface ScheduledJob extends Job {
 
 export interface SchedulerEvents {
   readonly onStart: (job: ScheduledJob) => void;
-  readonly onProgress: (job: ScheduledJob, progress: Extract<WorkerMessage, { type: "progress" }>) => void;
+  readonly onProgress: (
+    job: ScheduledJob,
+    progress: Extract<WorkerMessage, { type: "progress" }>,
+  ) => void;
   readonly onCell: (job: ScheduledJob, cellId: string, state: string) => void;
   /** `failure` says why the job did not succeed; its unfinished cells have no result yet. */
   readonly onEnd: (job: ScheduledJob, failure: string | undefined) => Promise<void>;
@@ -80,7 +83,9 @@ function runInChild(
     };
     let silence = setTimeout(hangs, silenceMs);
     function hangs(): void {
-      kill(`the worker process said nothing for ${String(silenceMs / 1000)} seconds and was killed`);
+      kill(
+        `the worker process said nothing for ${String(silenceMs / 1000)} seconds and was killed`,
+      );
     }
     const abort = () => {
       kill("interrupted");
@@ -128,7 +133,11 @@ function sendJob(child: ChildProcess, job: ScheduledJob): void {
   });
 }
 
-function describeExit(code: number | null, signal: NodeJS.Signals | null, lastWords: string): string {
+function describeExit(
+  code: number | null,
+  signal: NodeJS.Signals | null,
+  lastWords: string,
+): string {
   const how = signal === null ? `with exit code ${String(code)}` : `by ${signal}`;
   const memory = signal === "SIGKILL" || /heap out of memory|bad_alloc/.test(lastWords);
   const hint = memory ? ", probably for lack of memory" : "";

@@ -112,7 +112,10 @@ function reproducible(result: CellResult): Record<string, unknown> {
 function compare(cell: string, stored: unknown, repeated: unknown, field = ""): Difference[] {
   if (Object.is(stored, repeated)) return [];
   const bothObjects =
-    typeof stored === "object" && typeof repeated === "object" && stored !== null && repeated !== null;
+    typeof stored === "object" &&
+    typeof repeated === "object" &&
+    stored !== null &&
+    repeated !== null;
   if (!bothObjects) return [{ cell, field, stored, repeated }];
   const [a, b] = [stored as Record<string, unknown>, repeated as Record<string, unknown>];
   return [...new Set([...Object.keys(a), ...Object.keys(b)])].flatMap((key) =>

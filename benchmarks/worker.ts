@@ -87,7 +87,9 @@ function send(message: WorkerMessage): void {
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const [frame] = (error.stack ?? "").split("\n").filter((line) => line.includes("/pipelines/") || line.includes("/algorithms/"));
+  const [frame] = (error.stack ?? "")
+    .split("\n")
+    .filter((line) => line.includes("/pipelines/") || line.includes("/algorithms/"));
   const place = frame?.trim().replace(/\(.*\/dist\//, "(");
   return place === undefined ? error.message : `${error.message} (${place})`;
 }

@@ -54,7 +54,7 @@ export async function calibrate(engine: Engine, calibration: Calibration): Promi
       if (batch.images.shape[0] !== first.images.shape[0]) break; // steps have one batch size
       const outputs = await compiled.run({ images: batch.images, ...parameters });
       sites.forEach((site, index) => observed[index]?.push(statisticsOf(site, outputs)));
-      batch = batches.next().value ?? undefined;
+      batch = batches.next().value;
     }
   } finally {
     await compiled.release();

@@ -74,13 +74,17 @@ export function* trainingBatches(
   const changes = randomStream(seed, `${name}/augmentation`);
   const { count } = dataset.train;
   if (count < batchSize) {
-    throw new RangeError(`batch size ${String(batchSize)} exceeds the ${String(count)} training images`);
+    throw new RangeError(
+      `batch size ${String(batchSize)} exceeds the ${String(count)} training images`,
+    );
   }
   for (;;) {
     const indices = permutation(count, order);
     for (let start = 0; start + batchSize <= count; start += batchSize) {
       const chosen = indices.subarray(start, start + batchSize);
-      yield assemble(dataset, dataset.train, chosen, () => drawChange(dataset, augmentation, changes));
+      yield assemble(dataset, dataset.train, chosen, () =>
+        drawChange(dataset, augmentation, changes),
+      );
     }
   }
 }
@@ -90,11 +94,17 @@ export function* batchesInOrder(
   dataset: Dataset,
   set: ImageSet,
   batchSize: number,
-): Generator<Batch> {
+): Generator<Batch, undefined> {
   for (let start = 0; start < set.count; start += batchSize) {
     const length = Math.min(batchSize, set.count - start);
-    yield assemble(dataset, set, Uint32Array.from({ length }, (_, i) => start + i), () => UNCHANGED);
+    yield assemble(
+      dataset,
+      set,
+      Uint32Array.from({ length }, (_, i) => start + i),
+      () => UNCHANGED,
+    );
   }
+  return undefined;
 }
 
 interface Change {
@@ -104,7 +114,11 @@ interface Change {
 }
 const UNCHANGED: Change = { down: 0, right: 0, mirrored: false };
 
-function drawChange({ mayFlip }: Dataset, { shift, flip }: Augmentation, random: RandomStream): Change {
+function drawChange(
+  { mayFlip }: Dataset,
+  { shift, flip }: Augmentation,
+  random: RandomStream,
+): Change {
   return {
     down: shift === 0 ? 0 : random.integer(2 * shift + 1) - shift,
     right: shift === 0 ? 0 : random.integer(2 * shift + 1) - shift,

@@ -1,5 +1,11 @@
 import { batchesInOrder, type Batch, type Dataset } from "./data.js";
-import type { CompiledStep, Engine, HostTensors, StepFunction, StepTensors } from "./engine/index.js";
+import type {
+  CompiledStep,
+  Engine,
+  HostTensors,
+  StepFunction,
+  StepTensors,
+} from "./engine/index.js";
 import { forward, type ForwardOptions } from "./network/forward.js";
 import type { Network } from "./network/network.js";
 
@@ -64,7 +70,8 @@ export function predictions(logits: Logits, classes: number): Uint32Array {
   return Uint32Array.from({ length: logits.length / classes }, (_, image) => {
     let best = 0;
     for (let label = 1; label < classes; label++) {
-      if ((logits[image * classes + label] ?? 0) > (logits[image * classes + best] ?? 0)) best = label;
+      if ((logits[image * classes + label] ?? 0) > (logits[image * classes + best] ?? 0))
+        best = label;
     }
     return best;
   });
@@ -86,6 +93,9 @@ export interface Agreement {
 export function agreementOf(a: Logits, b: Logits, classes: number): Agreement {
   const [first, second] = [predictions(a, classes), predictions(b, classes)];
   const same = first.filter((label, i) => label === second[i]).length;
-  const largestDifference = a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - (b[i] ?? NaN))), 0);
+  const largestDifference = a.reduce(
+    (largest, value, i) => Math.max(largest, Math.abs(value - (b[i] ?? NaN))),
+    0,
+  );
   return { share: same / first.length, largestDifference };
 }

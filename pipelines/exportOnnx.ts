@@ -34,9 +34,15 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
   for (const node of network.nodes) names.set(node.name, write(node));
   const last = network.nodes.at(-1);
   if (last === undefined) throw new Error("the network has no nodes");
-  graph.output(LOGITS_OUTPUT, valueOf(last.name), "float32", ["batch", ...(shapes.get(last.name) ?? [])]);
+  graph.output(LOGITS_OUTPUT, valueOf(last.name), "float32", [
+    "batch",
+    ...(shapes.get(last.name) ?? []),
+  ]);
   for (const site of sites) {
-    graph.describe(`quantbench.site.${site.id}`, JSON.stringify({ ...site.scheme, ...rangeOf(site) }));
+    graph.describe(
+      `quantbench.site.${site.id}`,
+      JSON.stringify({ ...site.scheme, ...rangeOf(site) }),
+    );
   }
   return graph.toBytes(name);
 
@@ -55,7 +61,12 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
       case "relu":
         return graph.add("Relu", [valueOf(node.input)], {}, node.name);
       case "relu6":
-        return graph.add("Clip", [valueOf(node.input), graph.scalar(0), graph.scalar(6)], {}, node.name);
+        return graph.add(
+          "Clip",
+          [valueOf(node.input), graph.scalar(0), graph.scalar(6)],
+          {},
+          node.name,
+        );
       case "add":
         return graph.add("Add", node.inputs.map(valueOf), {}, node.name);
       case "globalAveragePool": {
@@ -81,7 +92,12 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
     const type = storageType(site);
     const [scale, zeroPoint] = gridConstants(grid, type);
     const codes = graph.add("QuantizeLinear", [x, scale, zeroPoint]);
-    return graph.add("DequantizeLinear", [keepRange(site, codes, type), scale, zeroPoint], {}, site.id);
+    return graph.add(
+      "DequantizeLinear",
+      [keepRange(site, codes, type), scale, zeroPoint],
+      {},
+      site.id,
+    );
   }
 
   function keepRange(site: QuantizerSite, codes: string, type: "int8" | "uint8"): string {
@@ -127,7 +143,12 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
       return graph.constant("float32", onnxShape, transpose(data, shape, order), id);
     }
     const type = storageType(siteOf(id));
-    const codes = graph.constant(type, onnxShape, transpose(weight.codes, shape, order), `${id} codes`);
+    const codes = graph.constant(
+      type,
+      onnxShape,
+      transpose(weight.codes, shape, order),
+      `${id} codes`,
+    );
     const [scale, zeroPoint] = gridConstants(weight, type);
     const axis = node.op === "dense" ? 1 : 0;
     return graph.add("DequantizeLinear", [codes, scale, zeroPoint], { axis }, id);
@@ -145,11 +166,16 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
     });
     const codes = bias.map((value, channel) => Math.round(value / (scale[channel] ?? 1)));
     if (codes.some((code) => Math.abs(code) >= 2 ** 31)) return asFloat();
-    return graph.add("DequantizeLinear", [
-      graph.constant("int32", [bias.length], codes),
-      graph.constant("float32", [bias.length], scale),
-      graph.constant("int32", [bias.length], new Int32Array(bias.length)),
-    ], { axis: 0 }, `${node.name} bias`);
+    return graph.add(
+      "DequantizeLinear",
+      [
+        graph.constant("int32", [bias.length], codes),
+        graph.constant("float32", [bias.length], scale),
+        graph.constant("int32", [bias.length], new Int32Array(bias.length)),
+      ],
+      { axis: 0 },
+      `${node.name} bias`,
+    );
   }
 
   function batchNorm(name: string, x: string): string {
@@ -163,7 +189,8 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
   }
 }
 
-const storageType = (site: QuantizerSite): "int8" | "uint8" => (site.scheme.signed ? "int8" : "uint8");
+const storageType = (site: QuantizerSite): "int8" | "uint8" =>
+  site.scheme.signed ? "int8" : "uint8";
 
 function transpose(
   data: ArrayLike<number>,

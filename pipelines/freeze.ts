@@ -172,7 +172,9 @@ function checkGrid(site: QuantizerSite, { scale, zeroPoint }: FrozenGrid): void 
   const { quantMin, quantMax } = rangeOf(site);
   const wrongScale = scale.find((value) => !(value > 0 && Number.isFinite(value)));
   if (wrongScale !== undefined) {
-    throw new RangeError(`scale of "${site.id}" must be positive and finite, got ${String(wrongScale)}`);
+    throw new RangeError(
+      `scale of "${site.id}" must be positive and finite, got ${String(wrongScale)}`,
+    );
   }
   const wrongZero = zeroPoint.find((z) => !Number.isInteger(z) || z < quantMin || z > quantMax);
   if (wrongZero !== undefined) {

@@ -1,7 +1,6 @@
-import { float32, type HostTensor, type HostTensors } from "./engine/index.js";
+import { float32, sizeOf, type HostTensor, type HostTensors } from "./engine/index.js";
 import { parameterSpecs, type Network } from "./network/network.js";
 import { randomStream } from "./random.js";
-import { sizeOf } from "./engine/index.js";
 
 /**
  * First values of a network's parameters. Each has a random stream of its own, so that networks
@@ -20,12 +19,15 @@ export function initialParameters(network: Network, seed: number): HostTensors {
 }
 
 /** Parameters of a rewritten network: from the checkpoint where name and shape agree, else new. */
-export function inheritParameters(network: Network, checkpoint: HostTensors, seed: number): HostTensors {
+export function inheritParameters(
+  network: Network,
+  checkpoint: HostTensors,
+  seed: number,
+): HostTensors {
   return Object.fromEntries(
     Object.entries(initialParameters(network, seed)).map(([name, fresh]) => {
       const trained = checkpoint[name];
-      const fits = trained?.shape.join() === fresh.shape.join();
-      return [name, fits && trained !== undefined ? trained : fresh];
+      return [name, trained?.shape.join() === fresh.shape.join() ? trained : fresh];
     }),
   );
 }

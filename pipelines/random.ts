@@ -18,7 +18,9 @@ export interface RandomStream {
  * @param name what the numbers are for, e.g. "order"
  */
 export function randomStream(seed: number, name: string): RandomStream {
-  const digest = createHash("sha256").update(`${String(seed)}/${name}`).digest();
+  const digest = createHash("sha256")
+    .update(`${String(seed)}/${name}`)
+    .digest();
   const state = [0, 4, 8, 12].map((offset) => digest.readInt32LE(offset));
   const generator = xoroshiro128plusFromState(state);
   return {

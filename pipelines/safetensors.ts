@@ -52,11 +52,15 @@ export function decodeSafetensors(file: Uint8Array): {
   };
   const tensors: Record<string, HostTensor> = {};
   for (const [name, { dtype, shape, data_offsets }] of Object.entries(entries)) {
-    const [start, end] = data_offsets.map((offset) => 8 + headerLength + offset) as [number, number];
+    const [start, end] = data_offsets.map((offset) => 8 + headerLength + offset) as [
+      number,
+      number,
+    ];
     if (end > file.length) throw new Error(`truncated safetensors file: "${name}" is cut off`);
     const { buffer: bytes } = new Uint8Array(file.subarray(start, end)); // a copy, aligned
     if (dtype === "F32") tensors[name] = { dtype: "float32", shape, data: new Float32Array(bytes) };
-    else if (dtype === "I32") tensors[name] = { dtype: "int32", shape, data: new Int32Array(bytes) };
+    else if (dtype === "I32")
+      tensors[name] = { dtype: "int32", shape, data: new Int32Array(bytes) };
     else throw new Error(`safetensors file: "${name}" is ${dtype}, expected F32 or I32`);
   }
   return { tensors, metadata: __metadata__ ?? {} };

@@ -11,7 +11,12 @@ import {
   type StepFunction,
   type StepTensors,
 } from "./engine/index.js";
-import { learningRateAt, stepCount, type Hyperparameters, type Schedule } from "./hyperparameters.js";
+import {
+  learningRateAt,
+  stepCount,
+  type Hyperparameters,
+  type Schedule,
+} from "./hyperparameters.js";
 import { forward } from "./network/forward.js";
 import { parameterSpecs, type Network } from "./network/network.js";
 import { quantizerOf, quantizeWith, unquantized, valueName, valuesOf } from "./quantizers.js";
@@ -144,7 +149,9 @@ function trainingStep(training: Training, phase: Phase, names: readonly string[]
   const { network, hyperparameters } = training;
   const { momentum, weightDecay } = hyperparameters;
   const decayed = new Set(
-    [...parameterSpecs(network)].filter(([, { group }]) => group === "kernel").map(([name]) => name),
+    [...parameterSpecs(network)]
+      .filter(([, { group }]) => group === "kernel")
+      .map(([name]) => name),
   );
   const decays = (name: string) => decayed.has(name) || name.includes(":");
 
@@ -152,13 +159,19 @@ function trainingStep(training: Training, phase: Phase, names: readonly string[]
     if (!images || !labels || !learningRate) throw new TypeError("training step lacks its batch");
     const statistics: Record<string, tf.Tensor> = {};
     const objective = (...trained: tf.Tensor[]): tf.Scalar => {
-      const current = { ...tensors, ...Object.fromEntries(names.map((n, i) => [n, trained[i] as tf.Tensor])) };
+      const current = {
+        ...tensors,
+        ...Object.fromEntries(names.map((n, i) => [n, trained[i] as tf.Tensor])),
+      };
       const { loss, newStatistics } = lossOf(training, phase, { images, labels, current });
       // Differentiation disposes what its function does not return.
-      for (const [name, tensor] of Object.entries(newStatistics)) statistics[name] = tf.keep(tensor);
+      for (const [name, tensor] of Object.entries(newStatistics))
+        statistics[name] = tf.keep(tensor);
       return loss;
     };
-    const { value, grads } = tf.valueAndGrads(objective)(names.map((name) => existing(tensors, name)));
+    const { value, grads } = tf.valueAndGrads(objective)(
+      names.map((name) => existing(tensors, name)),
+    );
     const outputs: Record<string, tf.Tensor> = { loss: value };
     for (const [name, kept] of Object.entries(statistics)) {
       outputs[name] = tf.clone(kept);
@@ -168,8 +181,13 @@ function trainingStep(training: Training, phase: Phase, names: readonly string[]
       const weight = existing(tensors, name);
       const gradient = grads[i];
       if (gradient === undefined) throw new Error(`no gradient reaches "${name}"`);
-      const decayedGradient = decays(name) ? tf.add(gradient, tf.mul(weight, weightDecay)) : gradient;
-      const velocity = tf.add(tf.mul(existing(tensors, momentumOf(name)), momentum), decayedGradient);
+      const decayedGradient = decays(name)
+        ? tf.add(gradient, tf.mul(weight, weightDecay))
+        : gradient;
+      const velocity = tf.add(
+        tf.mul(existing(tensors, momentumOf(name)), momentum),
+        decayedGradient,
+      );
       const direction = tf.add(decayedGradient, tf.mul(velocity, momentum));
       outputs[momentumOf(name)] = velocity;
       outputs[name] = tf.sub(weight, tf.mul(direction, learningRate));
@@ -193,10 +211,11 @@ function lossOf({ network, quantizers, dataset }: Training, phase: Phase, batch:
       ? quantizeWith(quantizers.algorithm, quantizers.sites, current)
       : unquantized,
   });
-  const oneHot = tf.cast(tf.oneHot(labels as tf.Tensor1D, dataset.classes), "float32") as tf.Tensor2D;
-  const crossEntropy = tf.neg(
-    tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), oneHot), 1)),
-  ) as tf.Scalar;
+  const oneHot = tf.cast(
+    tf.oneHot(labels as tf.Tensor1D, dataset.classes),
+    "float32",
+  ) as tf.Tensor2D;
+  const crossEntropy = tf.neg(tf.mean<tf.Scalar>(tf.sum(tf.mul(tf.logSoftmax(logits), oneHot), 1)));
   const loss =
     quantizers && phase.loss
       ? phase.loss({
@@ -210,9 +229,16 @@ function lossOf({ network, quantizers, dataset }: Training, phase: Phase, batch:
   return { loss, newStatistics: statistics };
 }
 
-function teacherLogits({ network, parameters }: TrainedQuantizers["teacher"], images: tf.Tensor): tf.Tensor2D {
+function teacherLogits(
+  { network, parameters }: TrainedQuantizers["teacher"],
+  images: tf.Tensor,
+): tf.Tensor2D {
   const constants = Object.fromEntries(
-    Object.entries(parameters).map(([name, { data, shape }]) => [name, tf.tensor(data, [...shape])]),
+    Object.entries(parameters).map(([name, { data, shape }]) => [
+      name,
+      tf.tensor(data, [...shape]),
+    ]),
   );
-  return forward(network, images, { parameters: constants, training: false, quantize: unquantized }).logits;
+  return forward(network, images, { parameters: constants, training: false, quantize: unquantized })
+    .logits;
 }

@@ -31,7 +31,9 @@ export function percentOverSeeds(shares: readonly number[]): string {
 /** 84216 -> "82.2 KiB" */
 export function bytes(count: number): string {
   if (count < 1024) return `${String(Math.round(count))} B`;
-  return count < 1024 ** 2 ? `${(count / 1024).toFixed(1)} KiB` : `${(count / 1024 ** 2).toFixed(2)} MiB`;
+  return count < 1024 ** 2
+    ? `${(count / 1024).toFixed(1)} KiB`
+    : `${(count / 1024 ** 2).toFixed(2)} MiB`;
 }
 
 /** Three significant digits: 0.1234 -> "0.123 ms" */

@@ -75,7 +75,8 @@ function identity(result: CellResult) {
 function cellView(result: CompletedCell) {
   const { accuracy, agreement, measured, size, losses, sites } = result;
   const { float, quantized } = measured.latency;
-  const count = (role: "weight" | "activation") => sites.filter((site) => site.role === role).length;
+  const count = (role: "weight" | "activation") =>
+    sites.filter((site) => site.role === role).length;
   return {
     ...identity(result),
     float: percent(accuracy.float),
@@ -111,7 +112,10 @@ function environmentRows(environment: Environment) {
     ...flatten(rest),
     { name: "memory", value: bytes(memoryBytes) },
     { name: "cpu features", value: cpuFeatures.join(", ") },
-    ...Object.entries(engines).map(([name, version]) => ({ name: `engine ${name}`, value: version })),
+    ...Object.entries(engines).map(([name, version]) => ({
+      name: `engine ${name}`,
+      value: version,
+    })),
     { name: "commit", value: commit ?? "unknown" },
   ];
 }

@@ -28,7 +28,8 @@ export const bitsOf = ({ config: { bits } }: CellResult): string =>
 export const modelOf = ({ config: { model } }: CellResult): string =>
   `${model.name}, width ${String(model.width)}`;
 
-export const isCompleted = (result: CellResult): result is CompletedCell => result.state === "completed";
+export const isCompleted = (result: CellResult): result is CompletedCell =>
+  result.state === "completed";
 
 /** Accuracy tables, one for each model and bit width, in the order of the results. */
 export function accuracyTables(results: readonly CellResult[]): AccuracyTable[] {

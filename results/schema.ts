@@ -24,7 +24,11 @@ export const hyperparametersSchema = z.strictObject({
 
 /** Everything that decides a cell's numbers. Its hash is the cell's id. */
 export const cellConfigSchema = z.strictObject({
-  model: z.strictObject({ name: z.string(), version: z.number(), width: z.number().int().positive() }),
+  model: z.strictObject({
+    name: z.string(),
+    version: z.number(),
+    width: z.number().int().positive(),
+  }),
   dataset: z.strictObject({ name: z.string(), checksum: z.string() }),
   algorithm: versioned,
   backend: versioned,

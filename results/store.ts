@@ -109,9 +109,12 @@ async function writeJson(path: string, value: unknown): Promise<void> {
 async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {
     const code = (error as NodeJS.ErrnoException).code;
-    throw new Error(code === "ENOENT" ? `${path} is missing` : `cannot read ${path}: ${String(error)}`, {
-      cause: error,
-    });
+    throw new Error(
+      code === "ENOENT" ? `${path} is missing` : `cannot read ${path}: ${String(error)}`,
+      {
+        cause: error,
+      },
+    );
   });
   const parsed = schema.safeParse(parseJson(path, text));
   if (parsed.success) return parsed.data;

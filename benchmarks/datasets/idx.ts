@@ -19,7 +19,11 @@ export function readIdx(imageFile: DataFile, labelFile: DataFile, classes: numbe
       `${imageFile.path} holds ${String(count)} images, but ${labelFile.path} ${String(labels.shape[0])} labels`,
     );
   }
-  const set: ImageSet = { count, images: images.data, labels: checked(labels.data, labelFile, classes) };
+  const set: ImageSet = {
+    count,
+    images: images.data,
+    labels: checked(labels.data, labelFile, classes),
+  };
   return { set, shape: [height, width, 1] };
 }
 
@@ -50,7 +54,9 @@ function readArray({ path, bytes }: DataFile, rank: number): { shape: number[]; 
 export function checked(labels: Uint8Array, { path }: DataFile, classes: number): Uint8Array {
   const wrong = labels.find((label) => label >= classes);
   if (wrong !== undefined) {
-    throw new Error(`${path} has label ${String(wrong)}; labels go from 0 to ${String(classes - 1)}`);
+    throw new Error(
+      `${path} has label ${String(wrong)}; labels go from 0 to ${String(classes - 1)}`,
+    );
   }
   return labels;
 }

@@ -120,7 +120,11 @@ export const datasets: readonly DatasetSource[] = [
     },
   ),
   idxDataset(
-    { ...FASHION_MNIST, name: "fashionMnistFull", title: "Fashion-MNIST (all 60,000 training images)" },
+    {
+      ...FASHION_MNIST,
+      name: "fashionMnistFull",
+      title: "Fashion-MNIST (all 60,000 training images)",
+    },
     {
       names: MNIST_FILES,
       checksums: [

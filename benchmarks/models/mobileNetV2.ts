@@ -23,7 +23,10 @@ export const mobileNetV2 = {
   title: "MobileNetV2 (small images)",
   version: 1,
   defaultWidth: 8,
-  source: { title: "MobileNetV2: Inverted Residuals and Linear Bottlenecks (Sandler et al., 2018)", url: "https://arxiv.org/abs/1801.04381" },
+  source: {
+    title: "MobileNetV2: Inverted Residuals and Linear Bottlenecks (Sandler et al., 2018)",
+    url: "https://arxiv.org/abs/1801.04381",
+  },
   build({ inputShape, classes, width }) {
     const scaled = (channels: number) => Math.max(1, Math.round((channels * width) / FULL_WIDTH));
     const net = new NetworkBuilder();
@@ -40,7 +43,11 @@ export const mobileNetV2 = {
         const expanded =
           expansion === 1
             ? x
-            : net.convolution(`${name}.expand`, x, { filters: hidden, kernelSize: 1, activation: relu6 });
+            : net.convolution(`${name}.expand`, x, {
+                filters: hidden,
+                kernelSize: 1,
+                activation: relu6,
+              });
         const filtered = net.convolution(`${name}.depthwise`, expanded, {
           filters: hidden,
           kernelSize: 3,

@@ -21,7 +21,12 @@ export function residualNetwork(
     for (let block = 0; block < blocksPerStage; block++) {
       const stride = stage > 0 && block === 0 ? 2 : 1;
       const name = `s${String(stage)}.${String(block)}`;
-      const a = net.convolution(`${name}.a`, x, { filters, kernelSize: 3, stride, activation: "relu" });
+      const a = net.convolution(`${name}.a`, x, {
+        filters,
+        kernelSize: 3,
+        stride,
+        activation: "relu",
+      });
       const b = net.convolution(`${name}.b`, a, { filters, kernelSize: 3 });
       const shortcut =
         stride === 1 ? x : net.convolution(`${name}.d`, x, { filters, kernelSize: 1, stride });

@@ -7,6 +7,9 @@ export const resnet8 = {
   title: "ResNet-8",
   version: 1,
   defaultWidth: 16,
-  source: { title: "MLPerf Tiny Benchmark (Banbury et al., 2021)", url: "https://arxiv.org/abs/2106.07597" },
+  source: {
+    title: "MLPerf Tiny Benchmark (Banbury et al., 2021)",
+    url: "https://arxiv.org/abs/2106.07597",
+  },
   build: (options) => residualNetwork(options, 1),
 } as const satisfies Model;

@@ -39,6 +39,7 @@ function compiledStep(
   return {
     async run(inputs) {
       checkInputs(inputs, signature);
+      if (session.outputNames.length === 0) return {}; // onnxruntime refuses to run for nothing
       const feeds: Record<string, ort.Tensor> = {};
       for (const [name, { dtype, data, shape }] of Object.entries(inputs)) {
         if (fed.has(name)) feeds[name] = new ort.Tensor(dtype, data as Float32Array, shape);

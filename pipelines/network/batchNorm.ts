@@ -57,7 +57,12 @@ export function normalizeByBatch(x: tf.Tensor, parameters: BatchNormParameters):
     return {
       value: tf.add(tf.mul(values, factor), tf.sub(beta, tf.mul(mean, factor))),
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const [input, center, inverseSd, scale] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+        const [input, center, inverseSd, scale] = saved as [
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+        ];
         const sum = tf.sum(dy, axes);
         const sumWithX = tf.sum(tf.mul(dy, input), axes);
         const dGamma = tf.mul(inverseSd, tf.sub(sumWithX, tf.mul(center, sum)));

@@ -13,7 +13,9 @@ export function foldBatchNorm(network: Network): Network {
       folded.set(node.name, producer.name);
     }
   }
-  const batchNormOf = new Map([...folded].map(([batchNorm, convolution]) => [convolution, batchNorm]));
+  const batchNormOf = new Map(
+    [...folded].map(([batchNorm, convolution]) => [convolution, batchNorm]),
+  );
   return {
     nodes: network.nodes
       .filter((node) => !folded.has(node.name))

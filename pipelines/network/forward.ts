@@ -33,7 +33,11 @@ export interface ForwardResult {
  *
  * @param images [batch, height, width, channels]
  */
-export function forward(network: Network, images: tf.Tensor, options: ForwardOptions): ForwardResult {
+export function forward(
+  network: Network,
+  images: tf.Tensor,
+  options: ForwardOptions,
+): ForwardResult {
   const values = new Map<string, tf.Tensor>();
   const statistics: Record<string, tf.Tensor> = {};
   const value = (name: string): tf.Tensor => {
@@ -55,7 +59,7 @@ export function forward(network: Network, images: tf.Tensor, options: ForwardOpt
       case "dense": {
         const kernel = parameter(`${node.name}/kernel`);
         const quantized = options.quantize(`${node.name}/kernel`, kernel);
-        const product = tf.matMul(value(node.input) as tf.Tensor2D, quantized as tf.Tensor2D);
+        const product = tf.matMul(value(node.input), quantized);
         return tf.add(product, bias(node, kernel, parameter(`${node.name}/bias`)));
       }
       case "batchNorm":
@@ -110,7 +114,8 @@ export function forward(network: Network, images: tf.Tensor, options: ForwardOpt
   function convolution(node: ConvNode, x: tf.Tensor): tf.Tensor {
     const site = `${node.name}/kernel`;
     const kernel = parameter(site);
-    if (node.foldedBatchNorm === undefined) return convolve(node, x, options.quantize(site, kernel));
+    if (node.foldedBatchNorm === undefined)
+      return convolve(node, x, options.quantize(site, kernel));
     const batchNorm = batchNormParameters(node.foldedBatchNorm);
     const factor = foldFactor(batchNorm);
     const folded = tf.mul(kernel, node.depthwise ? tf.reshape(factor, [1, 1, -1, 1]) : factor);

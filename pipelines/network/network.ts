@@ -92,7 +92,8 @@ export function featureShapes(network: Network): ReadonlyMap<string, FeatureShap
     if (shapes.has(node.name)) throw new Error(`network has two nodes named "${node.name}"`);
     const inputs = inputsOf(node).map((name) => {
       const shape = shapes.get(name);
-      if (shape === undefined) throw new Error(`node "${node.name}" reads "${name}" before it exists`);
+      if (shape === undefined)
+        throw new Error(`node "${node.name}" reads "${name}" before it exists`);
       return shape;
     });
     shapes.set(node.name, outputShape(node, inputs));
@@ -107,7 +108,9 @@ function outputShape(node: NetworkNode, [input = [], other = []]: FeatureShape[]
     case "conv2d": {
       const [height = 1, width = 1, channels = 1] = input;
       if (node.depthwise && node.filters !== channels) {
-        throw new Error(`depthwise "${node.name}" has ${String(node.filters)} filters for ${String(channels)} channels`);
+        throw new Error(
+          `depthwise "${node.name}" has ${String(node.filters)} filters for ${String(channels)} channels`,
+        );
       }
       return [Math.ceil(height / node.stride), Math.ceil(width / node.stride), node.filters];
     }

@@ -38,14 +38,16 @@ export function placeQuantizers(
 ): QuantizedNetwork {
   const layers = network.nodes.filter(isLayer);
   const edges = new Set([layers[0]?.name, layers.at(-1)?.name]);
-  if (layers.length === 0) throw new Error("the network has no convolution or dense layer to quantize");
+  if (layers.length === 0)
+    throw new Error("the network has no convolution or dense layer to quantize");
   const shapes = featureShapes(network);
   const nonNegative = nonNegativeNodes(network);
   const bitWidth = (layer: NetworkNode, role: keyof BitWidths) =>
     edges.has(layer.name) ? Math.max(profile.edgeBitWidth, bits[role]) : bits[role];
 
   const sites: QuantizerSite[] = [];
-  for (const layer of layers) sites.push(weightSite(network, layer, profile, bitWidth(layer, "weights")));
+  for (const layer of layers)
+    sites.push(weightSite(network, layer, profile, bitWidth(layer, "weights")));
 
   /** Bit width each tensor needs, by the name of the site that quantizes it. */
   const points = new Map<string, { readonly producer: string; bitWidth: number }>();
@@ -71,7 +73,7 @@ export function placeQuantizers(
       sites.push({
         id,
         role: "activation",
-        scheme: resolve(profile.activations, width, isNonNegative),
+        scheme: resolveScheme(profile.activations, width, isNonNegative),
         shape,
         channelAxis: shape.length, // counted with the batch axis in front
         nonNegative: isNonNegative,
@@ -127,11 +129,16 @@ function weightSite(
   const id = `${layer.name}/kernel`;
   const shape = parameterSpecs(network).get(id)?.shape ?? [];
   const channelAxis = layer.op === "dense" ? 1 : layer.depthwise ? 2 : 3;
-  const scheme = resolve(profile.weights, bitWidth, false);
+  const scheme = resolveScheme(profile.weights, bitWidth, false);
   return { id, role: "weight", scheme, shape, channelAxis, nonNegative: false };
 }
 
-function resolve(scheme: TensorScheme, bitWidth: number, nonNegative: boolean): QuantScheme {
+/** A scheme with everything decided. */
+export function resolveScheme(
+  scheme: TensorScheme,
+  bitWidth: number,
+  nonNegative: boolean,
+): QuantScheme {
   const signed = scheme.signed === "adaptive" ? !nonNegative : scheme.signed;
   return { ...scheme, signed, bitWidth };
 }
@@ -142,7 +149,8 @@ function nonNegativeNodes(network: Network): ReadonlySet<string> {
   for (const node of network.nodes) {
     const rectifies = node.op === "relu" || node.op === "relu6";
     const keeps = node.op === "globalAveragePool" || node.op === "add" || node.op === "quantize";
-    if (rectifies || (keeps && inputsOf(node).every((name) => known.has(name)))) known.add(node.name);
+    if (rectifies || (keeps && inputsOf(node).every((name) => known.has(name))))
+      known.add(node.name);
   }
   return known;
 }

@@ -6,10 +6,7 @@ import { lower, onnxType, type TraceBackend } from "./traceBackend.js";
 type Info = tf.TensorInfo;
 
 lower<{ x: Info }, { shape: number[] }>("Reshape", ({ x }, attributes, trace) => {
-  const shape = tf.util.inferFromImplicitShape(
-    attributes.shape,
-    tf.util.sizeFromShape(x.shape),
-  ) as number[];
+  const shape = tf.util.inferFromImplicitShape(attributes.shape, tf.util.sizeFromShape(x.shape));
   return trace.result(trace.reshape(trace.plain(x), shape), shape, x.dtype);
 });
 lower<{ input: Info }, { dim: number }>("ExpandDims", ({ input }, { dim }, trace) => {
@@ -34,7 +31,7 @@ lower<{ x: Info }, { begin: number | number[]; size: number | number[] }>(
   "Slice",
   ({ x }, attributes, trace) => {
     const [begin = [], size = []] = tf.slice_util.parseSliceParams(
-      x as tf.Tensor, // only its shape is read
+      x, // only its shape is read
       attributes.begin,
       attributes.size,
     );

@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { OnnxGraph } from "../../onnx/onnxGraph.js";
 import type { HostTensor, Signature, StepFunction } from "../engine.js";
-import { onnxType, TRACE_BACKEND, TraceBackend } from "./traceBackend.js";
+import type { TraceBackend } from "./traceBackend.js";
+import { onnxType, TRACE_BACKEND } from "./traceBackend.js";
 
 export interface TracedStep {
   /** A serialized ONNX model that computes one step. */
@@ -33,8 +34,8 @@ export async function trace(step: StepFunction, signature: Signature): Promise<T
       const inputs: Record<string, tf.Tensor> = {};
       for (const [name, { shape, dtype }] of Object.entries(signature)) {
         const value = backend.graph.input(name, onnxType(dtype), shape);
-        const { dataId } = backend.result(value, shape, dtype);
-        inputs[name] = tf.engine().makeTensorFromDataId(dataId, [...shape], dtype, backend);
+        const info = backend.result(value, shape, dtype);
+        inputs[name] = tf.engine().makeTensorFromTensorInfo(info, backend);
       }
       for (const [name, tensor] of Object.entries(step(inputs))) {
         const dtype = tensor.dtype === "int32" ? "int32" : "float32";

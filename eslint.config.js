@@ -1,0 +1,57 @@
+import tseslint from "typescript-eslint";
+
+/** What each folder must not import: dependencies go one way. */
+const forbidden = {
+  backends: ["algorithms", "pipelines", "benchmarks", "results", "reports"],
+  algorithms: ["pipelines", "benchmarks", "results", "reports"],
+  pipelines: ["benchmarks", "results", "reports"],
+  results: ["backends", "algorithms", "pipelines", "benchmarks", "reports"],
+  reports: ["backends", "algorithms", "pipelines", "benchmarks"],
+};
+
+export default tseslint.config(
+  { ignores: ["dist/", "node_modules/", "results/runs/", "eslint.config.js"] },
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: { project: "test/tsconfig.json", tsconfigRootDir: import.meta.dirname },
+    },
+    rules: {
+      "max-lines": ["error", { max: 300, skipBlankLines: true, skipComments: true }],
+      "no-console": "error",
+      "@typescript-eslint/switch-exhaustiveness-check": [
+        "error",
+        { considerDefaultExhaustiveForUnions: true },
+      ],
+      "@typescript-eslint/no-unused-vars": [
+        "error",
+        { varsIgnorePattern: "^_+$", argsIgnorePattern: "^_" },
+      ],
+      "@typescript-eslint/consistent-type-imports": "error",
+      // tfjs hands out backends and tensor infos under wider types than they have.
+      "@typescript-eslint/no-unsafe-class-instance-assignment": "off",
+      // Kernels name the inputs and attributes that tfjs passes to them untyped.
+      "@typescript-eslint/no-unnecessary-type-parameters": "off",
+    },
+  },
+  // Tables of cases are long and read like data.
+  { files: ["test/**/*.ts"], rules: { "max-lines": "off" } },
+  ...Object.entries(forbidden).map(([folder, others]) => ({
+    files: [`${folder}/**/*.ts`],
+    rules: {
+      "@typescript-eslint/no-restricted-imports": [
+        "error",
+        {
+          patterns: [
+            {
+              group: others.map((other) => `**/${other}/**`),
+              message: `${folder}/ must not depend on ${others.join(", ")}.`,
+              // An algorithm's contract names the network that it may rewrite.
+              allowTypeImports: folder === "algorithms",
+            },
+          ],
+        },
+      ],
+    },
+  })),
+);

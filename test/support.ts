@@ -1,0 +1,82 @@
+import * as tf from "@tensorflow/tfjs";
+import type { QuantizerSite, QuantizerTensors, QuantizerValues } from "../algorithms/algorithm.js";
+import type { QuantScheme } from "../backends/scheme.js";
+import type { Dataset, ImageSet } from "../pipelines/data.js";
+import { randomStream } from "../pipelines/random.js";
+
+/** Deterministic values, roughly normal (sum of uniforms). */
+export function normalValues(size: number, seed: number, deviation = 1): number[] {
+  const random = randomStream(seed, "test values");
+  return Array.from({ length: size }, () => {
+    let sum = 0;
+    for (let i = 0; i < 12; i++) sum += random.uniform();
+    return (sum - 6) * deviation;
+  });
+}
+
+export const int4: QuantScheme = {
+  bitWidth: 4,
+  signed: true,
+  symmetric: true,
+  narrowRange: false,
+  granularity: "perTensor",
+  scaleForm: "fp32",
+};
+
+export function site(overrides: Partial<QuantizerSite> = {}): QuantizerSite {
+  return {
+    id: "layer/kernel",
+    role: "weight",
+    scheme: int4,
+    shape: [4],
+    channelAxis: 0,
+    nonNegative: false,
+    ...overrides,
+  };
+}
+
+export function toTensors(values: QuantizerValues): QuantizerTensors {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]),
+  );
+}
+
+export function toValues(tensors: QuantizerTensors): QuantizerValues {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, tensor]) => [
+      name,
+      { shape: tensor.shape, data: Float32Array.from(tensor.dataSync()) },
+    ]),
+  );
+}
+
+export const numbers = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
+
+/** Small images whose class shows in the brightness of one quarter: learnable within steps. */
+export function toyDataset(count = 64): Dataset {
+  const random = randomStream(1, "toy images");
+  const make = (): ImageSet => {
+    const images = new Uint8Array(count * 64);
+    const labels = new Uint8Array(count);
+    for (let i = 0; i < count; i++) {
+      const label = i % 4;
+      labels[i] = label;
+      for (let pixel = 0; pixel < 64; pixel++) {
+        const quarter = (pixel >> 5) * 2 + ((pixel & 7) >> 2);
+        images[i * 64 + pixel] = random.integer(80) + (quarter === label ? 150 : 0);
+      }
+    }
+    return { count, images, labels };
+  };
+  return {
+    name: "toy",
+    shape: [8, 8, 1],
+    classes: 4,
+    mean: [0.25],
+    deviation: [0.25],
+    mayFlip: false,
+    train: make(),
+    test: make(),
+    checksum: "toy",
+  };
+}
