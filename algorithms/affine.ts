@@ -121,13 +121,14 @@ function fakeQuantizeAffine(
     const highest = tf.sub(quantMax, zero);
     const clamped = tf.minimum(tf.maximum(steps, lowest), highest);
     const rounded = tf.round(clamped);
-    save([steps, clamped, rounded]);
+    save([steps, clamped, rounded, step]);
     return {
       value: tf.mul(rounded, step),
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const { dx, dScale, outside } = gradients(dy, saved);
+        const usedScale = saved[3] ?? step;
         // A clamped value is (bound - zeroPoint) * scale.
-        const dZero = tf.neg(tf.mul(tf.mul(dy, outside), step));
+        const dZero = tf.neg(tf.mul(tf.mul(dy, outside), usedScale));
         return [dx, reduceTo(dScale, step.shape), reduceTo(dZero, zero.shape)];
       },
     };

@@ -1,0 +1,263 @@
+import * as tf from "@tensorflow/tfjs";
+import { describe, expect, test } from "vitest";
+import type { Algorithm } from "../../algorithms/algorithm.js";
+import { algorithms } from "../../algorithms/index.js";
+import { lsq } from "../../algorithms/lsq.js";
+import { minMax } from "../../algorithms/minMax.js";
+import { academic } from "../../backends/academic.js";
+import type { BackendProfile } from "../../backends/backend.js";
+import { backends } from "../../backends/index.js";
+import { onnxruntime } from "../../backends/onnxruntime.js";
+import { mobileNetV2 } from "../../benchmarks/models/mobileNetV2.js";
+import { resnet8 } from "../../benchmarks/models/resnet8.js";
+import { calibrate } from "../../pipelines/calibrate.js";
+import { deployedLogits } from "../../pipelines/deploy.js";
+import { loadEngine, type Engine } from "../../pipelines/engine/index.js";
+import { accuracyOf, agreementOf, evaluate } from "../../pipelines/evaluate.js";
+import { exportOnnx } from "../../pipelines/exportOnnx.js";
+import { freeze, freezeFloat } from "../../pipelines/freeze.js";
+import type { Hyperparameters } from "../../pipelines/hyperparameters.js";
+import { foldBatchNorm } from "../../pipelines/network/foldBatchNorm.js";
+import type { Network } from "../../pipelines/network/network.js";
+import { placeQuantizers } from "../../pipelines/network/placeQuantizers.js";
+import { initialParameters } from "../../pipelines/parameters.js";
+import { asDeployed, unquantized } from "../../pipelines/quantizers.js";
+import { train } from "../../pipelines/train.js";
+import { toyDataset } from "../support.js";
+
+const dataset = toyDataset();
+const hyperparameters: Hyperparameters = {
+  batchSize: 8,
+  momentum: 0.9,
+  weightDecay: 1e-4,
+  augmentation: { shift: 0, flip: false },
+  pretrain: { epochs: 4, learningRate: 0.05 },
+  calibrationBatches: 2,
+  quantizedTraining: { epochs: 1, learningRate: 0.01 },
+};
+const options = { inputShape: dataset.shape, classes: dataset.classes, width: 4 };
+const floatNetwork = resnet8.build(options);
+const onnx = await loadEngine("onnxruntime");
+const plain = await loadEngine("tfjs");
+
+function pretrain(engine: Engine, network = floatNetwork, epochs = 4, seed = 0) {
+  return train(engine, {
+    network,
+    tensors: initialParameters(network, seed),
+    dataset,
+    hyperparameters,
+    schedule: { ...hyperparameters.pretrain, epochs },
+    seed,
+    name: "pretrain",
+  });
+}
+const checkpoint = await pretrain(onnx);
+const mobile = mobileNetV2.build(options);
+const mobileCheckpoint = await pretrain(onnx, mobile, 2);
+
+async function quantize(
+  algorithm: Algorithm,
+  profile: BackendProfile,
+  { bits = 4, engine = onnx, float = floatNetwork, parameters = checkpoint.tensors } = {},
+) {
+  const rewritten = algorithm.rewrite?.(float) ?? float;
+  const network = profile.foldBatchNorm ? foldBatchNorm(rewritten) : rewritten;
+  const quantized = placeQuantizers(network, profile, { weights: bits, activations: bits });
+  const common = { dataset, hyperparameters };
+  const values = await calibrate(engine, { ...quantized, algorithm, parameters, ...common });
+  const training = {
+    network: quantized.network,
+    tensors: { ...parameters, ...values },
+    quantizers: { algorithm, sites: quantized.sites, teacher: { network: float, parameters } },
+    ...common,
+    schedule: hyperparameters.quantizedTraining,
+    seed: 0,
+    name: "quantizedTraining",
+  };
+  return { quantized, before: training.tensors, result: await train(engine, training) };
+}
+
+describe("float training", () => {
+  test("learns", async () => {
+    const logits = await evaluate(onnx, floatNetwork, {
+      tensors: checkpoint.tensors,
+      dataset,
+      mode: () => ({ quantize: unquantized }),
+    });
+    expect(accuracyOf(logits, dataset)).toBeGreaterThan(0.9);
+    expect(checkpoint.losses.at(-1)).toBeLessThan((checkpoint.losses[0] ?? 0) / 2);
+  });
+
+  test("is bit-identical when repeated, and another seed is another training", async () => {
+    const [again, other] = [await pretrain(onnx), await pretrain(onnx, floatNetwork, 4, 1)];
+    expect(again.losses).toEqual(checkpoint.losses);
+    expect(again.tensors).toEqual(checkpoint.tensors);
+    expect(other.losses).not.toEqual(checkpoint.losses);
+  });
+
+  test.each([
+    ["ResNet-8", floatNetwork, 4],
+    ["MobileNetV2", mobile, 1],
+  ])("of %s follows the same path on plain JavaScript", async (_, network, steps) => {
+    const epochs = steps / 8;
+    const [a, b] = [await pretrain(onnx, network, epochs), await pretrain(plain, network, epochs)];
+    expect(a.losses).toHaveLength(steps);
+    a.losses.forEach((loss, i) => {
+      expect(loss).toBeCloseTo(b.losses[i] ?? NaN, 3);
+    });
+  });
+
+  test("stops at the first loss that is not finite and says where", async () => {
+    const result = await train(onnx, {
+      network: floatNetwork,
+      tensors: initialParameters(floatNetwork, 0),
+      dataset,
+      hyperparameters,
+      schedule: { epochs: 4, learningRate: 1e30 },
+      seed: 0,
+      name: "pretrain",
+    });
+    expect(result.divergedAt).toBeGreaterThan(0);
+    expect(result.losses).toHaveLength((result.divergedAt ?? 0) + 1);
+  });
+
+  test("needs at least one batch of images", async () => {
+    const tiny = { ...dataset, train: { ...dataset.train, count: 4 } };
+    const training = train(onnx, {
+      network: floatNetwork,
+      tensors: checkpoint.tensors,
+      dataset: tiny,
+      hyperparameters,
+      schedule: hyperparameters.pretrain,
+      seed: 0,
+      name: "pretrain",
+    });
+    await expect(training).rejects.toThrow(/batch size 8 exceeds the 4 training images/);
+  });
+});
+
+describe("quantized training", () => {
+  test.each(algorithms.filter(({ phases }) => phases.length > 0))(
+    "$name changes every value that it learns",
+    async (algorithm) => {
+      const { quantized, before, result } = await quantize(algorithm, onnxruntime);
+      expect(result.divergedAt).toBeUndefined();
+      for (const site of quantized.sites) {
+        const quantizer = site.role === "weight" ? algorithm.weight : algorithm.activation;
+        for (const name of quantizer.learned) {
+          const key = `${site.id}:${name}`;
+          // A zero point moves only when values are clipped, so it may stay for a few steps.
+          if (key in before && name !== "zeroPoint" && name !== "beta") {
+            expect(result.tensors[key]?.data, key).not.toEqual(before[key]?.data);
+          }
+        }
+      }
+    },
+  );
+
+  test("starts on the same numbers on the plain JavaScript engine", async () => {
+    const [a, b] = [
+      await quantize(lsq, academic),
+      await quantize(lsq, academic, { engine: plain }),
+    ];
+    // Later steps differ wherever float noise moves one value over a rounding border.
+    expect(a.result.losses[0]).toBeCloseTo(b.result.losses[0] ?? NaN, 4);
+  });
+
+  test("runs an algorithm's phases in order, with its own losses and what they may change", async () => {
+    const seen: string[] = [];
+    const phased: Algorithm = {
+      ...lsq,
+      phases: [
+        { name: "scales", share: 0.5, trains: ["quantizers"], loss: distill("scales") },
+        { name: "weights", share: 0.5, trains: ["weights"] },
+      ],
+    };
+    function distill(name: string) {
+      return ({
+        logits,
+        teacherLogits,
+        crossEntropy,
+        quantizers,
+      }: Parameters<NonNullable<Algorithm["phases"][number]["loss"]>>[0]) => {
+        seen.push(`${name}: ${String(quantizers.size > 0)}`);
+        const distance = tf.mean<tf.Scalar>(tf.squaredDifference(logits, teacherLogits()));
+        return tf.add<tf.Scalar>(distance, tf.mul(crossEntropy, 0));
+      };
+    }
+    const { before, result } = await quantize(phased, academic);
+    expect(seen).toEqual(["scales: true"]); // traced once
+    expect(result.losses).toHaveLength(8);
+    expect(result.tensors["stem/kernel"]?.data).not.toEqual(before["stem/kernel"]?.data);
+    expect(result.tensors["stem/kernel:scale"]?.data).not.toEqual(
+      before["stem/kernel:scale"]?.data,
+    );
+    const frozenWeights: Algorithm = {
+      ...phased,
+      phases: [{ name: "scales", share: 1, trains: ["quantizers"] }],
+    };
+    const onlyScales = await quantize(frozenWeights, academic);
+    expect(onlyScales.result.tensors["stem/kernel"]?.data).toEqual(before["stem/kernel"]?.data);
+  });
+
+  test("takes over a network that the algorithm rewrote", async () => {
+    const rewriting: Algorithm = {
+      ...minMax,
+      rewrite: (network: Network) => ({
+        nodes: network.nodes.map((node) =>
+          node.op === "relu" ? { ...node, op: "relu6" as const } : node,
+        ),
+      }),
+    };
+    const { quantized } = await quantize(rewriting, academic);
+    expect(quantized.network.nodes.some(({ op }) => op === "relu")).toBe(false);
+  });
+});
+
+describe("deployment", () => {
+  test("the float export computes what the float network does", async () => {
+    const model = exportOnnx(freezeFloat(floatNetwork, checkpoint.tensors), "float");
+    const simulated = await evaluate(onnx, floatNetwork, {
+      tensors: checkpoint.tensors,
+      dataset,
+      mode: () => ({ quantize: unquantized }),
+    });
+    const { share, largestDifference } = agreementOf(
+      simulated,
+      await deployedLogits(model, dataset),
+      4,
+    );
+    expect(share).toBe(1);
+    expect(largestDifference).toBeLessThan(1e-4);
+  });
+
+  const everyCell = backends.flatMap((profile) =>
+    algorithms.map((algorithm) => ({
+      label: `ResNet-8, ${algorithm.name}, ${profile.name}, 4 bits`,
+      ...{ float: floatNetwork, parameters: checkpoint.tensors, profile, algorithm, bits: 4 },
+    })),
+  );
+  const depthwise = [academic, onnxruntime].flatMap((profile) =>
+    [4, 8].map((bits) => ({
+      label: `MobileNetV2, minMax, ${profile.name}, ${String(bits)} bits`,
+      ...{ float: mobile, parameters: mobileCheckpoint.tensors, profile, algorithm: minMax, bits },
+    })),
+  );
+  const cells = [...everyCell, ...depthwise];
+  test.each(cells)(
+    "$label: the exported network predicts what the simulation does",
+    async (cell) => {
+      const { algorithm, profile } = cell;
+      const { quantized, result } = await quantize(algorithm, profile, cell);
+      const simulated = await evaluate(onnx, quantized.network, {
+        tensors: result.tensors,
+        dataset,
+        mode: (tensors) => asDeployed(algorithm, quantized, tensors),
+      });
+      const frozen = await freeze(onnx, quantized, { algorithm, tensors: result.tensors });
+      const deployed = await deployedLogits(exportOnnx(frozen, "cell"), dataset);
+      // One image of 64 may fall on a rounding border.
+      expect(agreementOf(simulated, deployed, 4).share).toBeGreaterThanOrEqual(63 / 64);
+    },
+  );
+});
