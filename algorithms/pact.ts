@@ -14,9 +14,8 @@ const learnedBound: Quantizer = {
     ...(hasLowerBound(site) && { beta: perScale(site, () => -INITIAL_BOUND) }),
   }),
   fakeQuantize(x, values, site) {
-    const { low, high } = bounds(values, site);
     const { scale, zeroPoint } = grid(values, site);
-    const clipped = clipLearned(x, low, high);
+    const clipped = clipLearned(x, bounds(values, site), gridBounds(values, site));
     // Clipping already decides which values get a gradient; the grid covers all that is left.
     return quantizeThrough(clipped, (y) => fakeQuantize(y, scale, zeroPoint, rangeOf(site)));
   },
@@ -29,7 +28,8 @@ const learnedBound: Quantizer = {
 /** Only an affine grid has a lower bound of its own; a symmetric one mirrors the upper bound. */
 const hasLowerBound = (site: QuantizerSite) => !site.nonNegative && !site.scheme.symmetric;
 
-function bounds({ alpha, beta }: QuantizerTensors, site: QuantizerSite) {
+/** The learned bounds. */
+function bounds({ alpha, beta }: QuantizerTensors, site: QuantizerSite): Bounds {
   if (alpha === undefined) throw new TypeError("PACT quantizer without alpha");
   const high = tf.abs(alpha);
   if (site.nonNegative) return { low: tf.zerosLike(high), high };
@@ -53,18 +53,34 @@ function grid(values: QuantizerTensors, site: QuantizerSite) {
   return { scale: stopGradient(scale), zeroPoint: stopGradient(zeroPoint) };
 }
 
+interface Bounds {
+  readonly low: tf.Tensor;
+  readonly high: tf.Tensor;
+}
+
+/** What the grid can represent: where the deployed integers saturate. */
+function gridBounds(values: QuantizerTensors, site: QuantizerSite): Bounds {
+  const { quantMin, quantMax } = rangeOf(site);
+  const { scale, zeroPoint = 0 } = grid(values, site);
+  return {
+    low: tf.mul(scale, tf.sub(quantMin, zeroPoint)),
+    high: tf.mul(scale, tf.sub(quantMax, zeroPoint)),
+  };
+}
+
 /**
- * Clips to [low, high]. Gradients (section 3 of the paper): x passes inside; what lies above goes
- * to the upper bound, what lies below to the lower one.
+ * Clips to the grid's bounds, which rounding moves up to a step away from the learned ones.
+ * Gradients (section 3 of the paper): x passes inside; what lies above goes to the learned upper
+ * bound, what lies below to the lower one.
  */
-const clipLearned: (x: tf.Tensor, low: tf.Tensor, high: tf.Tensor) => tf.Tensor =
-  tf.customGrad<tf.Tensor>((...args: unknown[]) => {
-    const [x, low, high, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
-    const above = tf.cast(tf.greaterEqual(x, high), "float32");
-    const below = tf.cast(tf.less(x, low), "float32");
+function clipLearned(x: tf.Tensor, learned: Bounds, limits: Bounds): tf.Tensor {
+  const operation = tf.customGrad<tf.Tensor>((...args: unknown[]) => {
+    const [values, low, high, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const above = tf.cast(tf.greaterEqual(values, limits.high), "float32");
+    const below = tf.cast(tf.less(values, limits.low), "float32");
     save([above, below]);
     return {
-      value: tf.minimum(tf.maximum(x, low), high),
+      value: tf.minimum(tf.maximum(values, limits.low), limits.high),
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const [overflow, underflow] = saved as [tf.Tensor, tf.Tensor];
         const inside = tf.sub(tf.sub(1, overflow), underflow);
@@ -76,6 +92,8 @@ const clipLearned: (x: tf.Tensor, low: tf.Tensor, high: tf.Tensor) => tf.Tensor 
       },
     };
   });
+  return operation(x, learned.low, learned.high);
+}
 
 /** The values of `quantize`, with the gradient of the identity. */
 function quantizeThrough(x: tf.Tensor, quantize: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
@@ -99,6 +117,7 @@ export const pact = {
     "Weights use DoReFa's quantizer, with its deviations (the paper does so too; its SAWB came later).",
     "Activations that can be negative are clipped on both sides: at -alpha on symmetric backends, at a second learned bound on affine ones (as in MQBench).",
     "Symmetric scale alpha / quantMax, where MQBench divides by 7.5 at 4 bits: there the clipped value rounds beyond the range and alpha gets no gradient.",
+    "Values are clipped where the integers saturate, which rounding of zero point or scale moves up to a step away from the learned bound (on signed grids to -8/7 alpha at 4 bits); the device does the same.",
     "alpha shares the weights' weight decay.",
   ],
   weight: squashedWeight,

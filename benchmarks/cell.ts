@@ -34,11 +34,16 @@ interface Checkpoint {
   readonly accuracy?: number;
 }
 
+/** Names of the stored stages that a cell uses: its float and its quantized training. */
+export function stageKeys({ pretrainKey, trainingKey }: Cell): [float: string, quantized: string] {
+  return [`float-${pretrainKey}`, `quantized-${trainingKey}`];
+}
+
 /** The float checkpoint that all cells of one model and seed start from. */
 export async function pretrain(cell: Cell, context: CellContext): Promise<Checkpoint> {
   const { engine, dataset, onProgress } = context;
   const { hyperparameters, seed } = cell.config;
-  return once(context, `float-${cell.pretrainKey}`, async () => {
+  return once(context, stageKeys(cell)[0], async () => {
     const network = buildFloatNetwork(cell.config, dataset);
     const result = await train(engine, {
       network,
@@ -144,7 +149,7 @@ function trainQuantized(
 ): Promise<Checkpoint> {
   const { engine, dataset, checkpoint, onProgress } = context;
   const { hyperparameters, seed } = cell.config;
-  return once(context, `quantized-${cell.trainingKey}`, async () => {
+  return once(context, stageKeys(cell)[1], async () => {
     const parameters = inheritParameters(quantized.network, checkpoint.tensors, seed);
     const values = await calibrate(engine, {
       ...quantized,
@@ -183,7 +188,7 @@ async function once(
   key: string,
   compute: () => Promise<Checkpoint>,
 ): Promise<Checkpoint> {
-  const path = join(directory.stages, `${key}.safetensors`);
+  const path = directory.stageFile(key);
   const stored = await readFile(path).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;

@@ -80,7 +80,9 @@ export function parseMatrix(text: string, path: string): z.infer<typeof matrixSc
     throw new Error(`${path}:${position(document, lines, keys)}: ${message}`);
   };
   if (!parsed.success) {
-    const [issue] = parsed.error.issues;
+    // A misspelt key also makes the right one missing; the misspelling explains more.
+    const { issues } = parsed.error;
+    const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
     if (issue === undefined) throw parsed.error;
     const where = issue.path.join(".");
     if (issue.code === "unrecognized_keys") {

@@ -1,4 +1,4 @@
-import { access } from "node:fs/promises";
+import { access, rm } from "node:fs/promises";
 import os from "node:os";
 import lockfile from "proper-lockfile";
 import { algorithms } from "../algorithms/index.js";
@@ -8,6 +8,7 @@ import { loadEngine, type EngineName } from "../pipelines/engine/index.js";
 import type { CellResult, Run } from "../results/schema.js";
 import { cellName, RunDirectory } from "../results/store.js";
 import { describeEnvironment } from "./environment.js";
+import { stageKeys } from "./cell.js";
 import { loadMatrix, type Matrix } from "./matrix.js";
 import {
   cellCost,
@@ -173,6 +174,7 @@ export async function executePlan(
   try {
     await directory.writeEnvironment(await describeEnvironment());
     await directory.writeRun(describeRun(plan, options));
+    if (options.force) await forgetStages(directory, plan.cells);
     const finished = options.force
       ? new Map<string, CellResult>()
       : await finishedCells(options.out);
@@ -185,6 +187,13 @@ export async function executePlan(
     return results;
   } finally {
     await release();
+  }
+}
+
+/** A forced run starts from scratch: what the cells would find half done is removed. */
+async function forgetStages(directory: RunDirectory, cells: readonly Cell[]): Promise<void> {
+  for (const cell of cells) {
+    for (const key of stageKeys(cell)) await rm(directory.stageFile(key), { force: true });
   }
 }
 

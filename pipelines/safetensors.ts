@@ -20,7 +20,7 @@ export function encodeSafetensors(
   }
   const text = JSON.stringify(header);
   // The format wants the elements aligned; spaces are allowed behind the header.
-  const headerBytes = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const headerBytes = padded(new TextEncoder().encode(text));
   const file = new Uint8Array(8 + headerBytes.length + offset);
   new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes.length), true);
   file.set(headerBytes, 8);
@@ -64,4 +64,10 @@ export function decodeSafetensors(file: Uint8Array): {
     else throw new Error(`safetensors file: "${name}" is ${dtype}, expected F32 or I32`);
   }
   return { tensors, metadata: __metadata__ ?? {} };
+}
+
+function padded(text: Uint8Array): Uint8Array {
+  const result = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(" ".charCodeAt(0));
+  result.set(text);
+  return result;
 }

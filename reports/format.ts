@@ -28,12 +28,14 @@ export function percentOverSeeds(shares: readonly number[]): string {
   return deviation === undefined ? center : `${center} ± ${percent(deviation)}`;
 }
 
+const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
+
 /** 84216 -> "82.2 KiB" */
 export function bytes(count: number): string {
-  if (count < 1024) return `${String(Math.round(count))} B`;
-  return count < 1024 ** 2
-    ? `${(count / 1024).toFixed(1)} KiB`
-    : `${(count / 1024 ** 2).toFixed(2)} MiB`;
+  let value = count;
+  let unit = 0;
+  for (; value >= 1024 && unit < BYTE_UNITS.length - 1; unit++) value /= 1024;
+  return `${unit === 0 ? String(Math.round(value)) : value.toFixed(1)} ${BYTE_UNITS[unit] ?? ""}`;
 }
 
 /** Three significant digits: 0.1234 -> "0.123 ms" */

@@ -34,7 +34,7 @@ export class RunDirectory {
   get models(): string {
     return join(this.path, "models");
   }
-  get stages(): string {
+  get #stages(): string {
     return join(this.path, "stages");
   }
   get report(): string {
@@ -44,8 +44,12 @@ export class RunDirectory {
     return join(this.path, "cells");
   }
 
+  stageFile(key: string): string {
+    return join(this.#stages, `${key}.safetensors`);
+  }
+
   async create(): Promise<void> {
-    for (const directory of [this.#cells, this.models, this.stages, this.report]) {
+    for (const directory of [this.#cells, this.models, this.#stages, this.report]) {
       await mkdir(directory, { recursive: true });
     }
   }

@@ -1,0 +1,58 @@
+import { readFile } from "node:fs/promises";
+import { describe, expect, test } from "vitest";
+import { lookup } from "../../benchmarks/lookup.js";
+import { loadMatrix, parseMatrix, presetNames } from "../../benchmarks/matrix.js";
+
+const quick = await readFile("benchmarks/matrices/quick.yaml", "utf8");
+const edited = (from: string | RegExp, to: string) => () =>
+  parseMatrix(quick.replace(from, to), "my.yaml");
+
+test("every preset is valid", async () => {
+  for (const name of await presetNames()) expect((await loadMatrix(name)).name).toBe(name);
+});
+
+describe("a wrong matrix file gets the place, what is wrong, and what is accepted:", () => {
+  test.each([
+    [
+      "an unknown key",
+      edited("momentum:", "momentun:"),
+      /my\.yaml:\d+:\d+: Unknown key "momentun". Did you mean "momentum"/,
+    ],
+    [
+      "a wrong type",
+      edited("seeds: 1", "seeds: many"),
+      /my\.yaml:\d+:\d+: seeds: .*expected number/,
+    ],
+    [
+      "a number out of range",
+      edited("weights: 4", "weights: 9"),
+      /my\.yaml:\d+:\d+: cells\.0\.bits\.0\.weights: .*<=8/,
+    ],
+    ["a missing key", edited(/^dataset:.*$/m, ""), /my\.yaml:\d+:\d+: dataset: .*expected string/],
+    [
+      "an unknown algorithm",
+      edited("[minMax, lsq]", "[minMax, lqs]"),
+      /my\.yaml:11:26: Unknown algorithm "lqs"\. Did you mean "lsq"\? Known: dorefa, lsq, minMax, pact/,
+    ],
+    ["an unknown model", edited("resnet8", "resnet9"), /Unknown model "resnet9"/],
+    ["an unknown data set", edited("fashionMnist", "fashion"), /Unknown dataset "fashion"/],
+    ["broken YAML", edited("title:", "title: ["), /my\.yaml: /],
+  ])("%s", (_, parse, message) => {
+    expect(parse).toThrow(message);
+  });
+
+  test("an unknown preset and a missing file", async () => {
+    await expect(loadMatrix("quik")).rejects.toThrow(
+      /Unknown matrix "quik"\. Did you mean "quick"/,
+    );
+    await expect(loadMatrix("none.yaml")).rejects.toThrow(/cannot read the matrix file none\.yaml/);
+  });
+});
+
+test("lookup suggests near names only", () => {
+  const entries = [{ name: "tensorrt" }, { name: "snpe" }];
+  expect(() => lookup("backend", "tensort", entries)).toThrow('Did you mean "tensorrt"?');
+  expect(() => lookup("backend", "xyzabc", entries)).toThrow(
+    /^Unknown backend "xyzabc"\. Known: snpe, tensorrt\.$/,
+  );
+});

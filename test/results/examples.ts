@@ -1,0 +1,55 @@
+import { canonicalHash } from "../../results/canonicalHash.js";
+import type { CellConfig, CellResult, CompletedCell } from "../../results/schema.js";
+
+export function cellConfig(overrides: Partial<CellConfig> = {}): CellConfig {
+  return {
+    model: { name: "resnet8", version: 1, width: 8 },
+    dataset: { name: "toy", checksum: "abc" },
+    algorithm: { name: "lsq", version: 1 },
+    backend: { name: "onnxruntime", version: 1 },
+    bits: { weights: 4, activations: 4 },
+    seed: 0,
+    hyperparameters: {
+      batchSize: 8,
+      momentum: 0.9,
+      weightDecay: 0.0001,
+      augmentation: { shift: 0, flip: false },
+      pretrain: { epochs: 1, learningRate: 0.1 },
+      calibrationBatches: 1,
+      quantizedTraining: { epochs: 1, learningRate: 0.01 },
+    },
+    engine: { name: "onnxruntime", version: "1.30.0" },
+    numerics: 1,
+    ...overrides,
+  };
+}
+
+export function completedCell(overrides: Partial<CellConfig> = {}, deployed = 0.87): CompletedCell {
+  const config = cellConfig(overrides);
+  return {
+    id: canonicalHash(config),
+    config,
+    state: "completed",
+    accuracy: { float: 0.89, simulated: 0.8701, deployed },
+    agreement: { share: 0.9999, largestDifference: 0.25 },
+    losses: [1.5, 0.5],
+    weightHash: "beef",
+    size: { floatFileBytes: 84216, quantizedFileBytes: 32611, weightBytes: 12000 },
+    sites: [
+      { id: "stem/kernel", role: "weight", bitWidth: 8 },
+      { id: "image/output", role: "activation", bitWidth: 8 },
+    ],
+    measured: {
+      latency: {
+        float: { medianMs: 0.25, madMs: 0.01, samples: 100 },
+        quantized: { medianMs: 0.123, madMs: 0.01, samples: 100 },
+      },
+      seconds: { evaluation: 2 },
+    },
+  };
+}
+
+export function failedCell(reason: string, overrides: Partial<CellConfig> = {}): CellResult {
+  const config = cellConfig({ algorithm: { name: "pact", version: 1 }, ...overrides });
+  return { id: canonicalHash(config), config, state: "failed", reason };
+}
