@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import pc from "picocolors";
 import { ENGINE_NAMES } from "../pipelines/engine/index.js";
@@ -105,7 +105,7 @@ program
   .option("--json", "print results as JSON", false)
   .option("--hang-limit <seconds>", "kill a worker that is silent for so long", positive, 300)
   .action(async (matrix: string, flags: RunFlags) => {
-    const name = matrix.replace(/^.*[\\/]/, "").replace(/\.ya?ml$/, "");
+    const name = basename(matrix).replace(/\.ya?ml$/, "");
     const options: RunOptions = {
       matrix,
       out: resolve(flags.out ?? join("results", "runs", name)),
@@ -116,7 +116,7 @@ program
       ...(flags.data !== undefined && { dataDirectory: flags.data }),
       force: flags.force,
       hangSeconds: flags.hangLimit,
-      command: commandFor(name, flags),
+      command: commandFor(basename(matrix), flags),
     };
     process.exitCode = flags.dryRun
       ? await dryRun(options, flags.json)
@@ -124,12 +124,12 @@ program
   });
 
 /** What reproduces the run; leaves out what does not change numbers. */
-function commandFor(name: string, { seeds, engine }: RunFlags): string {
+function commandFor(matrix: string, { seeds, engine }: RunFlags): string {
   const extra = [
     ...(seeds === undefined ? [] : [`--seeds ${String(seeds)}`]),
     ...(engine === "auto" ? [] : [`--engine ${engine}`]),
   ];
-  return ["quantbench run", name, ...extra].join(" ");
+  return ["quantbench run", matrix, ...extra].join(" ");
 }
 
 async function run(options: RunOptions, json: boolean): Promise<number> {

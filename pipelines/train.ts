@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Algorithm, Phase, QuantizerSite } from "../algorithms/algorithm.js";
-import { trainingBatches, type Dataset } from "./data.js";
+import { trainingBatches, type Batch, type Dataset } from "./data.js";
 import {
   onlyValue,
   scalar,
@@ -69,38 +69,69 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
   const batches = trainingBatches(dataset, { batchSize, augmentation, seed, name });
   const steps = stepCount(schedule, dataset.train.count, batchSize);
   const losses = new Float32Array(steps);
-  let tensors = training.tensors;
+  let { tensors } = training;
   let step = 0;
-  const phases = training.quantizers?.algorithm.phases ?? [WHOLE_TRAINING];
   let endShare = 0;
-  for (const phase of phases) {
+  for (const phase of training.quantizers?.algorithm.phases ?? [WHOLE_TRAINING]) {
     endShare += phase.share;
     const end = Math.round(endShare * steps);
     if (step >= end) continue;
-    const names = trainedNames(training, phase);
-    let momenta = zerosFor(names, tensors);
-    let compiled: CompiledStep | undefined;
+    const running = new RunningPhase(engine, { ...training, tensors }, phase);
     try {
       for (; step < end; step++) {
-        const { images, labels } = batches.next().value;
-        const learningRate = scalar(learningRateAt(schedule, step, steps));
-        const inputs = { images, labels, learningRate, ...tensors, ...momenta };
-        compiled ??= await engine.compile(trainingStep(training, phase, names), inputs);
-        const outputs = await compiled.run(inputs);
-        const loss = onlyValue(outputs["loss"]);
+        const rate = learningRateAt(schedule, step, steps);
+        const loss = await running.step(batches.next().value, rate);
         losses[step] = loss;
         if (!Number.isFinite(loss)) {
-          return { tensors, losses: losses.slice(0, step + 1), divergedAt: step };
+          return { tensors: running.tensors, losses: losses.slice(0, step + 1), divergedAt: step };
         }
-        tensors = pick(outputs, tensors);
-        momenta = pick(outputs, momenta);
         training.onStep?.({ step: step + 1, steps, loss });
       }
     } finally {
-      await compiled?.release();
+      await running.release();
     }
+    ({ tensors } = running);
   }
   return { tensors, losses };
+}
+
+/** A phase of a training, one step at a time. */
+export class RunningPhase {
+  readonly #engine: Engine;
+  readonly #step: StepFunction;
+  #tensors: HostTensors;
+  #momenta: HostTensors;
+  #compiled: CompiledStep | undefined;
+
+  constructor(engine: Engine, training: Training, phase: Phase = WHOLE_TRAINING) {
+    const names = trainedNames(training, phase);
+    this.#engine = engine;
+    this.#step = trainingStep(training, phase, names);
+    this.#tensors = training.tensors;
+    this.#momenta = zerosFor(names, training.tensors);
+  }
+
+  get tensors(): HostTensors {
+    return this.#tensors;
+  }
+
+  /** @returns the loss before the step; when it is not finite, nothing has changed */
+  async step({ images, labels }: Batch, rate: number): Promise<number> {
+    const learningRate = scalar(rate);
+    const inputs = { images, labels, learningRate, ...this.#tensors, ...this.#momenta };
+    this.#compiled ??= await this.#engine.compile(this.#step, inputs);
+    const outputs = await this.#compiled.run(inputs);
+    const loss = onlyValue(outputs["loss"]);
+    if (Number.isFinite(loss)) {
+      this.#tensors = pick(outputs, this.#tensors);
+      this.#momenta = pick(outputs, this.#momenta);
+    }
+    return loss;
+  }
+
+  async release(): Promise<void> {
+    await this.#compiled?.release();
+  }
 }
 
 const momentumOf = (name: string) => `${name} momentum`;

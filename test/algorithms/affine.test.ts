@@ -31,16 +31,18 @@ describe("fakeQuantize", () => {
 
   test("has the gradients of LSQ's equation 3", () => {
     const [dx, dScale] = tf.grads((value, scale) =>
-      fakeQuantize(value as tf.Tensor, scale as tf.Tensor, undefined, range).sum(),
+      fakeQuantize(value, scale, undefined, range).sum(),
     )([x, tf.scalar(1)]) as [tf.Tensor, tf.Tensor];
     expect(numbers(dx)).toEqual([0, 1, 1, 0]);
     expect(numbers(dScale)[0]).toBeCloseTo(-8 + 0.2 - 0.3 + 7, 6);
   });
 
   test("moves the zero point by what lies outside", () => {
-    const dZero = tf.grads((value, scale, zero) =>
-      fakeQuantize(value as tf.Tensor, scale as tf.Tensor, zero as tf.Tensor, range).sum(),
-    )([x, tf.scalar(1), tf.scalar(0)])[2];
+    const dZero = tf.grads((value, scale, zero) => fakeQuantize(value, scale, zero, range).sum())([
+      x,
+      tf.scalar(1),
+      tf.scalar(0),
+    ])[2];
     expect(numbers(dZero as tf.Tensor)).toEqual([-2]);
   });
 
@@ -50,9 +52,9 @@ describe("fakeQuantize", () => {
       [0.4, 0.4],
     ]);
     const scale = tf.tensor2d([[1, 1]]);
-    const [, dScale] = tf.grads((value, step) =>
-      fakeQuantize(value as tf.Tensor, step as tf.Tensor, undefined, range).sum(),
-    )([values, scale]) as [tf.Tensor, tf.Tensor];
+    const [, dScale] = tf.grads((value, step) => fakeQuantize(value, step, undefined, range).sum())(
+      [values, scale],
+    ) as [tf.Tensor, tf.Tensor];
     const [first, second] = numbers(dScale);
     expect(first).toBeCloseTo(-0.8, 6);
     expect(second).toBeCloseTo(7 - 0.4, 6);

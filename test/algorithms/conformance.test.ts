@@ -118,10 +118,7 @@ describe.each(cases)("$name", ({ algorithm, place }) => {
         ...state,
         ...Object.fromEntries(learned.map((n, i) => [n, trained[i] as tf.Tensor])),
       };
-      return quantizer
-        .fakeQuantize(input as tf.Tensor, current, place)
-        .mul(weights)
-        .sum();
+      return quantizer.fakeQuantize(input, current, place).mul(weights).sum();
     })([x, ...learned.map((name) => state[name] as tf.Tensor)]);
     for (const gradient of gradients) expect(numbers(gradient).every(Number.isFinite)).toBe(true);
     expect(numbers(gradients[0] as tf.Tensor).some((g) => g !== 0)).toBe(true);

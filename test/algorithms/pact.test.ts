@@ -26,7 +26,7 @@ test("quantizes [0, alpha] in equal steps of alpha / (2^b - 1)", () => {
 
 test("x passes inside the bound; what lies above goes to alpha (section 3)", () => {
   const [dx, dAlpha] = tf.grads((x, alpha) =>
-    pact.activation.fakeQuantize(x as tf.Tensor, { alpha: alpha as tf.Tensor }, unsigned).sum(),
+    pact.activation.fakeQuantize(x, { alpha: alpha }, unsigned).sum(),
   )([tf.tensor1d([0.5, 2, 3.5, 9]), tf.scalar(3)]) as [tf.Tensor, tf.Tensor];
   expect(numbers(dx)).toEqual([1, 1, 0, 0]);
   expect(numbers(dAlpha)).toEqual([2]);

@@ -91,7 +91,7 @@ describe("IDX files", () => {
       /cannot be unpacked/,
     ],
   ] as const)("%s: a clear error", async (_, overrides, present, message) => {
-    if (present === "mnist") await putMnist(overrides as Record<string, Uint8Array>);
+    if (present === "mnist") await putMnist(overrides);
     await expect(load("mnist")).rejects.toThrow(message);
   });
 

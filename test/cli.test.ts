@@ -1,0 +1,278 @@
+import { execFile, spawn } from "node:child_process";
+import { cp, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import os from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+
+/** The real program, as built by `npm test`, in real processes on real files. */
+const MAIN = resolve("dist/benchmarks/main.js");
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function quantbench(
+  args: readonly string[],
+  { main = MAIN, cwd = process.cwd() } = {},
+): Promise<Outcome> {
+  return new Promise((done) => {
+    execFile(
+      process.execPath,
+      [main, ...args],
+      { cwd, env: { ...process.env, NO_COLOR: "1" } },
+      (error, stdout, stderr) => {
+        done({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
+      },
+    );
+  });
+}
+
+const temporary = () => mkdtemp(join(os.tmpdir(), "quantbench-cli-"));
+const csv = (directory: string) => readFile(join(directory, "accuracy.csv"), "utf8");
+const cellFiles = async (directory: string) => {
+  const files = await readdir(join(directory, "cells")).catch(() => []);
+  return files.filter((file) => file.endsWith(".json"));
+};
+
+describe("a run", async () => {
+  const out = await temporary();
+  const first = await quantbench(["run", "smoke", "--out", out]);
+
+  test("completes every cell, deployed as simulated, and writes report and tables", async () => {
+    expect(first.code, first.stderr).toBe(0);
+    expect(first.stdout).toContain("resnet8, width 4, W4A4");
+    const rows = (await csv(out)).trim().split("\n");
+    expect(rows).toHaveLength(5);
+    const agreement = rows[0]?.split(",").indexOf("agreement") ?? -1;
+    for (const row of rows.slice(1)) {
+      expect(row).toContain(",completed,");
+      expect(Number(row.split(",")[agreement])).toBeGreaterThanOrEqual(0.995);
+    }
+    expect(await readFile(join(out, "report", "index.html"), "utf8")).toContain("Smoke");
+    expect(
+      (await readdir(join(out, "models"))).filter((file) => file.endsWith(".onnx")),
+    ).toHaveLength(4);
+    expect(JSON.parse(await readFile(join(out, "environment.json"), "utf8"))).toHaveProperty(
+      "engines.onnxruntime",
+    );
+  });
+
+  test("that is repeated computes nothing again", async () => {
+    const before = await csv(out);
+    const again = await quantbench(["run", "smoke", "--out", out]);
+    expect(again.stderr).toContain("4 of 4 cells are finished already");
+    expect(again.code).toBe(0);
+    expect(await csv(out)).toBe(before);
+  });
+
+  test("killed at any moment loses no finished cell, and goes on to the same bytes", async () => {
+    const killed = await temporary();
+    const args = [MAIN, "run", "smoke", "--out", killed, "--jobs", "1"];
+    // The whole process tree, by its group, without a chance to clean up.
+    const child = spawn(process.execPath, args, { detached: true, stdio: "ignore" });
+    while ((await cellFiles(killed)).length === 0) await sleep(20);
+    process.kill(-(child.pid ?? NaN), "SIGKILL");
+    const kept = await cellFiles(killed);
+    const times = await Promise.all(
+      kept.map(async (file) => (await stat(join(killed, "cells", file))).mtimeMs),
+    );
+
+    const resumed = await quantbench(["run", "smoke", "--out", killed]);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(resumed.stderr).toMatch(/[1-3] of 4 cells are finished already/);
+    expect(await csv(killed)).toBe(await csv(out));
+    const after = await Promise.all(
+      kept.map(async (file) => (await stat(join(killed, "cells", file))).mtimeMs),
+    );
+    expect(after).toEqual(times);
+  });
+
+  test("can be interrupted with Ctrl-C and says how to go on", async () => {
+    const interrupted = await temporary();
+    const child = spawn(process.execPath, [MAIN, "run", "smoke", "--out", interrupted]);
+    let stderr = "";
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+    await sleep(1500);
+    child.kill("SIGINT");
+    const code = await new Promise((done) => child.on("exit", done));
+    expect(code).toBe(130);
+    expect(stderr).toContain("run the same command again to go on");
+  });
+
+  test("shares its directory with no other run", async () => {
+    const shared = await temporary();
+    const child = spawn(process.execPath, [MAIN, "run", "smoke", "--out", shared], {
+      stdio: "ignore",
+    });
+    const ended = new Promise((done) => child.on("exit", done));
+    await sleep(1000);
+    const second = await quantbench([
+      "run",
+      "smoke",
+      "--out",
+      shared,
+      "--only",
+      "algorithm=minMax",
+    ]);
+    expect(await ended).toBe(0);
+    // It waits some seconds for the lock: either it gets it then, or it says why not.
+    if (second.code !== 0) expect(second.stderr).toContain("another quantbench process works in");
+    expect(await csv(shared)).toBe(await csv(out));
+  });
+
+  test("is verified bit for bit, and a changed number is found", async () => {
+    const good = await quantbench(["verify", out, "--cells", "1"]);
+    expect(good.code, good.stdout + good.stderr).toBe(0);
+    expect(good.stdout).toContain("equal");
+
+    const tampered = await temporary();
+    await cp(out, tampered, { recursive: true });
+    for (const file of await cellFiles(tampered)) {
+      const path = join(tampered, "cells", file);
+      const text = await readFile(path, "utf8");
+      await writeFile(path, text.replace(/"deployed": [\d.]+/, '"deployed": 0.123'));
+    }
+    const bad = await quantbench(["verify", tampered, "--cells", "1"]);
+    expect(bad.code).toBe(1);
+    expect(bad.stdout).toMatch(/accuracy\.deployed: stored 0\.123, repeated 0\.\d+/);
+  });
+
+  test("with a broken checkpoint has failed cells with the reason, and recovers", async () => {
+    const broken = await temporary();
+    await cp(out, broken, { recursive: true });
+    const stage =
+      (await readdir(join(broken, "stages"))).find((file) => file.startsWith("float-")) ?? "";
+    await writeFile(join(broken, "stages", stage), "garbage!");
+    await rm(join(broken, "cells"), { recursive: true });
+    const failed = await quantbench(["run", "smoke", "--out", broken]);
+    expect(failed.code).toBe(1);
+    expect(failed.stderr).toMatch(
+      /failed.*float-.* cannot be read .*delete it to compute it again/,
+    );
+    await rm(join(broken, "stages", stage));
+    const recovered = await quantbench(["run", "smoke", "--out", broken]);
+    expect(recovered.code, recovered.stderr).toBe(0);
+    expect(await csv(broken)).toBe(await csv(out));
+  });
+
+  test("is rendered again from its stored results", async () => {
+    const page = join(out, "report", "index.html");
+    const before = await readFile(page, "utf8");
+    await rm(page);
+    const { code, stdout } = await quantbench(["report", out]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("lsq");
+    expect(await readFile(page, "utf8")).toBe(before);
+  });
+
+  test("that would run is listed, with those already done and an estimate", async () => {
+    const dry = await quantbench(["run", "smoke", "--out", out, "--seeds", "2", "--dry-run"]);
+    expect(dry.stdout).toMatch(/completed {5}resnet8-w4--minMax--academic--w4a4--seed0/);
+    expect(dry.stdout).toMatch(/to run {8}resnet8-w4--lsq--onnxruntime--w4a4--seed1/);
+    expect(dry.stdout).toMatch(/4 of 8 cells to run, about \d+ s/);
+    const json = await quantbench(["run", "smoke", "--out", out, "--dry-run", "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ estimateSeconds: 0 });
+  });
+});
+
+describe("bad input gets a clear error and exit code 2:", () => {
+  test.each([
+    [["run", "quik"], /Unknown matrix "quik"\. Did you mean "quick"/],
+    [["run", "missing.yaml"], /cannot read the matrix file/],
+    [
+      ["run", "smoke", "--only", "algorithm=pact"],
+      /the matrix has no such cell; it has minMax, lsq/,
+    ],
+    [["run", "smoke", "--only", "colour=red"], /property of algorithm, backend, model, bits, seed/],
+    [["run", "smoke", "--jobs", "none"], /whole number from 1/],
+    [
+      ["run", "smoke", "--engine", "torch"],
+      /Allowed choices are auto, onnxruntime, tfjs-node, tfjs/,
+    ],
+    [["run", "smoke", "--out", join(MAIN, "inside")], /ENOTDIR/],
+    [["list", "algoritms"], /Did you mean "algorithms"/],
+    [["report", os.tmpdir()], /run\.json is missing/],
+    [["verify", join(os.tmpdir(), "no-such-run")], /no such file or directory/],
+    [["rum"], /Did you mean run/],
+  ])("quantbench %j", async (args, message) => {
+    const { code, stderr, stdout } = await quantbench(args);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toContain("    at ");
+    expect(stdout).toBe("");
+    expect(code).toBeGreaterThan(0);
+  });
+});
+
+test("everything registered is listed, for people and for programs", async () => {
+  for (const what of ["algorithms", "backends", "models", "datasets", "matrices"]) {
+    const [text, json] = [
+      await quantbench(["list", what]),
+      await quantbench(["list", what, "--json"]),
+    ];
+    const entries = JSON.parse(json.stdout) as { name: string }[];
+    expect(entries.length).toBeGreaterThan(1);
+    for (const { name } of entries) expect(text.stdout).toContain(name);
+  }
+});
+
+test("doctor finds what a run needs", async () => {
+  const { code, stdout } = await quantbench(["doctor"]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/ok +engine onnxruntime +1\.\d+/);
+  expect(stdout).toMatch(/ok +dataset fashionMnist +20000 training and 10000 test images/);
+});
+
+test("the walk-through in CONTRIBUTING.md adds an algorithm in one file and one line", async () => {
+  const copy = await temporary();
+  for (const name of [
+    "algorithms",
+    "backends",
+    "benchmarks",
+    "pipelines",
+    "reports",
+    "results",
+    "package.json",
+    "tsconfig.json",
+  ]) {
+    await cp(name, join(copy, name), {
+      recursive: true,
+      filter: (path) => !path.includes("results/runs"),
+    });
+  }
+  await symlink(resolve("node_modules"), join(copy, "node_modules"));
+  const guide = await readFile("CONTRIBUTING.md", "utf8");
+  const [file = "", list = ""] = [...guide.matchAll(/```ts\n(.*?)```/gs)].map(
+    ([, code]) => code ?? "",
+  );
+  await writeFile(join(copy, "algorithms", "threeSigma.ts"), file);
+  const index = join(copy, "algorithms", "index.ts");
+  const edited = (await readFile(index, "utf8")).replace(
+    /^export const algorithms.*$/m,
+    list.trim(),
+  );
+  await writeFile(index, `import { threeSigma } from "./threeSigma.js";\n${edited}`);
+  const matrix = (await readFile("benchmarks/matrices/smoke.yaml", "utf8"))
+    .replace("[minMax, lsq]", "[threeSigma]")
+    .replace("[academic, onnxruntime]", "[academic, snpe]");
+  await writeFile(join(copy, "mine.yaml"), matrix);
+
+  const compiled = await new Promise<string>((done) => {
+    execFile(
+      process.execPath,
+      [resolve("node_modules/typescript/bin/tsc"), "-p", copy],
+      (_, stdout) => {
+        done(stdout);
+      },
+    );
+  });
+  expect(compiled).toBe("");
+  const main = join(copy, "dist", "benchmarks", "main.js");
+  const run = await quantbench(["run", "mine.yaml"], { main, cwd: copy });
+  expect(run.code, run.stderr).toBe(0);
+  expect(run.stdout).toMatch(/threeSigma │ +\d\d\.\d\d \(.* │ unsupported │/);
+  const rows = await readFile(join(copy, "results", "runs", "mine", "accuracy.csv"), "utf8");
+  expect(rows).toContain("weight quantization: needs a grid that is symmetric about 0");
+});
