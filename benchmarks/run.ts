@@ -203,7 +203,17 @@ const LOCK_STALE_MS = 5000;
 async function lock(path: string): Promise<() => Promise<void>> {
   const retries = { retries: 8, minTimeout: 1000, maxTimeout: 1000 };
   try {
-    return await lockfile.lock(path, { stale: LOCK_STALE_MS, update: 1000, retries });
+    return await lockfile.lock(path, {
+      stale: LOCK_STALE_MS,
+      update: 1000,
+      retries,
+      // A machine that slept lets its lock expire; that is no reason to lose the run.
+      onCompromised: ({ message }) => {
+        process.stderr.write(
+          `the lock of ${path} was lost (${message}); do not start a second run\n`,
+        );
+      },
+    });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ELOCKED") throw error;
     throw new Error(`another quantbench process works in ${path}; wait for it, or choose --out`, {
