@@ -34,10 +34,11 @@ async function imagesPerSecond(engine: Engine, model: Model, quantized: boolean)
   const phase = new RunningPhase(engine, training, quantized ? lsq.phases[0] : undefined);
   const { hyperparameters, seed, name } = training;
   const batches = trainingBatches(dataset, { ...hyperparameters, seed, name });
-  const iterations = engine.name === "tfjs" ? 1 : STEPS;
+  const plain = engine.name === "tfjs";
   const bench = new Bench({
-    iterations,
+    iterations: plain ? 1 : STEPS,
     time: 0,
+    warmup: !plain,
     warmupIterations: 2,
     warmupTime: 0,
     throws: true,
