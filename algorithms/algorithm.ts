@@ -65,8 +65,10 @@ export interface LossTerms {
   readonly logits: tf.Tensor2D;
   /** [batch, classes], one-hot. */
   readonly labels: tf.Tensor2D;
-  /** Logits of the float checkpoint on the same batch; computed only when it is called. */
-  readonly teacherLogits: () => tf.Tensor2D;
+  /** What a node of the quantized network gave, by its name. */
+  readonly output: (node: string) => tf.Tensor;
+  /** What a node of the float network gives on the same batch; computed only when asked for. */
+  readonly teacherOutput: (node: string) => tf.Tensor;
   /** Each quantizer's values, by site. */
   readonly quantizers: ReadonlyMap<QuantizerSite, QuantizerTensors>;
 }
@@ -76,6 +78,8 @@ export interface Phase {
   /** Part of the training budget, which is the same for all algorithms; shares add up to 1. */
   readonly share: number;
   readonly trains: readonly ParameterGroup[];
+  /** Trains only tensors whose name this accepts: "s0.0.a/kernel", "s0.0.a/kernel:scale". */
+  readonly only?: (name: string) => boolean;
   /** Replaces the cross entropy; an algorithm that sets it declares it in `deviations`. */
   readonly loss?: (terms: LossTerms) => tf.Scalar;
 }
@@ -95,8 +99,11 @@ export interface Algorithm {
   readonly deviations: readonly string[];
   readonly weight: Quantizer;
   readonly activation: Quantizer;
-  /** What is trained, in order; empty for post-training quantization. */
-  readonly phases: readonly Phase[];
+  /**
+   * What is trained, in order; empty for post-training quantization. A function where phases
+   * follow the network, as when blocks are reconstructed one after another.
+   */
+  readonly phases: readonly Phase[] | ((network: Network) => readonly Phase[]);
   /** The reason why this site cannot be quantized as its scheme asks, or nothing. */
   unsupported?(site: QuantizerSite): string | undefined;
   /**
@@ -104,6 +111,11 @@ export interface Algorithm {
    * are taken from the float checkpoint, others start anew.
    */
   rewrite?(network: Network): Network;
+}
+
+/** The phases of an algorithm on one (quantized) network. */
+export function phasesOf({ phases }: Algorithm, network: Network): readonly Phase[] {
+  return typeof phases === "function" ? phases(network) : phases;
 }
 
 /** The usual training: everything, for the whole budget. */

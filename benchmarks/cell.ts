@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { phasesOf } from "../algorithms/algorithm.js";
 import { calibrate } from "../pipelines/calibrate.js";
 import type { Dataset } from "../pipelines/data.js";
 import { deployedLogits } from "../pipelines/deploy.js";
@@ -159,7 +160,8 @@ function trainQuantized(
       hyperparameters,
     });
     const tensors = { ...parameters, ...values };
-    if (algorithm.phases.length === 0) return { tensors, losses: new Float32Array(0) };
+    if (phasesOf(algorithm, quantized.network).length === 0)
+      return { tensors, losses: new Float32Array(0) };
     return train(engine, {
       network: quantized.network,
       tensors,

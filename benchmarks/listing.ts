@@ -1,3 +1,4 @@
+import type { Algorithm } from "../algorithms/algorithm.js";
 import { algorithms } from "../algorithms/index.js";
 import { backends } from "../backends/index.js";
 import type { TensorScheme } from "../backends/scheme.js";
@@ -20,7 +21,7 @@ export async function listRows(what: string): Promise<Row[]> {
   switch (what as (typeof LISTS)[number]) {
     case "algorithms":
       return algorithms.map(({ name, title, version, phases, source, deviations }) => {
-        const family = phases.length === 0 ? "post-training" : "quantization-aware training";
+        const family = isPostTraining(phases) ? "post-training" : "quantization-aware training";
         const details = { name, title, version, family, source, deviations };
         return { name, description: `${title}: ${family}. ${source.title}`, details };
       });
@@ -54,6 +55,9 @@ export async function listRows(what: string): Promise<Row[]> {
       throw new Error(unknownName("list", what, LISTS));
   }
 }
+
+const isPostTraining = (phases: Algorithm["phases"]) =>
+  typeof phases !== "function" && phases.length === 0;
 
 function describeScheme({ symmetric, granularity, scaleForm, signed }: TensorScheme): string {
   const sign = signed === "adaptive" ? "unsigned where possible" : signed ? "signed" : "unsigned";

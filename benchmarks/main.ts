@@ -16,13 +16,13 @@ import {
   CELL_PROPERTIES,
   DEFAULT_JOBS,
   estimateSeconds,
-  executePlan,
   finishedCells,
   jobCost,
   makeJobs,
   makePlan,
   type RunOptions,
 } from "./run.js";
+import { executePlan } from "./execution.js";
 import { verify } from "./verify.js";
 
 /** Documented in the help of the program. */

@@ -1,4 +1,4 @@
-import type { Algorithm } from "../algorithms/algorithm.js";
+import { phasesOf, type Algorithm } from "../algorithms/algorithm.js";
 import { algorithms } from "../algorithms/index.js";
 import type { BackendProfile } from "../backends/backend.js";
 import { backends } from "../backends/index.js";
@@ -156,7 +156,8 @@ export function pretrainCost(config: CellConfig, dataset: Dataset): number {
 
 export function cellCost(config: CellConfig, dataset: Dataset): number {
   const { quantizedTraining, batchSize } = config.hyperparameters;
-  const { phases } = lookup("algorithm", config.algorithm.name, algorithms);
+  const { algorithm, quantized } = buildCell(config, dataset);
+  const phases = phasesOf(algorithm, quantized.network);
   const steps =
     phases.length > 0 ? stepCount(quantizedTraining, dataset.train.count, batchSize) : 0;
   const images = 4.5 * steps * batchSize + 3 * dataset.test.count;

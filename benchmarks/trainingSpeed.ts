@@ -1,6 +1,7 @@
 // Training throughput of this machine: `npm run bench`, or with engine names as arguments.
 import Table from "cli-table3";
 import { Bench } from "tinybench";
+import { TRAIN_ALL } from "../algorithms/algorithm.js";
 import { lsq } from "../algorithms/lsq.js";
 import { academic } from "../backends/academic.js";
 import { calibrate } from "../pipelines/calibrate.js";
@@ -31,7 +32,7 @@ const dataset = await loadDataset("fashionMnist", "", {});
 async function imagesPerSecond(engine: Engine, model: Model, quantized: boolean): Promise<number> {
   const batchSize = engine.name === "tfjs" ? PLAIN_BATCH : BATCH;
   const training = await prepare(engine, model, { quantized, batchSize });
-  const phase = new RunningPhase(engine, training, quantized ? lsq.phases[0] : undefined);
+  const phase = new RunningPhase(engine, training, quantized ? TRAIN_ALL[0] : undefined);
   const { hyperparameters, seed, name } = training;
   const batches = trainingBatches(dataset, { ...hyperparameters, seed, name });
   const plain = engine.name === "tfjs";

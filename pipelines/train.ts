@@ -1,5 +1,10 @@
 import * as tf from "@tensorflow/tfjs";
-import type { Algorithm, Phase, QuantizerSite } from "../algorithms/algorithm.js";
+import {
+  phasesOf,
+  type Algorithm,
+  type Phase,
+  type QuantizerSite,
+} from "../algorithms/algorithm.js";
 import { trainingBatches, type Batch, type Dataset } from "./data.js";
 import {
   onlyValue,
@@ -72,7 +77,7 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
   let { tensors } = training;
   let step = 0;
   let endShare = 0;
-  for (const phase of training.quantizers?.algorithm.phases ?? [WHOLE_TRAINING]) {
+  for (const phase of phasesOfTraining(training)) {
     endShare += phase.share;
     const end = Math.round(endShare * steps);
     if (step >= end) continue;
@@ -93,6 +98,10 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
     ({ tensors } = running);
   }
   return { tensors, losses };
+}
+
+function phasesOfTraining({ quantizers, network }: Training): readonly Phase[] {
+  return quantizers === undefined ? [WHOLE_TRAINING] : phasesOf(quantizers.algorithm, network);
 }
 
 /** A phase of a training, one step at a time. */
@@ -150,7 +159,7 @@ function trainedNames({ network, quantizers, tensors }: Training, phase: Phase):
       names.push(...learned.map((name) => valueName(site, name)).filter((name) => name in tensors));
     }
   }
-  return names;
+  return phase.only === undefined ? names : names.filter(phase.only);
 }
 
 function zerosFor(names: readonly string[], tensors: HostTensors): HostTensors {
@@ -235,7 +244,7 @@ interface StepBatch {
 
 function lossOf({ network, quantizers, dataset }: Training, phase: Phase, batch: StepBatch) {
   const { images, labels, current } = batch;
-  const { logits, statistics } = forward(network, images, {
+  const { logits, statistics, outputs } = forward(network, images, {
     parameters: current,
     training: true,
     quantize: quantizers
@@ -253,23 +262,37 @@ function lossOf({ network, quantizers, dataset }: Training, phase: Phase, batch:
           crossEntropy,
           logits,
           labels: oneHot,
-          teacherLogits: () => teacherLogits(quantizers.teacher, images),
+          output: (node) => outputOf(outputs, node),
+          teacherOutput: teacherOutputs(quantizers.teacher, images),
           quantizers: new Map(quantizers.sites.map((site) => [site, valuesOf(site, current)])),
         })
       : crossEntropy;
   return { loss, newStatistics: statistics };
 }
 
-function teacherLogits(
+function outputOf(outputs: ReadonlyMap<string, tf.Tensor>, node: string): tf.Tensor {
+  const output = outputs.get(node);
+  if (output === undefined) throw new Error(`a loss asks for node "${node}", which is not there`);
+  return output;
+}
+
+/** Runs the float network when it is first asked for; a step that never asks does not pay. */
+function teacherOutputs(
   { network, parameters }: TrainedQuantizers["teacher"],
   images: tf.Tensor,
-): tf.Tensor2D {
-  const constants = Object.fromEntries(
-    Object.entries(parameters).map(([name, { data, shape }]) => [
-      name,
-      tf.tensor(data, [...shape]),
-    ]),
-  );
-  return forward(network, images, { parameters: constants, training: false, quantize: unquantized })
-    .logits;
+): (node: string) => tf.Tensor {
+  let outputs: ReadonlyMap<string, tf.Tensor> | undefined;
+  return (node) => {
+    outputs ??= forward(network, images, {
+      parameters: Object.fromEntries(
+        Object.entries(parameters).map(([name, { data, shape }]) => [
+          name,
+          tf.tensor(data, [...shape]),
+        ]),
+      ),
+      training: false,
+      quantize: unquantized,
+    }).outputs;
+    return outputOf(outputs, node);
+  };
 }

@@ -23,6 +23,8 @@ export interface ForwardOptions {
 export interface ForwardResult {
   /** [batch, classes] */
   readonly logits: tf.Tensor2D;
+  /** What each node gave, by its name. */
+  readonly outputs: ReadonlyMap<string, tf.Tensor>;
   /** New running statistics by parameter name; empty unless training. */
   readonly statistics: ParameterTensors;
 }
@@ -48,7 +50,7 @@ export function forward(
   for (const node of network.nodes) values.set(node.name, compute(node));
   const last = network.nodes.at(-1);
   if (last === undefined) throw new Error("the network has no nodes");
-  return { logits: value(last.name) as tf.Tensor2D, statistics };
+  return { logits: value(last.name) as tf.Tensor2D, outputs: values, statistics };
 
   function compute(node: NetworkNode): tf.Tensor {
     switch (node.op) {

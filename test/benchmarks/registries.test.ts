@@ -29,6 +29,7 @@ describe("every file that defines an entry is in its list, under its own name:",
 
 test("phases share out the whole training budget", () => {
   for (const { name, phases } of algorithms) {
+    if (typeof phases === "function") continue; // they depend on the network
     const total = phases.reduce((sum, { share }) => sum + share, 0);
     expect([0, 1], name).toContain(total);
   }
