@@ -15,7 +15,11 @@ export const EVALUATION_BATCH = 200;
 /** [images, classes], row-major, in the order of the test set. */
 export type Logits = Float32Array;
 
-/** Computes the logits of every test image with a function from one batch to its logits. */
+/**
+ * Computes the logits of every test image with a function from one batch to its logits.
+ *
+ * @throws RangeError naming the first image whose logits are not finite
+ */
 export async function collectLogits(
   dataset: Dataset,
   infer: (batch: Batch) => Promise<ArrayLike<number>>,
@@ -25,6 +29,13 @@ export async function collectLogits(
   for (const batch of batchesInOrder(dataset, dataset.test, EVALUATION_BATCH)) {
     logits.set(await infer(batch), offset);
     offset += (batch.images.shape[0] ?? 0) * dataset.classes;
+  }
+  const wrong = logits.findIndex((logit) => !Number.isFinite(logit));
+  if (wrong >= 0) {
+    const image = Math.floor(wrong / dataset.classes);
+    throw new RangeError(
+      `the network gave the logit ${String(logits[wrong])} for test image ${String(image)}`,
+    );
   }
   return logits;
 }
@@ -65,7 +76,7 @@ export async function evaluate(
   }
 }
 
-/** Class with the highest logit; the first one of equals. NaN never wins. */
+/** Class with the highest logit; the first one of equals. */
 export function predictions(logits: Logits, classes: number): Uint32Array {
   return Uint32Array.from({ length: logits.length / classes }, (_, image) => {
     let best = 0;

@@ -54,7 +54,9 @@ export class RunDirectory {
     }
   }
 
+  /** @throws ZodError when the result is not valid: what is written must be readable */
   async writeCell(result: CellResult): Promise<void> {
+    cellResultSchema.parse(result);
     await writeJson(join(this.#cells, `${cellName(result)}.json`), result);
   }
 

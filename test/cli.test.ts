@@ -178,6 +178,22 @@ describe("a run", async () => {
   });
 });
 
+test("a training that diverges is a result, and the run goes on", async () => {
+  const directory = await temporary();
+  const smoke = await readFile("benchmarks/matrices/smoke.yaml", "utf8");
+  const wild = smoke.replace(/(quantizedTraining:.*learningRate: )[\d.]+/, "$11.0e+30");
+  await writeFile(join(directory, "wild.yaml"), wild);
+  const out = join(directory, "out");
+  const { code, stdout } = await quantbench(["run", join(directory, "wild.yaml"), "--out", out]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/lsq +│ not converged │ not converged/);
+  const rows = await readFile(join(out, "accuracy.csv"), "utf8");
+  expect(rows).toMatch(
+    /notConverged.*the loss of the quantized training became (NaN|-?Infinity) at step \d+/,
+  );
+  expect(await readFile(join(out, "report", "index.html"), "utf8")).toContain("not converged");
+});
+
 describe("bad input gets a clear error and exit code 2:", () => {
   test.each([
     [["run", "quik"], /Unknown matrix "quik"\. Did you mean "quick"/],

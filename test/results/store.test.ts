@@ -21,6 +21,13 @@ test("a cell is read as it was written", async () => {
   for (const cell of cells) expect(read.get(cell.id)).toEqual(cell);
 });
 
+test("an invalid result is not written", async () => {
+  const invalid = completedCell();
+  invalid.agreement.largestDifference = NaN;
+  await expect(directory.writeCell(invalid)).rejects.toThrow(/largestDifference/);
+  expect((await directory.readCells()).size).toBe(0);
+});
+
 test("leftovers of a killed write are not read, and none stay after a write", async () => {
   await directory.writeCell(completedCell());
   const cells = join(directory.path, "cells");
