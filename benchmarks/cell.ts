@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { phasesOf } from "../algorithms/algorithm.js";
 import { calibrate } from "../pipelines/calibrate.js";
 import type { Dataset } from "../pipelines/data.js";
@@ -17,6 +16,7 @@ import { decodeSafetensors, encodeSafetensors } from "../pipelines/safetensors.j
 import { train, type TrainingProgress } from "../pipelines/train.js";
 import { cellName, type RunDirectory } from "../results/store.js";
 import type { CellResult } from "../results/schema.js";
+import { writeAtomically } from "../results/writeAtomically.js";
 import { measureLatency } from "./latency.js";
 import { buildCell, buildFloatNetwork, type Cell, type CellParts } from "./plan.js";
 
@@ -103,7 +103,7 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
   const [floatModel, model] = await timer.run("export", async () => {
     const frozen = await freeze(engine, quantized, { algorithm, tensors: trained.tensors });
     const bytes = exportOnnx(frozen, cellName(cell));
-    await writeFileAtomic(join(directory.models, `${cellName(cell)}.onnx`), Buffer.from(bytes));
+    await writeAtomically(join(directory.models, `${cellName(cell)}.onnx`), bytes);
     return [exportOnnx(freezeFloat(floatNetwork, checkpoint.tensors), "float"), bytes];
   });
   const deployed = await timer.run("deployment", () => deployedLogits(model, dataset));
@@ -204,7 +204,7 @@ async function once(
       ...(result.divergedAt !== undefined && { divergedAt: String(result.divergedAt) }),
     },
   );
-  await writeFileAtomic(path, Buffer.from(file));
+  await writeAtomically(path, file);
   return result;
 }
 

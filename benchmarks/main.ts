@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import pc from "picocolors";
@@ -8,6 +7,7 @@ import { renderHtml } from "../reports/html.js";
 import { renderTerminal } from "../reports/terminal.js";
 import type { CellResult } from "../results/schema.js";
 import { cellName, RunDirectory } from "../results/store.js";
+import { writeAtomically } from "../results/writeAtomically.js";
 import { examine } from "./doctor.js";
 import { packageVersion } from "./environment.js";
 import { LISTS, listRows } from "./listing.js";
@@ -283,7 +283,7 @@ async function writeReport(directory: RunDirectory): Promise<string> {
   const [run, environment] = [await directory.readRun(), await directory.readEnvironment()];
   await directory.writeTables(results);
   const file = join(directory.report, "index.html");
-  await writeFile(file, await renderHtml({ run, environment, results }));
+  await writeAtomically(file, await renderHtml({ run, environment, results }));
   return file;
 }
 

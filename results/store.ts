@@ -1,6 +1,5 @@
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import type { z } from "zod";
 import { accuracyCsv, latencyCsv } from "./csv.js";
 import {
@@ -12,6 +11,7 @@ import {
   type Environment,
   type Run,
 } from "./schema.js";
+import { writeAtomically } from "./writeAtomically.js";
 
 const HASH_DIGITS = 12;
 
@@ -90,8 +90,8 @@ export class RunDirectory {
 
   /** accuracy.csv holds what must not change between runs, latency.csv what was measured. */
   async writeTables(results: readonly CellResult[]): Promise<void> {
-    await writeFileAtomic(join(this.path, "accuracy.csv"), accuracyCsv(results));
-    await writeFileAtomic(join(this.path, "latency.csv"), latencyCsv(results));
+    await writeAtomically(join(this.path, "accuracy.csv"), accuracyCsv(results));
+    await writeAtomically(join(this.path, "latency.csv"), latencyCsv(results));
   }
 }
 
@@ -109,7 +109,7 @@ export function cellName({ id, config }: { id: string; config: CellConfig }): st
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {
-  await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+  await writeAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
 async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
