@@ -1,15 +1,19 @@
 import type { QuantizerSite } from "../algorithms/algorithm.js";
 import { rangeOf } from "../algorithms/affine.js";
+import { roundHalfToEven } from "../algorithms/observers.js";
+import type { QuantRange } from "../backends/scheme.js";
 import type { FrozenGrid, FrozenNetwork } from "./freeze.js";
 import {
+  consumersOf,
   featureShapes,
   findNode,
   parameterSpecs,
   type ConvNode,
   type DenseNode,
   type NetworkNode,
+  type QuantizeNode,
 } from "./network/network.js";
-import { OnnxGraph, type OnnxType } from "./onnx/onnxGraph.js";
+import { OnnxGraph, type Attributes, type OnnxType } from "./onnx/onnxGraph.js";
 
 export const IMAGE_INPUT = "image";
 export const LOGITS_OUTPUT = "logits";
@@ -55,18 +59,16 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
       case "conv2d":
         return convolution(node);
       case "dense":
-        return graph.add("Gemm", layerInputs(node), {}, node.name);
+        return layer("Gemm", node, {});
       case "batchNorm":
         return batchNorm(node.name, valueOf(node.input));
       case "relu":
         return graph.add("Relu", [valueOf(node.input)], {}, node.name);
-      case "relu6":
-        return graph.add(
-          "Clip",
-          [valueOf(node.input), graph.scalar(0), graph.scalar(6)],
-          {},
-          node.name,
-        );
+      case "relu6": {
+        const x = valueOf(node.input);
+        if (isClippedByCodes(node.name)) return x;
+        return graph.add("Clip", [x, graph.scalar(0), graph.scalar(6)], {}, node.name);
+      }
       case "add":
         return graph.add("Add", node.inputs.map(valueOf), {}, node.name);
       case "globalAveragePool": {
@@ -74,7 +76,7 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
         return graph.add("Flatten", [pooled]);
       }
       case "quantize":
-        return quantize(siteOf(node.name), valueOf(node.input));
+        return quantize(siteOf(node.name), node);
       default:
         return node satisfies never;
     }
@@ -86,26 +88,42 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
     return site;
   }
 
-  function quantize(site: QuantizerSite, x: string): string {
+  /**
+   * A ReLU6 that only quantizers read becomes bounds on their integers, which gives the same
+   * values since rounding keeps order. As a float Clip before a QuantizeLinear whose range goes
+   * beyond 6, it makes the optimizer of onnxruntime 1.30 build a graph that it then rejects.
+   */
+  function isClippedByCodes(name: string): boolean {
+    const readers = consumersOf(network, name);
+    return readers.length > 0 && readers.every(({ op }) => op === "quantize");
+  }
+
+  function quantize(site: QuantizerSite, node: QuantizeNode): string {
     const grid = frozen.activations.get(site.id);
     if (grid === undefined) throw new Error(`activation "${site.id}" was not frozen`);
     const type = storageType(site);
     const [scale, zeroPoint] = gridConstants(grid, type);
-    const codes = graph.add("QuantizeLinear", [x, scale, zeroPoint]);
-    return graph.add(
-      "DequantizeLinear",
-      [keepRange(site, codes, type), scale, zeroPoint],
-      {},
-      site.id,
-    );
+    const codes = graph.add("QuantizeLinear", [valueOf(node.input), scale, zeroPoint]);
+    const kept = clipCodes(codes, type, codeRange(site, grid, node.input));
+    return graph.add("DequantizeLinear", [kept, scale, zeroPoint], {}, site.id);
   }
 
-  function keepRange(site: QuantizerSite, codes: string, type: "int8" | "uint8"): string {
-    const { quantMin, quantMax } = rangeOf(site);
+  function codeRange(site: QuantizerSite, grid: FrozenGrid, producer: string): QuantRange {
+    const range = rangeOf(site);
+    if (findNode(network, producer).op !== "relu6" || !isClippedByCodes(producer)) return range;
+    const [scale = 1, zeroPoint = 0] = [grid.scale[0], grid.zeroPoint[0]];
+    const six = roundHalfToEven(Math.fround(6 / scale)) + zeroPoint;
+    return {
+      quantMin: Math.max(range.quantMin, zeroPoint),
+      quantMax: Math.min(range.quantMax, six),
+    };
+  }
+
+  function clipCodes(codes: string, type: "int8" | "uint8", range: QuantRange): string {
     const [typeMin, typeMax] = type === "int8" ? [-128, 127] : [0, 255];
-    if (quantMin === typeMin && quantMax === typeMax) return codes;
+    if (range.quantMin === typeMin && range.quantMax === typeMax) return codes;
     const bound = (value: number) => graph.constant(type, [], [value]);
-    return graph.add("Clip", [codes, bound(quantMin), bound(quantMax)]);
+    return graph.add("Clip", [codes, bound(range.quantMin), bound(range.quantMax)]);
   }
 
   function gridConstants({ scale, zeroPoint }: FrozenGrid, type: OnnxType): [string, string] {
@@ -115,19 +133,56 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
 
   function convolution(node: ConvNode): string {
     const pad = (node.kernelSize - 1) / 2;
-    const attributes = {
+    return layer("Conv", node, {
       kernel_shape: [node.kernelSize, node.kernelSize],
       strides: [node.stride, node.stride],
       pads: [pad, pad, pad, pad],
       group: node.depthwise ? node.filters : 1,
-    };
-    return graph.add("Conv", layerInputs(node), attributes, node.name);
+    });
   }
 
-  function layerInputs(node: ConvNode | DenseNode): string[] {
-    const bias = frozen.biases.get(node.name);
+  function layer(operator: string, node: ConvNode | DenseNode, attributes: Attributes): string {
     const inputs = [valueOf(node.input), kernel(node)];
-    return bias === undefined ? inputs : [...inputs, biasConstant(node, bias)];
+    const bias = frozen.biases.get(node.name);
+    if (bias === undefined) return graph.add(operator, inputs, attributes, node.name);
+    const accumulator = accumulatorSteps(node);
+    if (accumulator === undefined) {
+      const constant = graph.constant("float32", [bias.length], bias, `${node.name} bias`);
+      return graph.add(operator, [...inputs, constant], attributes, node.name);
+    }
+    const codes = bias.map((value, channel) => Math.round(value / (accumulator[channel] ?? 1)));
+    if (codes.every((code) => Math.abs(code) < 2 ** 31)) {
+      const constant = integerBias(node.name, codes, accumulator);
+      return graph.add(operator, [...inputs, constant], attributes, node.name);
+    }
+    // A channel whose weights all but vanish has steps too small to hold its bias in 32 bits. Added
+    // apart, since onnxruntime 1.30 rejects a quantized convolution with a float bias.
+    const sums = graph.add(operator, inputs, attributes);
+    const shape = node.op === "dense" ? [bias.length] : [bias.length, 1, 1];
+    return graph.add("Add", [sums, graph.constant("float32", shape, bias)], {}, node.name);
+  }
+
+  /** Real units per step of each channel's accumulator; none where weight or input is in float. */
+  function accumulatorSteps(node: ConvNode | DenseNode): Float32Array | undefined {
+    const weight = frozen.weights.get(`${node.name}/kernel`);
+    const producer = findNode(network, node.input);
+    const input = producer.op === "quantize" ? frozen.activations.get(producer.name) : undefined;
+    const channels = node.op === "dense" ? node.units : node.filters;
+    if (weight === undefined || input === undefined) return undefined;
+    return Float32Array.from({ length: channels }, (_, channel) => {
+      const weightScale = weight.scale[weight.scale.length === 1 ? 0 : channel] ?? 1;
+      return weightScale * (input.scale[0] ?? 1);
+    });
+  }
+
+  function integerBias(layerName: string, codes: Float32Array, steps: Float32Array): string {
+    const shape = [codes.length];
+    const inputs = [
+      graph.constant("int32", shape, codes),
+      graph.constant("float32", shape, steps),
+      graph.constant("int32", shape, new Int32Array(codes.length)),
+    ];
+    return graph.add("DequantizeLinear", inputs, { axis: 0 }, `${layerName} bias`);
   }
 
   /** tfjs kernels are HWIO (depthwise HWC1), ONNX's OIHW; dense kernels agree. */
@@ -152,30 +207,6 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
     const [scale, zeroPoint] = gridConstants(weight, type);
     const axis = node.op === "dense" ? 1 : 0;
     return graph.add("DequantizeLinear", [codes, scale, zeroPoint], { axis }, id);
-  }
-
-  function biasConstant(node: ConvNode | DenseNode, bias: Float32Array): string {
-    const weight = frozen.weights.get(`${node.name}/kernel`);
-    const producer = findNode(network, node.input);
-    const input = producer.op === "quantize" ? frozen.activations.get(producer.name) : undefined;
-    const asFloat = () => graph.constant("float32", [bias.length], bias, `${node.name} bias`);
-    if (weight === undefined || input === undefined) return asFloat();
-    const scale = Float32Array.from(bias, (_, channel) => {
-      const weightScale = weight.scale[weight.scale.length === 1 ? 0 : channel] ?? 1;
-      return weightScale * (input.scale[0] ?? 1);
-    });
-    const codes = bias.map((value, channel) => Math.round(value / (scale[channel] ?? 1)));
-    if (codes.some((code) => Math.abs(code) >= 2 ** 31)) return asFloat();
-    return graph.add(
-      "DequantizeLinear",
-      [
-        graph.constant("int32", [bias.length], codes),
-        graph.constant("float32", [bias.length], scale),
-        graph.constant("int32", [bias.length], new Int32Array(bias.length)),
-      ],
-      { axis: 0 },
-      `${node.name} bias`,
-    );
   }
 
   function batchNorm(name: string, x: string): string {

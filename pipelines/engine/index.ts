@@ -46,7 +46,8 @@ export async function inspectEngines(): Promise<EngineReport[]> {
       reports.push({ name, available: true, version });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      reports.push({ name, available: false, reason: message.split("\n")[0] ?? message });
+      const [reason = message] = message.split(/\n| imported from /);
+      reports.push({ name, available: false, reason });
     }
   }
   return reports;

@@ -4,6 +4,7 @@ import type { Algorithm } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
 import { lsq } from "../../algorithms/lsq.js";
 import { minMax } from "../../algorithms/minMax.js";
+import { pact } from "../../algorithms/pact.js";
 import { academic } from "../../backends/academic.js";
 import type { BackendProfile } from "../../backends/backend.js";
 import { backends } from "../../backends/index.js";
@@ -258,7 +259,12 @@ describe("deployment", () => {
       ...{ float: mobile, parameters: mobileCheckpoint.tensors, profile, algorithm: minMax, bits },
     })),
   );
-  const cells = [...everyCell, ...depthwise];
+  // PACT learns bounds beyond 6, where a ReLU6 still clips.
+  const beyondSix = [academic, onnxruntime].map((profile) => ({
+    label: `MobileNetV2, pact, ${profile.name}, 8 bits`,
+    ...{ float: mobile, parameters: mobileCheckpoint.tensors, profile, algorithm: pact, bits: 8 },
+  }));
+  const cells = [...everyCell, ...depthwise, ...beyondSix];
   test.each(cells)(
     "$label: the exported network predicts what the simulation does",
     async (cell) => {
