@@ -90,8 +90,9 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
 
   /**
    * A ReLU6 that only quantizers read becomes bounds on their integers, which gives the same
-   * values since rounding keeps order. As a float Clip before a QuantizeLinear whose range goes
-   * beyond 6, it makes the optimizer of onnxruntime 1.30 build a graph that it then rejects.
+   * values since rounding keeps order. Left as a float Clip, one that the integers make almost
+   * superfluous (a grid that ends at 6.0007) has the optimizer of onnxruntime 1.30 build a graph
+   * that it then rejects.
    */
   function isClippedByCodes(name: string): boolean {
     const readers = consumersOf(network, name);
