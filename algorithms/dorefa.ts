@@ -1,9 +1,9 @@
 import * as tf from "@tensorflow/tfjs";
-import type { Algorithm, Quantizer, QuantizerSite } from "./algorithm.js";
-import { TRAIN_ALL } from "./algorithm.js";
+import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
 import {
   fakeQuantize,
   MIN_SCALE,
+  perScale,
   rangeOf,
   scaleShape,
   sharedAxes,
@@ -12,7 +12,6 @@ import {
 } from "./affine.js";
 import { minMaxQuantizer } from "./minMax.js";
 import { coverRange } from "./observers.js";
-import { perScale } from "./affine.js";
 
 /**
  * tanh(w) / max|tanh(w)|, rescaled so that the mean magnitude stays that of w: the quantity that

@@ -1,6 +1,11 @@
 import * as tf from "@tensorflow/tfjs";
-import type { Algorithm, Quantizer, QuantizerSite, QuantizerTensors } from "./algorithm.js";
-import { TRAIN_ALL } from "./algorithm.js";
+import {
+  TRAIN_ALL,
+  type Algorithm,
+  type Quantizer,
+  type QuantizerSite,
+  type QuantizerTensors,
+} from "./algorithm.js";
 import {
   fakeQuantize,
   MIN_SCALE,

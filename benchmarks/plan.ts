@@ -172,4 +172,4 @@ function forwardCost(config: CellConfig, dataset: Dataset): number {
 /** Starting a process, measuring latency, writing files: about two seconds. */
 const START_COST = 1e10;
 /** Seconds per unit of cost before anything was measured. */
-export const SECONDS_PER_COST = 2e-10;
+export const SECONDS_PER_COST = 1.5e-10;

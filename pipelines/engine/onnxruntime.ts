@@ -42,6 +42,7 @@ function compiledStep(
       if (session.outputNames.length === 0) return {}; // onnxruntime refuses to run for nothing
       const feeds: Record<string, ort.Tensor> = {};
       for (const [name, { dtype, data, shape }] of Object.entries(inputs)) {
+        // The constructor's overloads want dtype and data to be known together.
         if (fed.has(name)) feeds[name] = new ort.Tensor(dtype, data as Float32Array, shape);
       }
       const results = await session.run(feeds);
