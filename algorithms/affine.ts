@@ -1,11 +1,35 @@
 import * as tf from "@tensorflow/tfjs";
 import { quantRange, type QuantRange, type QuantScheme } from "../backends/scheme.js";
-import type { QuantizerSite, QuantizerValue } from "./algorithm.js";
+import type { QuantizerSite, QuantizerTensors, QuantizerValue } from "./algorithm.js";
+
+/** A quantizer's value, which must be there. */
+export function valueOf(values: QuantizerTensors, name: string): tf.Tensor {
+  const value = values[name];
+  if (value === undefined) throw new TypeError(`quantizer without ${name}`);
+  return value;
+}
 
 /** float32 machine epsilon: the smallest scale that any quantizer uses. */
 export const MIN_SCALE = 2 ** -23;
 
-export const rangeOf = (site: QuantizerSite): QuantRange => quantRange(site.scheme);
+/** The integers of a site, and how ties are rounded to them. */
+export interface CodeRange extends QuantRange {
+  readonly rounding?: QuantScheme["rounding"];
+}
+
+export function rangeOf({ scheme }: QuantizerSite): CodeRange {
+  const range = quantRange(scheme);
+  return scheme.rounding === undefined ? range : { ...range, rounding: scheme.rounding };
+}
+
+/** Rounds to whole numbers as the scheme rounds ties. */
+export function roundAs(rounding: CodeRange["rounding"], x: tf.Tensor): tf.Tensor {
+  const toEven = tf.round(x);
+  if (rounding !== "dpu") return toEven;
+  const negative = tf.cast(tf.less(x, 0), "float32");
+  const up = tf.floor(tf.add(x, 0.5));
+  return tf.add(toEven, tf.mul(negative, tf.sub(up, toEven)));
+}
 
 /**
  * Shape of a site's scale: [] per tensor; x's rank with 1 on every axis but the channel's per
@@ -24,11 +48,14 @@ export function sharedAxes(x: tf.Tensor, site: QuantizerSite): number[] {
     : axes.filter((axis) => axis !== site.channelAxis);
 }
 
-/** round (half to even), with the gradient of the identity (straight-through estimator). */
-export const roundSte: (x: tf.Tensor) => tf.Tensor = tf.customGrad<tf.Tensor>((x) => ({
-  value: tf.round(x as tf.Tensor),
-  gradFunc: (dy: tf.Tensor) => dy,
-}));
+/** Rounds, with the gradient of the identity (straight-through estimator). */
+export function roundSte(x: tf.Tensor, rounding?: CodeRange["rounding"]): tf.Tensor {
+  const operation = tf.customGrad<tf.Tensor>((y) => ({
+    value: roundAs(rounding, y as tf.Tensor),
+    gradFunc: (dy: tf.Tensor) => dy,
+  }));
+  return operation(x);
+}
 
 /** x, with its gradient multiplied by a constant. */
 export function scaleGradient(x: tf.Tensor, factor: number): tf.Tensor {
@@ -83,25 +110,25 @@ export function fakeQuantize(
   x: tf.Tensor,
   scale: tf.Tensor,
   zeroPoint: tf.Tensor | undefined,
-  range: QuantRange,
+  range: CodeRange,
 ): tf.Tensor {
   return zeroPoint === undefined
     ? fakeQuantizeSymmetric(x, scale, range)
     : fakeQuantizeAffine(x, scale, zeroPoint, range);
 }
 
-function fakeQuantizeSymmetric(x: tf.Tensor, scale: tf.Tensor, range: QuantRange): tf.Tensor {
+function fakeQuantizeSymmetric(x: tf.Tensor, scale: tf.Tensor, range: CodeRange): tf.Tensor {
   const operation = tf.customGrad((...args: unknown[]) => {
     const [values, step, save] = args as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
     const steps = tf.div(values, step);
     const clamped = tf.clipByValue(steps, range.quantMin, range.quantMax);
-    const rounded = tf.round(clamped);
+    const rounded = roundAs(range.rounding, clamped);
     save([steps, clamped, rounded]);
     return {
       value: tf.mul(rounded, step),
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const { dx, dScale } = gradients(dy, saved);
-        return [dx, reduceTo(dScale, step.shape)];
+        return [dx, sumTo(dScale, step.shape)];
       },
     };
   });
@@ -112,7 +139,7 @@ function fakeQuantizeAffine(
   x: tf.Tensor,
   scale: tf.Tensor,
   zeroPoint: tf.Tensor,
-  { quantMin, quantMax }: QuantRange,
+  { quantMin, quantMax, rounding }: CodeRange,
 ): tf.Tensor {
   const operation = tf.customGrad((...args: unknown[]) => {
     const [values, step, zero, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
@@ -120,7 +147,7 @@ function fakeQuantizeAffine(
     const lowest = tf.sub(quantMin, zero);
     const highest = tf.sub(quantMax, zero);
     const clamped = tf.minimum(tf.maximum(steps, lowest), highest);
-    const rounded = tf.round(clamped);
+    const rounded = roundAs(rounding, clamped);
     save([steps, clamped, rounded, step]);
     return {
       value: tf.mul(rounded, step),
@@ -129,7 +156,7 @@ function fakeQuantizeAffine(
         const usedScale = saved[3] ?? step;
         // A clamped value is (bound - zeroPoint) * scale.
         const dZero = tf.neg(tf.mul(tf.mul(dy, outside), usedScale));
-        return [dx, reduceTo(dScale, step.shape), reduceTo(dZero, zero.shape)];
+        return [dx, sumTo(dScale, step.shape), sumTo(dZero, zero.shape)];
       },
     };
   });
@@ -149,10 +176,49 @@ function gradients(dy: tf.Tensor, saved: readonly tf.Tensor[]) {
 }
 
 /** Sums a gradient over the axes along which its operand was broadcast. */
-function reduceTo(gradient: tf.Tensor, shape: readonly number[]): tf.Tensor {
+export function sumTo(gradient: tf.Tensor, shape: readonly number[]): tf.Tensor {
   if (shape.length === 0) return tf.sum(gradient);
   const axes = [...gradient.shape.keys()].filter((axis) => shape[axis] !== gradient.shape[axis]);
   return axes.length === 0 ? gradient : tf.sum(gradient, axes, true);
+}
+
+/** Scale and zero point that cover the extremes of x, as constants; the tensor form of `coverRange`. */
+export function coveringGrid(x: tf.Tensor, site: QuantizerSite) {
+  const axes = sharedAxes(x, site);
+  const shape = scaleShape(site);
+  return gridOver(
+    { low: tf.reshape(tf.min(x, axes), shape), high: tf.reshape(tf.max(x, axes), shape) },
+    site,
+  );
+}
+
+export interface Bounds {
+  readonly low: tf.Tensor;
+  readonly high: tf.Tensor;
+}
+
+/**
+ * Scale and zero point of the grid over given bounds, as constants. Symmetric grids reach to the
+ * larger magnitude at half a step beyond quantMax, as PyTorch's observers have it.
+ */
+export function gridOver({ low, high }: Bounds, site: QuantizerSite) {
+  const { quantMin, quantMax } = rangeOf(site);
+  const steps = quantMax - quantMin;
+  const { symmetric, signed } = site.scheme;
+  if (symmetric) {
+    const reach = tf.maximum(tf.abs(low), tf.abs(high));
+    const scale = usableScale(tf.div(reach, signed ? steps / 2 : steps), site.scheme);
+    return { scale: stopGradient(scale), zeroPoint: undefined };
+  }
+  const bottom = tf.clipByValue(low, -3.4e38, 0);
+  const top = tf.clipByValue(high, 0, 3.4e38);
+  const scale = usableScale(tf.div(tf.sub(top, bottom), steps), site.scheme);
+  const zeroPoint = tf.clipByValue(
+    tf.sub(quantMin, tf.round(tf.div(bottom, scale))),
+    quantMin,
+    quantMax,
+  );
+  return { scale: stopGradient(scale), zeroPoint: stopGradient(zeroPoint) };
 }
 
 /** A value with one number for each scale of the site. */

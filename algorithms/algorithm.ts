@@ -15,6 +15,8 @@ export interface QuantizerSite {
   readonly channelAxis: number;
   /** Known from the network: no value is below 0. */
   readonly nonNegative: boolean;
+  /** Weights: multiplications with this tensor in one inference. Activations: 0. */
+  readonly multiplications: number;
 }
 
 /** A quantizer's state: its numbers by name. */
@@ -32,6 +34,14 @@ export interface QuantParams {
   readonly scale: tf.Tensor;
   /** The integer that stands for 0, as a float tensor of the same shape. */
   readonly zeroPoint: tf.Tensor;
+}
+
+/** A set of values without equal steps. */
+export interface Codebook {
+  /** [n], rising: what a tensor may be. */
+  readonly levels: tf.Tensor1D;
+  /** [n - 1], rising: x is put on the level with as many thresholds below x. */
+  readonly thresholds: tf.Tensor1D;
 }
 
 /**
@@ -53,6 +63,16 @@ export interface Quantizer {
    * depend on x: an activation's scale is fixed when the network is deployed.
    */
   quantParams(values: QuantizerTensors, site: QuantizerSite, x?: tf.Tensor): QuantParams;
+  /** What its levels are if not "uniform"; decides which backends it can run on. */
+  readonly levels?: "codebook" | "logarithmic";
+  /** The levels that `fakeQuantize` puts x on where they are not uniform; then used for deployment. */
+  codebook?(values: QuantizerTensors, site: QuantizerSite, x?: tf.Tensor): Codebook | undefined;
+  /** `initialize` gives {scale, zeroPoint} alone, so that any observer's can take its place. */
+  readonly startsFromGrid?: boolean;
+  /** Last values from the trained ones: where training is softer than what is deployed. */
+  finish?(values: QuantizerValues, site: QuantizerSite): QuantizerValues;
+  /** Bits of each output channel, where the quantizer itself chose them; site's if absent. */
+  bitWidths?(values: QuantizerValues, site: QuantizerSite): readonly number[];
 }
 
 /** What a training phase may change. */
@@ -82,6 +102,40 @@ export interface Phase {
   readonly only?: (name: string) => boolean;
   /** Replaces the cross entropy; an algorithm that sets it declares it in `deviations`. */
   readonly loss?: (terms: LossTerms) => tf.Scalar;
+  /**
+   * Values of all quantizers that follow the progress of the whole training (0 to 1), such as a
+   * temperature; they replace those of the same name at each step.
+   */
+  readonly anneals?: (progress: number) => Readonly<Record<string, number>>;
+}
+
+/** How blocks are reconstructed one after another from few images, without labels. */
+export interface Reconstruction {
+  /** "layer": each convolution or dense layer; "block": up to where a shortcut joins. */
+  readonly unit: "layer" | "block";
+  /** Weigh each output's error by the squared gradient of the loss there (BRECQ's Fisher term). */
+  readonly fisher: boolean;
+  /** Chance that an activation stays unquantized while rounding is learned (QDrop). */
+  readonly drop: number;
+  /** Whether the input of a unit comes from the quantized network alone or mixed with the float one. */
+  readonly mixInput: boolean;
+}
+
+/** Bits of each layer by its sensitivity, instead of the matrix's for all. */
+export interface BitAllocation {
+  readonly candidates: readonly number[];
+  /** What stays within what the matrix's bit widths would cost. */
+  readonly budget: "size" | "bitOps";
+}
+
+/** Corrections of the float network or of the quantized one, without training. */
+export interface Corrections {
+  /** Evens out the channels of neighbouring layers before calibration. */
+  readonly equalize?: boolean;
+  /** Measures batch norm's statistics again with quantization on. */
+  readonly recalibrateBatchNorm?: boolean;
+  /** Takes the mean error of each output channel out of its bias. */
+  readonly correctBias?: boolean;
 }
 
 /**
@@ -97,6 +151,8 @@ export interface Algorithm {
   readonly source: Source;
   /** Where this implementation departs from its source, and why. */
   readonly deviations: readonly string[];
+  /** Checks of `quantbench check` that it is known to fail, since its source does; by their names. */
+  readonly knownDefects?: readonly string[];
   readonly weight: Quantizer;
   readonly activation: Quantizer;
   /**
@@ -104,6 +160,9 @@ export interface Algorithm {
    * follow the network, as when blocks are reconstructed one after another.
    */
   readonly phases: readonly Phase[] | ((network: Network) => readonly Phase[]);
+  readonly reconstruction?: Reconstruction;
+  readonly bitAllocation?: BitAllocation;
+  readonly corrections?: Corrections;
   /** The reason why this site cannot be quantized as its scheme asks, or nothing. */
   unsupported?(site: QuantizerSite): string | undefined;
   /**
@@ -111,6 +170,20 @@ export interface Algorithm {
    * are taken from the float checkpoint, others start anew.
    */
   rewrite?(network: Network): Network;
+  /** First values of a rewritten network's parameter; without it, see `rewrite`. */
+  inherit?(parameter: InheritedParameter): Float32Array;
+}
+
+/** A parameter of a rewritten network and what the float network had under its name. */
+export interface InheritedParameter {
+  readonly name: string;
+  /** As a network that is trained from scratch starts. */
+  readonly fresh: QuantizerValue;
+  readonly trained: QuantizerValue | undefined;
+  /** The rewritten network. */
+  readonly network: Network;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
 }
 
 /** The phases of an algorithm on one (quantized) network. */
@@ -122,3 +195,17 @@ export function phasesOf({ phases }: Algorithm, network: Network): readonly Phas
 export const TRAIN_ALL: readonly Phase[] = [
   { name: "train", share: 1, trains: ["weights", "quantizers"] },
 ];
+
+/** Why a quantizer cannot give what a site's scheme asks for, by the kind of its levels. */
+export function unsupportedLevels(quantizer: Quantizer, { scheme }: QuantizerSite) {
+  const { levels = "uniform" } = quantizer;
+  const wanted = scheme.levels ?? "uniform";
+  if (wanted === levels || (wanted === "any" && levels !== "logarithmic")) return undefined;
+  return `its levels are ${LEVELS[levels]}, and the backend computes with ${LEVELS[wanted]} ones`;
+}
+const LEVELS = {
+  uniform: "uniform",
+  codebook: "not uniform",
+  logarithmic: "logarithmic",
+  any: "any",
+} as const;

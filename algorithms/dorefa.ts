@@ -1,80 +1,70 @@
 import * as tf from "@tensorflow/tfjs";
-import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
+import { TRAIN_ALL, type Algorithm, type Quantizer } from "./algorithm.js";
 import {
+  coveringGrid,
   fakeQuantize,
   MIN_SCALE,
   perScale,
   rangeOf,
-  scaleShape,
-  sharedAxes,
   stopGradient,
-  usableScale,
 } from "./affine.js";
-import { minMaxQuantizer } from "./minMax.js";
-import { coverRange } from "./observers.js";
+import { fixedGrid } from "./fixedGrid.js";
+import { coverRange, minMaxObserver } from "./observers/index.js";
+
+const minMaxQuantizer = fixedGrid(minMaxObserver);
+
+/** tanh(w) / max|tanh(w)|. */
+export function normalizedTanh(w: tf.Tensor): tf.Tensor {
+  const tanh = tf.tanh(w);
+  return tf.div(tanh, tf.add(tf.max(tf.abs(tanh)), 1e-5));
+}
 
 /**
  * tanh(w) / max|tanh(w)|, rescaled so that the mean magnitude stays that of w: the quantity that
  * is quantized. The maximum and the mean are over the whole tensor, even per channel.
  */
-function squashed(w: tf.Tensor): tf.Tensor {
-  const tanh = tf.tanh(w);
-  const normalized = tf.div(tanh, tf.add(tf.max(tf.abs(tanh)), 1e-5));
+export function squashed(w: tf.Tensor): tf.Tensor {
+  const normalized = normalizedTanh(w);
   const gain = tf.div(tf.mean(tf.abs(w)), tf.add(tf.mean(tf.abs(normalized)), 1e-12));
   return tf.mul(normalized, stopGradient(gain));
 }
 
-/** Scale and zero point that cover the extremes of x; the tensor form of `coverRange`. */
-function coveringGrid(x: tf.Tensor, site: QuantizerSite) {
-  const { quantMin, quantMax } = rangeOf(site);
-  const steps = quantMax - quantMin;
-  const axes = sharedAxes(x, site);
-  const shape = scaleShape(site);
-  if (site.scheme.symmetric) {
-    const reach = tf.reshape(tf.max(tf.abs(x), axes), shape);
-    const scale = usableScale(tf.div(reach, site.scheme.signed ? steps / 2 : steps), site.scheme);
-    return { scale: stopGradient(scale), zeroPoint: undefined };
-  }
-  const low = tf.clipByValue(tf.reshape(tf.min(x, axes), shape), -3.4e38, 0);
-  const high = tf.clipByValue(tf.reshape(tf.max(x, axes), shape), 0, 3.4e38);
-  const scale = usableScale(tf.div(tf.sub(high, low), steps), site.scheme);
-  const zeroPoint = tf.clipByValue(
-    tf.sub(quantMin, tf.round(tf.div(low, scale))),
-    quantMin,
-    quantMax,
-  );
-  return { scale: stopGradient(scale), zeroPoint: stopGradient(zeroPoint) };
+/**
+ * A quantizer of weights that are transformed first, on a grid over the extremes of the result.
+ */
+export function transformedWeight(transform: (w: tf.Tensor) => tf.Tensor): Quantizer {
+  return {
+    learned: [],
+    observe: () => ({}),
+    initialize: () => ({}),
+    fakeQuantize(w, _, site) {
+      const x = transform(w);
+      const { scale, zeroPoint } = coveringGrid(x, site);
+      return fakeQuantize(x, scale, zeroPoint, rangeOf(site));
+    },
+    quantParams(_, site, w) {
+      if (w === undefined) throw new TypeError("DoReFa's weight grid depends on the weights");
+      const { scale, zeroPoint } = coveringGrid(transform(w), site);
+      return { scale, zeroPoint: zeroPoint ?? tf.zerosLike(scale) };
+    },
+  };
 }
 
 /** DoReFa's weight quantizer, which PACT uses too (section 2.3 of DoReFa-Net, equation 9). */
-export const squashedWeight: Quantizer = {
-  learned: [],
-  observe: () => ({}),
-  initialize: () => ({}),
-  fakeQuantize(w, _, site) {
-    const x = squashed(w);
-    const { scale, zeroPoint } = coveringGrid(x, site);
-    return fakeQuantize(x, scale, zeroPoint, rangeOf(site));
-  },
-  quantParams(_, site, w) {
-    if (w === undefined) throw new TypeError("DoReFa's weight grid depends on the weights");
-    const { scale, zeroPoint } = coveringGrid(squashed(w), site);
-    return { scale, zeroPoint: zeroPoint ?? tf.zerosLike(scale) };
-  },
-};
+export const squashedWeight: Quantizer = transformedWeight(squashed);
 
 /** Bit width from which activations keep their calibrated range instead of [0, 1]. */
 const FULL_RANGE_BITS = 8;
 
 /** Clips activations to [0, 1], or [-1, 1] where they can be negative (equation 11). */
-const unitRange: Quantizer = {
+export const unitRange: Quantizer = {
   ...minMaxQuantizer,
   initialize(batches, site) {
     if (site.scheme.bitWidth >= FULL_RANGE_BITS) return minMaxQuantizer.initialize(batches, site);
     const grid = coverRange({ min: site.nonNegative ? 0 : -1, max: 1 }, site);
     return {
       scale: perScale(site, () => Math.max(grid.scale, MIN_SCALE)),
-      zeroPoint: perScale(site, () => grid.zeroPoint),
+      ...(!site.scheme.symmetric && { zeroPoint: perScale(site, () => grid.zeroPoint) }),
     };
   },
 };
@@ -83,7 +73,7 @@ const unitRange: Quantizer = {
 export const dorefa = {
   name: "dorefa",
   title: "DoReFa",
-  version: 1,
+  version: 2,
   source: { title: "DoReFa-Net (Zhou et al., 2016)", url: "https://arxiv.org/abs/1606.06160" },
   deviations: [
     "Gradients are not quantized (as in MQBench).",

@@ -1,8 +1,71 @@
+import { adaRound } from "./adaRound.js";
 import type { Algorithm } from "./algorithm.js";
+import { apot } from "./apot.js";
+import { batchNormRecalibration } from "./batchNormRecalibration.js";
+import { biasCorrection } from "./biasCorrection.js";
+import { brecq } from "./brecq.js";
+import { brecqMqbench } from "./brecqMqbench.js";
+import { channelwiseEnergy } from "./channelwiseEnergy.js";
+import { channelwiseSize } from "./channelwiseSize.js";
 import { dorefa } from "./dorefa.js";
+import { dorefaMqbench } from "./dorefaMqbench.js";
+import { dsq } from "./dsq.js";
+import { dsqMqbench } from "./dsqMqbench.js";
+import { equalization } from "./equalization.js";
+import { hawq } from "./hawq.js";
+import { kl } from "./kl.js";
+import { logarithmic } from "./logarithmic.js";
 import { lsq } from "./lsq.js";
+import { lsqMqbench } from "./lsqMqbench.js";
+import { lsqPlus } from "./lsqPlus.js";
+import { meanStd } from "./meanStd.js";
 import { minMax } from "./minMax.js";
+import { movingAverage } from "./movingAverage.js";
+import { mse } from "./mse.js";
+import { norm } from "./norm.js";
 import { pact } from "./pact.js";
+import { pactMqbench } from "./pactMqbench.js";
+import { palquant } from "./palquant.js";
+import { percentile } from "./percentile.js";
+import { qdrop } from "./qdrop.js";
+import { qil } from "./qil.js";
+import { qilMqbench } from "./qilMqbench.js";
+import { tqt } from "./tqt.js";
+import { tqtMqbench } from "./tqtMqbench.js";
 
-/** Every algorithm, in the order of tables. */
-export const algorithms: readonly Algorithm[] = [minMax, lsq, pact, dorefa];
+/** Every algorithm, in the order of tables: trained ones first. */
+export const algorithms: readonly Algorithm[] = [
+  lsq,
+  lsqMqbench,
+  lsqPlus,
+  pact,
+  pactMqbench,
+  dorefa,
+  dorefaMqbench,
+  dsq,
+  dsqMqbench,
+  tqt,
+  tqtMqbench,
+  qil,
+  qilMqbench,
+  apot,
+  logarithmic,
+  palquant,
+  hawq,
+  channelwiseSize,
+  channelwiseEnergy,
+  minMax,
+  movingAverage,
+  percentile,
+  mse,
+  kl,
+  norm,
+  meanStd,
+  batchNormRecalibration,
+  biasCorrection,
+  equalization,
+  adaRound,
+  brecq,
+  brecqMqbench,
+  qdrop,
+];

@@ -6,12 +6,20 @@ import {
   type QuantizerSite,
   type QuantizerTensors,
 } from "./algorithm.js";
-import { fakeQuantize, perScale, rangeOf, stopGradient, usableScale } from "./affine.js";
+import {
+  fakeQuantize,
+  perScale,
+  rangeOf,
+  stopGradient,
+  sumTo,
+  usableScale,
+  type Bounds,
+} from "./affine.js";
 import { squashedWeight } from "./dorefa.js";
 
 const INITIAL_BOUND = 6;
 
-const learnedBound: Quantizer = {
+export const learnedBound: Quantizer = {
   learned: ["alpha", "beta"],
   observe: () => ({}),
   initialize: (_, site) => ({
@@ -20,7 +28,7 @@ const learnedBound: Quantizer = {
   }),
   fakeQuantize(x, values, site) {
     const { scale, zeroPoint } = grid(values, site);
-    const clipped = clipLearned(x, bounds(values, site), gridBounds(values, site));
+    const clipped = clipLearned(x, bounds(values, site), reachOf(grid(values, site), site));
     // Clipping already decides which values get a gradient; the grid covers all that is left.
     return quantizeThrough(clipped, (y) => fakeQuantize(y, scale, zeroPoint, rangeOf(site)));
   },
@@ -34,7 +42,7 @@ const learnedBound: Quantizer = {
 const hasLowerBound = (site: QuantizerSite) => !site.nonNegative && !site.scheme.symmetric;
 
 /** The learned bounds. */
-function bounds({ alpha, beta }: QuantizerTensors, site: QuantizerSite): Bounds {
+export function bounds({ alpha, beta }: QuantizerTensors, site: QuantizerSite): Bounds {
   if (alpha === undefined) throw new TypeError("PACT quantizer without alpha");
   const high = tf.abs(alpha);
   if (site.nonNegative) return { low: tf.zerosLike(high), high };
@@ -58,15 +66,15 @@ function grid(values: QuantizerTensors, site: QuantizerSite) {
   return { scale: stopGradient(scale), zeroPoint: stopGradient(zeroPoint) };
 }
 
-interface Bounds {
-  readonly low: tf.Tensor;
-  readonly high: tf.Tensor;
-}
-
-/** What the grid can represent: where the deployed integers saturate. */
-function gridBounds(values: QuantizerTensors, site: QuantizerSite): Bounds {
+/** What a grid can represent: where the deployed integers saturate. */
+export function reachOf(
+  {
+    scale,
+    zeroPoint = 0,
+  }: { readonly scale: tf.Tensor; readonly zeroPoint?: tf.Tensor | number | undefined },
+  site: QuantizerSite,
+): Bounds {
   const { quantMin, quantMax } = rangeOf(site);
-  const { scale, zeroPoint = 0 } = grid(values, site);
   return {
     low: tf.mul(scale, tf.sub(quantMin, zeroPoint)),
     high: tf.mul(scale, tf.sub(quantMax, zeroPoint)),
@@ -78,7 +86,7 @@ function gridBounds(values: QuantizerTensors, site: QuantizerSite): Bounds {
  * Gradients (section 3 of the paper): x passes inside; what lies above goes to the learned upper
  * bound, what lies below to the lower one.
  */
-function clipLearned(x: tf.Tensor, learned: Bounds, limits: Bounds): tf.Tensor {
+export function clipLearned(x: tf.Tensor, learned: Bounds, limits: Bounds): tf.Tensor {
   const operation = tf.customGrad<tf.Tensor>((...args: unknown[]) => {
     const [values, low, high, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
     const above = tf.cast(tf.greaterEqual(values, limits.high), "float32");
@@ -91,8 +99,8 @@ function clipLearned(x: tf.Tensor, learned: Bounds, limits: Bounds): tf.Tensor {
         const inside = tf.sub(tf.sub(1, overflow), underflow);
         return [
           tf.mul(dy, inside),
-          tf.reshape(tf.sum(tf.mul(dy, underflow)), low.shape),
-          tf.reshape(tf.sum(tf.mul(dy, overflow)), high.shape),
+          sumTo(tf.mul(dy, underflow), low.shape),
+          sumTo(tf.mul(dy, overflow), high.shape),
         ];
       },
     };
@@ -101,7 +109,7 @@ function clipLearned(x: tf.Tensor, learned: Bounds, limits: Bounds): tf.Tensor {
 }
 
 /** The values of `quantize`, with the gradient of the identity. */
-function quantizeThrough(x: tf.Tensor, quantize: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
+export function quantizeThrough(x: tf.Tensor, quantize: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
   const operation = tf.customGrad((y) => ({
     value: quantize(y as tf.Tensor),
     gradFunc: (dy: tf.Tensor) => dy,

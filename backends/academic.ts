@@ -1,4 +1,4 @@
-import { MQBENCH, type BackendProfile } from "./backend.js";
+import { GRAPH_RULES, MQBENCH, type BackendProfile } from "./backend.js";
 
 /**
  * The setting of most papers, which no device executes: per-tensor symmetric, activations
@@ -15,6 +15,7 @@ export const academic = {
     narrowRange: false,
     granularity: "perTensor",
     scaleForm: "fp32",
+    levels: "any",
   },
   activations: {
     symmetric: true,
@@ -22,9 +23,11 @@ export const academic = {
     narrowRange: false,
     granularity: "perTensor",
     scaleForm: "fp32",
+    levels: "any",
   },
-  graph: { quantizers: "perConsumer", addOperands: "none", poolInputs: false },
-  foldBatchNorm: false,
+  graph: GRAPH_RULES[1],
+  batchNorm: -1,
+  bitWidths: { weights: { min: 2, max: 8 }, activations: { min: 2, max: 8 } },
   edgeBitWidth: 8,
   source: MQBENCH,
   notes: [

@@ -11,7 +11,36 @@ export interface GraphRule {
   readonly addOperands: "none" | "allButOne" | "all";
   /** Whether pooling reads quantized values. */
   readonly poolInputs: boolean;
+  /**
+   * What layers give: "none" leaves it to the readers; "operators" also quantizes what no reader
+   * asks for behind convolutions, dense layers, pools and adds (past a ReLU that follows), so
+   * that the whole network is integers; "everyOperator" does so before the ReLU too.
+   */
+  readonly outputs: "none" | "operators" | "everyOperator";
 }
+
+/** The rules by which MQBench numbers its studies of the graph (its table 6). */
+export const GRAPH_RULES = {
+  1: { quantizers: "perConsumer", addOperands: "none", poolInputs: false, outputs: "none" },
+  2: { quantizers: "shared", addOperands: "allButOne", poolInputs: false, outputs: "none" },
+  3: { quantizers: "shared", addOperands: "all", poolInputs: false, outputs: "none" },
+} as const satisfies Record<number, GraphRule>;
+
+/** Bit widths that a backend can hold. */
+export interface BitRange {
+  readonly min: number;
+  readonly max: number;
+  /** Bits that are used of a wider integer: OpenVINO leaves one of eight free. */
+  readonly used?: number;
+}
+
+/**
+ * What training does about batch norm, by MQBench's numbers: -1 leaves it alone, 0 merges it
+ * once, 1 freezes its statistics, 2 folds with the statistics of the batch, 3 scales between
+ * those of the batch and the running ones, 4 undoes the running factor and normalizes again.
+ */
+export const BATCH_NORM_STRATEGIES = [-1, 0, 1, 2, 3, 4] as const;
+export type BatchNormStrategy = (typeof BATCH_NORM_STRATEGIES)[number];
 
 export interface Source {
   readonly title: string;
@@ -30,14 +59,17 @@ export interface BackendProfile {
   readonly activations: TensorScheme;
   readonly graph: GraphRule;
   /**
-   * Whether the device computes convolution and batch norm as one. Training then quantizes the
-   * folded weight and measures the batch statistics of the quantized convolution (strategy 4 of
-   * MQBench, PyTorch's), and the exported network has no batch norm.
+   * How training treats batch norm unless the matrix says otherwise. All but -1 export a network
+   * without batch norm, as devices compute convolution and batch norm as one.
    */
-  readonly foldBatchNorm: boolean;
+  readonly batchNorm: BatchNormStrategy;
+  /** Bit widths that a matrix may choose. */
+  readonly bitWidths: { readonly weights: BitRange; readonly activations: BitRange };
   /** Bit width of the first convolution and the last dense layer, weights and inputs. */
   readonly edgeBitWidth: number;
   readonly source: Source;
+  /** Where fields have another source than the profile: the field and what says so. */
+  readonly provenance?: Readonly<Record<string, string>>;
   /** Choices that the source leaves open or contradicts, for the report. */
   readonly notes: readonly string[];
 }
@@ -47,3 +79,12 @@ export const MQBENCH: Source = {
     "MQBench: Towards Reproducible and Deployable Model Quantization Benchmark (Li et al., NeurIPS 2021), hardware table",
   url: "https://arxiv.org/abs/2111.03759",
 };
+
+export const MQBENCH_TOOLKIT: Source = {
+  title: "MQBench toolkit (ModelTC), backend definitions and their documentation",
+  url: "https://github.com/ModelTC/MQBench",
+};
+
+/** Devices run 8 bits; what lies below is a study of their number formats, as in MQBench. */
+export const UP_TO_8_BITS: BitRange = { min: 2, max: 8 };
+export const ONLY_8_BITS: BitRange = { min: 8, max: 8 };

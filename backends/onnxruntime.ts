@@ -1,4 +1,4 @@
-import type { BackendProfile } from "./backend.js";
+import { UP_TO_8_BITS, type BackendProfile } from "./backend.js";
 
 /**
  * onnxruntime on a CPU, the backend that runs here for real: affine uint8 activations, symmetric
@@ -23,8 +23,9 @@ export const onnxruntime = {
     granularity: "perTensor",
     scaleForm: "fp32",
   },
-  graph: { quantizers: "shared", addOperands: "all", poolInputs: true },
-  foldBatchNorm: true,
+  graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "none" },
+  batchNorm: 4,
+  bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: {
     title: "onnxruntime documentation: Quantize ONNX models",

@@ -10,6 +10,16 @@ export interface TensorScheme {
   readonly granularity: "perTensor" | "perChannel";
   /** "powerOfTwo": rescaling is a bit shift on the device. */
   readonly scaleForm: "fp32" | "powerOfTwo";
+  /**
+   * What the codes may stand for: equal steps ("uniform", if absent), steps of a logarithm, or,
+   * where no device sets a limit, any set of values.
+   */
+  readonly levels?: "uniform" | "logarithmic" | "any";
+  /**
+   * How ties are rounded: to even (if absent), or as AMD's DPU does, which rounds a negative tie
+   * towards positive infinity and a positive one to even.
+   */
+  readonly rounding?: "halfToEven" | "dpu";
 }
 
 /** A tensor's scheme with everything decided. */
@@ -25,12 +35,12 @@ export interface QuantRange {
 }
 
 export const MIN_BIT_WIDTH = 2;
-export const MAX_BIT_WIDTH = 8;
+export const MAX_BIT_WIDTH = 16;
 
 /**
  * The integers of a scheme: two's complement when signed, from 0 when unsigned.
  *
- * @throws RangeError when the bit width is not a whole number from 2 to 8
+ * @throws RangeError when the bit width is not a whole number from 2 to 16
  */
 export function quantRange(
   scheme: Pick<QuantScheme, "bitWidth" | "signed" | "narrowRange">,

@@ -1,4 +1,4 @@
-import { MQBENCH, type BackendProfile } from "./backend.js";
+import { GRAPH_RULES, MQBENCH, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
 
 /** Qualcomm SNPE: affine and per-tensor, weights too; every addend is quantized (graph 3). */
 export const snpe = {
@@ -20,8 +20,9 @@ export const snpe = {
     granularity: "perTensor",
     scaleForm: "fp32",
   },
-  graph: { quantizers: "shared", addOperands: "all", poolInputs: false },
-  foldBatchNorm: true,
+  graph: GRAPH_RULES[3],
+  batchNorm: 4,
+  bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH,
   notes: [

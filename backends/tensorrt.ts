@@ -1,4 +1,4 @@
-import { MQBENCH, type BackendProfile } from "./backend.js";
+import { GRAPH_RULES, MQBENCH, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
 
 /**
  * NVIDIA TensorRT: symmetric everywhere, activations signed even after ReLU, one addend of each
@@ -23,8 +23,9 @@ export const tensorrt = {
     granularity: "perTensor",
     scaleForm: "fp32",
   },
-  graph: { quantizers: "shared", addOperands: "allButOne", poolInputs: false },
-  foldBatchNorm: true,
+  graph: GRAPH_RULES[2],
+  batchNorm: 4,
+  bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH,
   notes: ["Range [-128, 127] as in the paper; the later MQBench toolkit uses [-127, 127]."],

@@ -1,4 +1,4 @@
-import { MQBENCH, type BackendProfile } from "./backend.js";
+import { GRAPH_RULES, MQBENCH, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
 
 /** TVM on ARM: symmetric, per-tensor, scales are powers of two; every addend quantized (graph 3). */
 export const tvm = {
@@ -20,8 +20,9 @@ export const tvm = {
     granularity: "perTensor",
     scaleForm: "powerOfTwo",
   },
-  graph: { quantizers: "shared", addOperands: "all", poolInputs: false },
-  foldBatchNorm: true,
+  graph: GRAPH_RULES[3],
+  batchNorm: 4,
+  bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH,
   notes: [

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { phasesOf } from "../algorithms/algorithm.js";
-import { calibrate } from "../pipelines/calibrate.js";
+import type { Algorithm, QuantizerSite } from "../algorithms/algorithm.js";
+import { withBits } from "../pipelines/allocateBits.js";
 import type { Dataset } from "../pipelines/data.js";
 import { deployedLogits } from "../pipelines/deploy.js";
 import { float32, type Engine, type HostTensors } from "../pipelines/engine/index.js";
@@ -10,12 +10,14 @@ import { accuracyOf, agreementOf, evaluate } from "../pipelines/evaluate.js";
 import { exportOnnx } from "../pipelines/exportOnnx.js";
 import { freeze, freezeFloat } from "../pipelines/freeze.js";
 import type { Network } from "../pipelines/network/network.js";
-import { inheritParameters, initialParameters } from "../pipelines/parameters.js";
-import { asDeployed, unquantized } from "../pipelines/quantizers.js";
+import { describeSite, unquantizedTensors } from "../pipelines/network/coverage.js";
+import { initialParameters } from "../pipelines/parameters.js";
+import { channelBits, quantize } from "../pipelines/quantize.js";
+import { asDeployed, quantizerOf, unquantized } from "../pipelines/quantizers.js";
 import { decodeSafetensors, encodeSafetensors } from "../pipelines/safetensors.js";
 import { train, type TrainingProgress } from "../pipelines/train.js";
 import { cellName, type RunDirectory } from "../results/store.js";
-import type { CellResult } from "../results/schema.js";
+import type { CellResult, SiteResult } from "../results/schema.js";
 import { writeAtomically } from "../results/writeAtomically.js";
 import { measureLatency } from "./latency.js";
 import { buildCell, buildFloatNetwork, type Cell, type CellParts } from "./plan.js";
@@ -33,6 +35,8 @@ interface Checkpoint {
   readonly divergedAt?: number;
   /** Of the float network on the test set; absent for quantized trainings. */
   readonly accuracy?: number;
+  /** Bits of each site, as the algorithm chose them; empty for float trainings. */
+  readonly bits: ReadonlyMap<string, number>;
 }
 
 /** Names of the stored stages that a cell uses: its float and its quantized training. */
@@ -59,7 +63,7 @@ export async function pretrain(cell: Cell, context: CellContext): Promise<Checkp
       },
     });
     const logits = await floatLogits(network, result.tensors, context);
-    return { ...result, accuracy: accuracyOf(logits, dataset) };
+    return { ...result, accuracy: accuracyOf(logits, dataset), bits: new Map() };
   });
 }
 
@@ -92,7 +96,9 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
   );
   if (trained.divergedAt !== undefined) return notConverged("the quantized training", trained);
 
-  const { algorithm, quantized, floatNetwork } = parts;
+  const { algorithm, floatNetwork } = parts;
+  const { network } = parts.quantized;
+  const quantized = { network, sites: withBits(parts.quantized.sites, trained.bits) };
   const simulated = await timer.run("evaluation", () =>
     evaluate(engine, quantized.network, {
       tensors: trained.tensors,
@@ -111,12 +117,15 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
   const latency = await timer.run("latency", () =>
     measureLatency(floatModel, model, [channels, height, width]),
   );
+  const sites = quantized.sites.map((site) => describe(site, algorithm, trained.tensors));
   const weightBits = quantized.sites
     .filter(({ role }) => role === "weight")
-    .reduce(
-      (sum, { shape, scheme }) => sum + shape.reduce((a, b) => a * b, 1) * scheme.bitWidth,
-      0,
-    );
+    .reduce((sum, { id: name, shape, scheme }) => {
+      const { channelBits: bits = [scheme.bitWidth] } =
+        sites.find((site) => site.id === name) ?? {};
+      const mean = bits.reduce((a, b) => a + b, 0) / bits.length;
+      return sum + shape.reduce((a, b) => a * b, 1) * mean;
+    }, 0);
   return {
     id,
     config,
@@ -134,51 +143,44 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
       quantizedFileBytes: model.length,
       weightBytes: weightBits / 8,
     },
-    sites: quantized.sites.map(({ id: site, role, scheme }) => ({
-      id: site,
-      role,
-      bitWidth: scheme.bitWidth,
-    })),
+    sites,
+    unquantized: [...unquantizedTensors(network)],
     measured: { latency, seconds: timer.seconds },
+  };
+}
+
+/** A site as results show it. */
+function describe(site: QuantizerSite, algorithm: Algorithm, tensors: HostTensors): SiteResult {
+  const { id, role, scheme } = site;
+  const bits = channelBits(algorithm, site, tensors);
+  const { levels = "uniform" } = quantizerOf(algorithm, site);
+  return {
+    id,
+    role,
+    bitWidth: scheme.bitWidth,
+    ...(bits && { channelBits: [...bits] }),
+    scheme: describeSite(scheme, levels),
   };
 }
 
 function trainQuantized(
   cell: Cell,
-  { algorithm, quantized, floatNetwork }: CellParts,
+  parts: CellParts,
   context: CellContext & { readonly checkpoint: Checkpoint },
 ): Promise<Checkpoint> {
   const { engine, dataset, checkpoint, onProgress } = context;
   const { hyperparameters, seed } = cell.config;
   return once(context, stageKeys(cell)[1], async () => {
-    const parameters = inheritParameters(quantized.network, checkpoint.tensors, seed);
-    const values = await calibrate(engine, {
-      ...quantized,
-      algorithm,
-      parameters,
-      dataset,
-      hyperparameters,
-    });
-    const tensors = { ...parameters, ...values };
-    if (phasesOf(algorithm, quantized.network).length === 0)
-      return { tensors, losses: new Float32Array(0) };
-    return train(engine, {
-      network: quantized.network,
-      tensors,
-      quantizers: {
-        algorithm,
-        sites: quantized.sites,
-        teacher: { network: floatNetwork, parameters: checkpoint.tensors },
-      },
-      dataset,
-      hyperparameters,
-      schedule: hyperparameters.quantizedTraining,
-      seed,
-      name: "quantizedTraining",
+    const { sites, ...result } = await quantize(engine, {
+      ...parts,
+      checkpoint: checkpoint.tensors,
+      ...{ dataset, hyperparameters, seed },
       onStep: (progress) => {
         onProgress("quantized training", progress);
       },
     });
+    const bits = new Map(sites.map(({ id, scheme }) => [id, scheme.bitWidth]));
+    return { ...result, bits };
   });
 }
 
@@ -202,6 +204,7 @@ async function once(
     {
       ...(result.accuracy !== undefined && { accuracy: String(result.accuracy) }),
       ...(result.divergedAt !== undefined && { divergedAt: String(result.divergedAt) }),
+      bits: JSON.stringify([...result.bits]),
     },
   );
   await writeAtomically(path, file);
@@ -218,6 +221,7 @@ function decodeCheckpoint(file: Uint8Array, path: string): Checkpoint {
       losses: losses.data,
       ...(metadata["accuracy"] !== undefined && { accuracy: Number(metadata["accuracy"]) }),
       ...(metadata["divergedAt"] !== undefined && { divergedAt: Number(metadata["divergedAt"]) }),
+      bits: new Map(JSON.parse(metadata["bits"] ?? "[]") as [string, number][]),
     };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

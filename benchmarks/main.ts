@@ -8,6 +8,7 @@ import { renderTerminal } from "../reports/terminal.js";
 import type { CellResult } from "../results/schema.js";
 import { cellName, RunDirectory } from "../results/store.js";
 import { writeAtomically } from "../results/writeAtomically.js";
+import { check } from "./check.js";
 import { examine } from "./doctor.js";
 import { packageVersion } from "./environment.js";
 import { LISTS, listRows } from "./listing.js";
@@ -243,6 +244,19 @@ program
         print(`${pc.green("equal")}   ${cell}`);
     }
     process.exitCode = differences.length > 0 ? EXIT.failed : EXIT.ok;
+  });
+
+program
+  .command("check")
+  .description(
+    "try an algorithm's quantizers on every number format of every backend: levels, range,\n" +
+      "order, gradients, equality with the device; says what fails and why",
+  )
+  .argument("<what>", "algorithm")
+  .argument("<name>", "a registered algorithm (quantbench list algorithms), or all")
+  .option("--json", "as JSON", false)
+  .action(async (what: string, name: string, { json }: { json: boolean }) => {
+    process.exitCode = (await check(what, name, json)) ? EXIT.ok : EXIT.failed;
   });
 
 program

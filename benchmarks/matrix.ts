@@ -3,8 +3,9 @@ import { createRequire } from "node:module";
 import { basename, dirname, extname, join } from "node:path";
 import { LineCounter, parseDocument, type Document } from "yaml";
 import { z } from "zod";
-import { hyperparametersSchema } from "../results/schema.js";
+import { hyperparametersSchema, variantSchema } from "../results/schema.js";
 import { algorithms } from "../algorithms/index.js";
+import { observers } from "../algorithms/observers/index.js";
 import { backends } from "../backends/index.js";
 import { MAX_BIT_WIDTH, MIN_BIT_WIDTH } from "../backends/scheme.js";
 import { datasets } from "./datasets/index.js";
@@ -21,6 +22,11 @@ const blockSchema = z.strictObject({
     .array(z.strictObject({ weights: bitWidth, activations: bitWidth }))
     .min(1)
     .describe("bit widths of weights and activations, except for first and last layer"),
+  variants: z
+    .array(variantSchema.extend({ quantizerWeightDecay: z.number().min(0).optional() }))
+    .min(1)
+    .optional()
+    .describe("what a study varies beside; each entry is a run of the block"),
 });
 
 export const matrixSchema = z.strictObject({
@@ -126,6 +132,13 @@ function checkNames(matrix: z.infer<typeof matrixSchema>, fail: Fail): void {
         check(["cells", i, key, j], key.slice(0, -1), name, entries);
       });
     }
+    block.variants?.forEach(({ initialization }, j) => {
+      for (const role of ["weights", "activations"] as const) {
+        const name = initialization?.[role];
+        const keys = ["cells", i, "variants", j, "initialization", role];
+        if (name !== undefined) check(keys, "observer", name, observers);
+      }
+    });
   });
 }
 

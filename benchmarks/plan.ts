@@ -1,22 +1,29 @@
-import { phasesOf, type Algorithm } from "../algorithms/algorithm.js";
+import {
+  phasesOf,
+  unsupportedLevels,
+  type Algorithm,
+  type Quantizer,
+} from "../algorithms/algorithm.js";
 import { algorithms } from "../algorithms/index.js";
-import type { BackendProfile } from "../backends/backend.js";
+import { gridsFrom, observers } from "../algorithms/observers/index.js";
+import { GRAPH_RULES, type BackendProfile, type BatchNormStrategy } from "../backends/backend.js";
 import { backends } from "../backends/index.js";
 import { limitDataset, type Dataset } from "../pipelines/data.js";
 import type { Engine } from "../pipelines/engine/index.js";
-import { stepCount } from "../pipelines/hyperparameters.js";
+import { DEFAULT_RECONSTRUCTION, stepCount } from "../pipelines/hyperparameters.js";
 import { foldBatchNorm } from "../pipelines/network/foldBatchNorm.js";
 import { multiplications, type Network } from "../pipelines/network/network.js";
 import { placeQuantizers, type QuantizedNetwork } from "../pipelines/network/placeQuantizers.js";
 import { canonicalHash } from "../results/canonicalHash.js";
-import type { CellConfig } from "../results/schema.js";
+import { quantizerOf } from "../pipelines/quantizers.js";
+import type { CellConfig, Variant } from "../results/schema.js";
 import { datasets } from "./datasets/index.js";
 import { lookup } from "./lookup.js";
 import type { Matrix } from "./matrix.js";
 import { models } from "./models/index.js";
 
 /** Raised whenever the pipeline's own arithmetic changes, so that older results are not reused. */
-export const NUMERICS_VERSION = 1;
+export const NUMERICS_VERSION = 2;
 
 export interface Cell {
   /** Hash of the configuration. */
@@ -44,6 +51,11 @@ export interface CellParts {
   readonly algorithm: Algorithm;
   readonly backend: BackendProfile;
   readonly floatNetwork: Network;
+  /** What the algorithm makes of it, before batch norm is folded. */
+  readonly rewritten: Network;
+  readonly batchNorm: BatchNormStrategy;
+  /** Before placing quantizers. */
+  readonly deployable: Network;
   readonly quantized: QuantizedNetwork;
 }
 
@@ -54,16 +66,45 @@ export function buildFloatNetwork(config: CellConfig, dataset: Dataset): Network
 }
 
 export function buildCell(config: CellConfig, dataset: Dataset): CellParts {
-  const algorithm = lookup("algorithm", config.algorithm.name, algorithms);
-  const backend = lookup("backend", config.backend.name, backends);
+  const { variant } = config;
+  const algorithm = startingFrom(
+    lookup("algorithm", config.algorithm.name, algorithms),
+    variant?.initialization,
+  );
+  const profile = lookup("backend", config.backend.name, backends);
+  const backend =
+    variant?.graph === undefined ? profile : { ...profile, graph: GRAPH_RULES[variant.graph] };
+  const batchNorm = variant?.batchNorm ?? backend.batchNorm;
   const floatNetwork = buildFloatNetwork(config, dataset);
   const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
-  const deployable = backend.foldBatchNorm ? foldBatchNorm(rewritten) : rewritten;
+  const deployable = foldBatchNorm(rewritten, batchNorm);
   return {
     algorithm,
     backend,
     floatNetwork,
+    rewritten,
+    batchNorm,
+    deployable,
     quantized: placeQuantizers(deployable, backend, config.bits),
+  };
+}
+
+/** The algorithm with quantizers whose first grids come from other observers. */
+function startingFrom(algorithm: Algorithm, initialization: Variant["initialization"]): Algorithm {
+  if (initialization === undefined) return algorithm;
+  const change = (quantizer: Quantizer, name: string): Quantizer => {
+    if (!quantizer.startsFromGrid) return quantizer;
+    const observer = lookup("observer", name, observers);
+    return {
+      ...quantizer,
+      observe: observer.observe,
+      initialize: (batches, site) => gridsFrom(observer, batches, site),
+    };
+  };
+  return {
+    ...algorithm,
+    weight: change(algorithm.weight, initialization.weights),
+    activation: change(algorithm.activation, initialization.activations),
   };
 }
 
@@ -89,18 +130,21 @@ function* configurations(matrix: Matrix, dataset: Dataset, engine: Engine): Gene
       for (const bits of block.bits) {
         for (const algorithm of chosen("algorithm", block.algorithms, algorithms)) {
           for (const backend of chosen("backend", block.backends, backends)) {
-            for (let seed = 0; seed < matrix.seeds; seed++) {
-              yield {
-                model: { name, version: model.version, width: width ?? model.defaultWidth },
-                dataset: { name: dataset.name, checksum: dataset.checksum },
-                algorithm: { name: algorithm.name, version: algorithm.version },
-                backend: { name: backend.name, version: backend.version },
-                bits,
-                seed,
-                hyperparameters: matrix.hyperparameters,
-                engine: { name: engine.name, version: engine.version },
-                numerics: NUMERICS_VERSION,
-              };
+            for (const [variant, hyperparameters] of variantsOf(block, matrix)) {
+              for (let seed = 0; seed < matrix.seeds; seed++) {
+                yield {
+                  model: { name, version: model.version, width: width ?? model.defaultWidth },
+                  dataset: { name: dataset.name, checksum: dataset.checksum },
+                  algorithm: { name: algorithm.name, version: algorithm.version },
+                  backend: { name: backend.name, version: backend.version },
+                  bits,
+                  ...(variant !== undefined && { variant }),
+                  seed,
+                  hyperparameters,
+                  engine: { name: engine.name, version: engine.version },
+                  numerics: NUMERICS_VERSION,
+                };
+              }
             }
           }
         }
@@ -109,15 +153,31 @@ function* configurations(matrix: Matrix, dataset: Dataset, engine: Engine): Gene
   }
 }
 
+/** Each variant of a block, with the hyperparameters that it changes. */
+function variantsOf(
+  { variants = [{}] }: Matrix["cells"][number],
+  { hyperparameters }: Matrix,
+): [Variant | undefined, Matrix["hyperparameters"]][] {
+  return variants.map(({ quantizerWeightDecay, ...variant }) => [
+    Object.keys(variant).length > 0 ? variant : undefined,
+    quantizerWeightDecay === undefined
+      ? hyperparameters
+      : { ...hyperparameters, quantizerWeightDecay },
+  ]);
+}
+
 export function planCell(config: CellConfig, dataset: Dataset): Cell {
-  const { algorithm, quantized } = buildCell(config, dataset);
+  const parts = buildCell(config, dataset);
+  const { quantized } = parts;
   const { model, hyperparameters, seed, engine, numerics } = config;
-  const { quantizedTraining: _, calibrationBatches: __, ...pretraining } = hyperparameters;
-  const reasons = quantized.sites.flatMap((site) => {
-    const reason = algorithm.unsupported?.(site);
-    return reason === undefined ? [] : [`${site.role} quantization: ${reason}`];
-  });
-  const [unsupported] = reasons;
+  const { batchSize, momentum, weightDecay, augmentation, pretrain } = hyperparameters;
+  const { trainImages, testImages } = hyperparameters;
+  const pretraining = {
+    ...{ batchSize, momentum, weightDecay, augmentation, pretrain },
+    ...(trainImages !== undefined && { trainImages }),
+    ...(testImages !== undefined && { testImages }),
+  };
+  const unsupported = unsupportedReason(config, parts);
   return {
     id: canonicalHash(config),
     config,
@@ -133,6 +193,7 @@ export function planCell(config: CellConfig, dataset: Dataset): Cell {
       network: quantized.network,
       sites: quantized.sites,
       algorithm: config.algorithm,
+      ...(config.variant !== undefined && { variant: config.variant }),
       model,
       dataset: config.dataset,
       hyperparameters,
@@ -142,6 +203,25 @@ export function planCell(config: CellConfig, dataset: Dataset): Cell {
     }),
     ...(unsupported !== undefined && { unsupported }),
   };
+}
+
+/** Why a cell cannot be run, or nothing. */
+function unsupportedReason(config: CellConfig, parts: CellParts): string | undefined {
+  const { algorithm, backend, quantized } = parts;
+  for (const role of ["weights", "activations"] as const) {
+    const { min, max } = backend.bitWidths[role];
+    const wanted = config.bits[role];
+    if (wanted < min || wanted > max) {
+      const range = min === max ? String(min) : `${String(min)} to ${String(max)}`;
+      return `${backend.title} holds ${role} of ${range} bits, not ${String(wanted)}`;
+    }
+  }
+  for (const site of quantized.sites) {
+    const reason =
+      unsupportedLevels(quantizerOf(algorithm, site), site) ?? algorithm.unsupported?.(site);
+    if (reason !== undefined) return `${site.role} quantization: ${reason}`;
+  }
+  return undefined;
 }
 
 /**
@@ -160,13 +240,18 @@ export function cellCost(config: CellConfig, dataset: Dataset): number {
   const phases = phasesOf(algorithm, quantized.network);
   const steps =
     phases.length > 0 ? stepCount(quantizedTraining, dataset.train.count, batchSize) : 0;
-  const images = 4.5 * steps * batchSize + 3 * dataset.test.count;
-  return forwardCost(config, dataset) * images + START_COST;
+  const reconstruction = config.hyperparameters.reconstruction ?? DEFAULT_RECONSTRUCTION;
+  const reconstructed =
+    algorithm.reconstruction === undefined ? 0 : reconstruction.steps * reconstruction.batchSize;
+  const images = 4.5 * (steps * batchSize + reconstructed) + 3 * dataset.test.count;
+  return multiplicationsOf(quantized.network) * images + START_COST;
 }
 
-function forwardCost(config: CellConfig, dataset: Dataset): number {
-  const counts = multiplications(buildFloatNetwork(config, dataset)).values();
-  return [...counts].reduce((a, b) => a + b, 0);
+const forwardCost = (config: CellConfig, dataset: Dataset): number =>
+  multiplicationsOf(buildFloatNetwork(config, dataset));
+
+function multiplicationsOf(network: Network): number {
+  return [...multiplications(network).values()].reduce((a, b) => a + b, 0);
 }
 
 /** Starting a process, measuring latency, writing files: about two seconds. */

@@ -1,8 +1,8 @@
 import type { QuantizerSite } from "../algorithms/algorithm.js";
 import { rangeOf } from "../algorithms/affine.js";
-import { roundHalfToEven } from "../algorithms/observers.js";
+import { roundHalfToEven } from "../algorithms/observers/index.js";
 import type { QuantRange } from "../backends/scheme.js";
-import type { FrozenGrid, FrozenNetwork } from "./freeze.js";
+import { isCodebook, type FrozenCodebook, type FrozenGrid, type FrozenNetwork } from "./freeze.js";
 import {
   consumersOf,
   featureShapes,
@@ -13,7 +13,7 @@ import {
   type NetworkNode,
   type QuantizeNode,
 } from "./network/network.js";
-import { OnnxGraph, type Attributes, type OnnxType } from "./onnx/onnxGraph.js";
+import { dataTypeCode, OnnxGraph, type Attributes, type OnnxType } from "./onnx/onnxGraph.js";
 
 export const IMAGE_INPUT = "image";
 export const LOGITS_OUTPUT = "logits";
@@ -75,6 +75,20 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
         const pooled = graph.add("GlobalAveragePool", [valueOf(node.input)], {}, node.name);
         return graph.add("Flatten", [pooled]);
       }
+      case "maxPool": {
+        const { size, stride } = node;
+        const before = Math.floor((size - 1) / 2);
+        const pads = [before, before, size - 1 - before, size - 1 - before];
+        const attributes = { kernel_shape: [size, size], strides: [stride, stride], pads };
+        return graph.add("MaxPool", [valueOf(node.input)], attributes, node.name);
+      }
+      case "permuteChannels":
+        return graph.add(
+          "Gather",
+          [valueOf(node.input), graph.integers(node.order)],
+          { axis: 1 },
+          node.name,
+        );
       case "quantize":
         return quantize(siteOf(node.name), node);
       default:
@@ -100,13 +114,58 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
   }
 
   function quantize(site: QuantizerSite, node: QuantizeNode): string {
-    const grid = frozen.activations.get(site.id);
-    if (grid === undefined) throw new Error(`activation "${site.id}" was not frozen`);
+    const levels = frozen.activations.get(site.id);
+    if (levels === undefined) throw new Error(`activation "${site.id}" was not frozen`);
+    const x = valueOf(node.input);
+    if (isCodebook(levels)) return lookUp(x, levels, site.id);
     const type = storageType(site);
-    const [scale, zeroPoint] = gridConstants(grid, type);
-    const codes = graph.add("QuantizeLinear", [valueOf(node.input), scale, zeroPoint]);
-    const kept = clipCodes(codes, type, codeRange(site, grid, node.input));
+    const [scale, zeroPoint] = gridConstants(levels, type);
+    const rounded = site.scheme.rounding === "dpu" ? dpuRounded(x, levels) : x;
+    const codes = graph.add("QuantizeLinear", [rounded, scale, zeroPoint]);
+    const kept = clipCodes(codes, type, codeRange(site, levels, node.input));
     return graph.add("DequantizeLinear", [kept, scale, zeroPoint], {}, site.id);
+  }
+
+  /** x on whole steps, negative ties upwards; what QuantizeLinear then does changes nothing. */
+  function dpuRounded(x: string, { scale }: FrozenGrid): string {
+    const step = graph.scalar(scale[0] ?? 1);
+    const steps = graph.add("Div", [x, step]);
+    const up = graph.add("Floor", [graph.add("Add", [steps, graph.scalar(0.5)])]);
+    const negative = graph.add("Less", [steps, graph.scalar(0)]);
+    const whole = graph.add("Where", [negative, up, graph.add("Round", [steps])]);
+    return graph.add("Mul", [whole, step]);
+  }
+
+  /** Puts x on the levels of a codebook by bisection, in as many steps as it has bits. */
+  function lookUp(x: string, { levels, thresholds }: FrozenCodebook, name: string): string {
+    const bits = Math.ceil(Math.log2(levels.length));
+    const size = 2 ** bits;
+    const padded = (values: Float32Array, length: number, value: number) =>
+      graph.constant(
+        "float32",
+        [length],
+        Float32Array.from({ length }, (_, i) => values[i] ?? value),
+      );
+    const borders = padded(thresholds, size - 1, 3.4e38);
+    const integer = (value: number) => graph.constant("int32", [], [value]);
+    let place: string | undefined;
+    for (let step = size / 2; step >= 1; step /= 2) {
+      const at =
+        place === undefined ? integer(step - 1) : graph.add("Add", [place, integer(step - 1)]);
+      const border = graph.add("Gather", [borders, at], { axis: 0 });
+      const above = graph.add("Cast", [graph.add("GreaterOrEqual", [x, border])], {
+        to: dataTypeCode("int32"),
+      });
+      const moved = graph.add("Mul", [above, integer(step)]);
+      place = place === undefined ? moved : graph.add("Add", [place, moved]);
+    }
+    if (place === undefined) throw new RangeError(`the codebook of "${name}" has one level`);
+    return graph.add(
+      "Gather",
+      [padded(levels, size, levels.at(-1) ?? 0), place],
+      { axis: 0 },
+      name,
+    );
   }
 
   function codeRange(site: QuantizerSite, grid: FrozenGrid, producer: string): QuantRange {
@@ -120,8 +179,8 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
     };
   }
 
-  function clipCodes(codes: string, type: "int8" | "uint8", range: QuantRange): string {
-    const [typeMin, typeMax] = type === "int8" ? [-128, 127] : [0, 255];
+  function clipCodes(codes: string, type: StorageType, range: QuantRange): string {
+    const [typeMin, typeMax] = STORAGE_RANGES[type];
     if (range.quantMin === typeMin && range.quantMax === typeMax) return codes;
     const bound = (value: number) => graph.constant(type, [], [value]);
     return graph.add("Clip", [codes, bound(range.quantMin), bound(range.quantMax)]);
@@ -138,7 +197,7 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
       kernel_shape: [node.kernelSize, node.kernelSize],
       strides: [node.stride, node.stride],
       pads: [pad, pad, pad, pad],
-      group: node.depthwise ? node.filters : 1,
+      group: node.depthwise ? node.filters : (node.groups ?? 1),
     });
   }
 
@@ -169,9 +228,11 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
     const producer = findNode(network, node.input);
     const input = producer.op === "quantize" ? frozen.activations.get(producer.name) : undefined;
     const channels = node.op === "dense" ? node.units : node.filters;
-    if (weight === undefined || input === undefined) return undefined;
+    if (weight === undefined || isCodebook(weight.on)) return undefined;
+    if (input === undefined || isCodebook(input)) return undefined;
+    const { on } = weight;
     return Float32Array.from({ length: channels }, (_, channel) => {
-      const weightScale = weight.scale[weight.scale.length === 1 ? 0 : channel] ?? 1;
+      const weightScale = on.scale[on.scale.length === 1 ? 0 : channel] ?? 1;
       return weightScale * (input.scale[0] ?? 1);
     });
   }
@@ -198,6 +259,19 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
       if (data === undefined) throw new Error(`kernel "${id}" was not frozen`);
       return graph.constant("float32", onnxShape, transpose(data, shape, order), id);
     }
+    if (isCodebook(weight.on)) {
+      const { levels } = weight.on;
+      const places = transpose(weight.codes, shape, order);
+      return graph.add(
+        "Gather",
+        [
+          graph.constant("float32", [levels.length], levels),
+          graph.constant("int32", onnxShape, places, `${id} codes`),
+        ],
+        { axis: 0 },
+        id,
+      );
+    }
     const type = storageType(siteOf(id));
     const codes = graph.constant(
       type,
@@ -205,7 +279,7 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
       transpose(weight.codes, shape, order),
       `${id} codes`,
     );
-    const [scale, zeroPoint] = gridConstants(weight, type);
+    const [scale, zeroPoint] = gridConstants(weight.on, type);
     const axis = node.op === "dense" ? 1 : 0;
     return graph.add("DequantizeLinear", [codes, scale, zeroPoint], { axis }, id);
   }
@@ -221,8 +295,18 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
   }
 }
 
-const storageType = (site: QuantizerSite): "int8" | "uint8" =>
-  site.scheme.signed ? "int8" : "uint8";
+const STORAGE_RANGES = {
+  int8: [-128, 127],
+  uint8: [0, 255],
+  int16: [-32768, 32767],
+  uint16: [0, 65535],
+} as const;
+type StorageType = keyof typeof STORAGE_RANGES;
+
+function storageType({ scheme: { signed, bitWidth } }: QuantizerSite): StorageType {
+  if (bitWidth > 8) return signed ? "int16" : "uint16";
+  return signed ? "int8" : "uint8";
+}
 
 function transpose(
   data: ArrayLike<number>,

@@ -1,12 +1,13 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Algorithm, QuantizerSite } from "../algorithms/algorithm.js";
 import { rangeOf } from "../algorithms/affine.js";
+import type { QuantRange } from "../backends/scheme.js";
 import type { Engine, HostTensor, HostTensors, StepFunction } from "./engine/index.js";
 import { BATCH_NORM_EPSILON } from "./network/batchNorm.js";
 import { forward } from "./network/forward.js";
 import { featureShapes, type Network } from "./network/network.js";
 import type { QuantizedNetwork } from "./network/placeQuantizers.js";
-import { asDeployed, quantizerOf, valueName, valuesOf } from "./quantizers.js";
+import { asDeployed, quantizerOf, uniformGrid, valueName, valuesOf } from "./quantizers.js";
 
 /** The integer grid of one site, as deployment sees it. */
 export interface FrozenGrid {
@@ -15,8 +16,18 @@ export interface FrozenGrid {
   readonly zeroPoint: Float32Array;
 }
 
-export interface FrozenWeight extends FrozenGrid {
-  /** Integers in the order of the tfjs kernel. */
+/** Levels without equal steps: x is put on the level with as many thresholds at or below x. */
+export interface FrozenCodebook {
+  readonly levels: Float32Array;
+  readonly thresholds: Float32Array;
+}
+export type FrozenLevels = FrozenGrid | FrozenCodebook;
+
+export const isCodebook = (levels: FrozenLevels): levels is FrozenCodebook => "levels" in levels;
+
+export interface FrozenWeight {
+  readonly on: FrozenLevels;
+  /** Integers of the grid, or places in the codebook, in the order of the tfjs kernel. */
   readonly codes: Int32Array;
 }
 
@@ -25,7 +36,7 @@ export interface FrozenNetwork extends QuantizedNetwork {
   /** Kernels of layers that are not quantized. */
   readonly kernels: ReadonlyMap<string, HostTensor>;
   readonly weights: ReadonlyMap<string, FrozenWeight>;
-  readonly activations: ReadonlyMap<string, FrozenGrid>;
+  readonly activations: ReadonlyMap<string, FrozenLevels>;
   /** Biases, those that folding a batch norm leaves included, by layer. */
   readonly biases: ReadonlyMap<string, Float32Array>;
   /** Scale and shift of each batch norm that stays, by node. */
@@ -70,16 +81,16 @@ export async function freeze(
   const { network, sites } = quantized;
   const outputs = await frozenValues(engine, quantized, { algorithm, tensors });
   const weights = new Map<string, FrozenWeight>();
-  const activations = new Map<string, FrozenGrid>();
+  const activations = new Map<string, FrozenLevels>();
   for (const site of sites) {
-    const scale = values(outputs, valueName(site, "scale"));
-    const zeroPoint = values(outputs, valueName(site, "zeroPoint"));
-    const grid = { scale, zeroPoint };
-    checkGrid(site, grid);
-    if (site.role === "activation") activations.set(site.id, grid);
+    const on = levelsOf(site, outputs);
+    if (site.role === "activation") activations.set(site.id, on);
     else {
       const dequantized = values(outputs, valueName(site, "dequantized"));
-      weights.set(site.id, { ...grid, codes: integerCodes(site, dequantized, grid) });
+      const codes = isCodebook(on)
+        ? codebookCodes(site, dequantized, on)
+        : integerCodes(site, dequantized, on);
+      weights.set(site.id, { on, codes });
     }
   }
   const biases = new Map<string, Float32Array>();
@@ -115,10 +126,13 @@ async function frozenValues(
         const site = byId.get(id);
         if (site === undefined) return x;
         const isWeight = site.role === "weight";
-        const quantizer = quantizerOf(algorithm, site);
-        const grid = quantizer.quantParams(valuesOf(site, current), site, isWeight ? x : undefined);
-        results[valueName(site, "scale")] = grid.scale;
-        results[valueName(site, "zeroPoint")] = grid.zeroPoint;
+        const weight = isWeight ? x : undefined;
+        const siteValues = valuesOf(site, current);
+        const codebook = quantizerOf(algorithm, site).codebook?.(siteValues, site, weight);
+        const levels = codebook ?? uniformGrid(algorithm, site, siteValues, weight);
+        for (const [name, tensor] of Object.entries<tf.Tensor>({ ...levels })) {
+          results[valueName(site, name)] = tensor;
+        }
         const dequantized = deployed.quantize(id, x);
         if (isWeight) results[valueName(site, "dequantized")] = dequantized;
         return dequantized;
@@ -136,6 +150,36 @@ async function frozenValues(
     return await compiled.run(tensors);
   } finally {
     await compiled.release();
+  }
+}
+
+function levelsOf(site: QuantizerSite, outputs: HostTensors): FrozenLevels {
+  if (valueName(site, "levels") in outputs) {
+    const levels = values(outputs, valueName(site, "levels"));
+    const thresholds = values(outputs, valueName(site, "thresholds"));
+    checkCodebook(site, { levels, thresholds });
+    return { levels, thresholds };
+  }
+  const scale = values(outputs, valueName(site, "scale"));
+  const zeroPoint = values(outputs, valueName(site, "zeroPoint"));
+  checkGrid(site, { scale, zeroPoint });
+  return { scale, zeroPoint };
+}
+
+function checkCodebook(site: QuantizerSite, { levels, thresholds }: FrozenCodebook): void {
+  const { bitWidth } = site.scheme;
+  if (levels.length > 2 ** bitWidth || thresholds.length !== levels.length - 1) {
+    throw new RangeError(
+      `the codebook of "${site.id}" has ${String(levels.length)} levels and ${String(thresholds.length)} thresholds; ${String(bitWidth)} bits hold ${String(2 ** bitWidth)} levels, with a threshold between each two`,
+    );
+  }
+  for (const list of [levels, thresholds]) {
+    const wrong = list.findIndex((value, i) => !(value >= (list[i - 1] ?? -Infinity)));
+    if (wrong >= 0) {
+      throw new RangeError(
+        `the codebook of "${site.id}" does not rise: ${String(list[wrong - 1])}, ${String(list[wrong])}`,
+      );
+    }
   }
 }
 
@@ -184,8 +228,9 @@ function checkGrid(site: QuantizerSite, { scale, zeroPoint }: FrozenGrid): void 
   }
 }
 
-/** How far from a whole number of steps a quantizer's output may lie, in steps. */
-const GRID_TOLERANCE = 1e-3;
+/** How far from a whole number of steps a quantizer's output may lie: float32 noise, in steps. */
+const gridTolerance = ({ quantMin, quantMax }: QuantRange): number =>
+  Math.max(1e-3, (quantMax - quantMin) * 2e-7);
 
 /** The integers behind a quantizer's output. */
 export function integerCodes(
@@ -194,13 +239,14 @@ export function integerCodes(
   { scale, zeroPoint }: FrozenGrid,
 ): Int32Array {
   const { quantMin, quantMax } = rangeOf(site);
+  const tolerance = gridTolerance({ quantMin, quantMax });
   const inner = site.shape.slice(site.channelAxis + 1).reduce((a, b) => a * b, 1);
   const channels = site.shape[site.channelAxis] ?? 1;
   return Int32Array.from(dequantized, (value, i) => {
     const channel = scale.length === 1 ? 0 : Math.floor(i / inner) % channels;
     const steps = value / (scale[channel] ?? 1) + (zeroPoint[channel] ?? 0);
     const code = Math.round(steps);
-    if (Math.abs(steps - code) > GRID_TOLERANCE || code < quantMin || code > quantMax) {
+    if (Math.abs(steps - code) > tolerance || code < quantMin || code > quantMax) {
       throw new RangeError(
         `weight ${String(i)} of "${site.id}" is not on its grid: ${String(value)} is step ${String(steps)} of [${String(quantMin)}, ${String(quantMax)}]`,
       );
@@ -208,3 +254,32 @@ export function integerCodes(
     return code;
   });
 }
+
+/**
+ * The places in a codebook of a quantizer's output.
+ *
+ * @throws RangeError naming the site when a value lies on no level
+ */
+export function codebookCodes(
+  site: QuantizerSite,
+  dequantized: Float32Array,
+  { levels }: FrozenCodebook,
+): Int32Array {
+  const reach = levels.reduce((most, level) => Math.max(most, Math.abs(level)), 0);
+  return Int32Array.from(dequantized, (value, i) => {
+    let nearest = 0;
+    for (let code = 1; code < levels.length; code++) {
+      const distance = (c: number) => Math.abs((levels[c] ?? NaN) - value);
+      if (distance(code) < distance(nearest)) nearest = code;
+    }
+    if (Math.abs((levels[nearest] ?? NaN) - value) > reach * CODEBOOK_TOLERANCE) {
+      throw new RangeError(
+        `weight ${String(i)} of "${site.id}" is on none of its levels: ${String(value)}, nearest ${String(levels[nearest])}`,
+      );
+    }
+    return nearest;
+  });
+}
+
+/** How far from a level a value may lie, as a part of the largest level. */
+const CODEBOOK_TOLERANCE = 1e-5;

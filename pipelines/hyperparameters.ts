@@ -18,6 +18,8 @@ export interface Hyperparameters {
   readonly momentum: number;
   /** On kernels and on learned quantizer values; none on biases and batch norm. */
   readonly weightDecay: number;
+  /** On learned quantizer values, where it differs. */
+  readonly quantizerWeightDecay?: number | undefined;
   readonly augmentation: Augmentation;
   /** Float training, from scratch. */
   readonly pretrain: Schedule;
@@ -25,10 +27,30 @@ export interface Hyperparameters {
   readonly calibrationBatches: number;
   /** Quantization-aware training, from the float checkpoint. */
   readonly quantizedTraining: Schedule;
+  /** How algorithms that reconstruct layers or blocks do it. */
+  readonly reconstruction?: ReconstructionSchedule | undefined;
   /** Only the first images of the data set, for trying things. */
   readonly trainImages?: number | undefined;
   readonly testImages?: number | undefined;
 }
+
+/** Reconstruction of one layer or block after another, by Adam. */
+export interface ReconstructionSchedule {
+  /** Training images that are reconstructed. */
+  readonly images: number;
+  readonly batchSize: number;
+  /** At most so many for each layer or block. */
+  readonly steps: number;
+  /** Of the roundings; scales of activations learn at a tenth of it, with a cosine to 0. */
+  readonly learningRate: number;
+}
+
+export const DEFAULT_RECONSTRUCTION: ReconstructionSchedule = {
+  images: 256,
+  batchSize: 32,
+  steps: 300,
+  learningRate: 0.01,
+};
 
 const WARM_UP = 0.05;
 

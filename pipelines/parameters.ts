@@ -1,3 +1,4 @@
+import type { Algorithm, QuantizerValue } from "../algorithms/algorithm.js";
 import { float32, sizeOf, type HostTensor, type HostTensors } from "./engine/index.js";
 import { parameterSpecs, type Network } from "./network/network.js";
 import { randomStream } from "./random.js";
@@ -18,16 +19,35 @@ export function initialParameters(network: Network, seed: number): HostTensors {
   return parameters;
 }
 
-/** Parameters of a rewritten network: from the checkpoint where name and shape agree, else new. */
+/**
+ * Parameters of a rewritten network: as its algorithm says, or from the checkpoint where name and
+ * shape agree and else new.
+ */
 export function inheritParameters(
   network: Network,
   checkpoint: HostTensors,
-  seed: number,
+  { algorithm, seed }: { readonly algorithm: Algorithm; readonly seed: number },
 ): HostTensors {
   return Object.fromEntries(
     Object.entries(initialParameters(network, seed)).map(([name, fresh]) => {
       const trained = checkpoint[name];
-      return [name, trained?.shape.join() === fresh.shape.join() ? trained : fresh];
+      if (algorithm.inherit === undefined) {
+        return [name, trained?.shape.join() === fresh.shape.join() ? trained : fresh];
+      }
+      const random = randomStream(seed, `inherit/${name}`);
+      const data = algorithm.inherit({
+        name,
+        fresh: asValue(fresh),
+        trained: trained && asValue(trained),
+        network,
+        random: () => random.uniform(),
+      });
+      return [name, { ...fresh, dtype: "float32", data }];
     }),
   );
 }
+
+const asValue = ({ shape, data }: HostTensor): QuantizerValue => ({
+  shape,
+  data: Float32Array.from(data),
+});

@@ -1,9 +1,11 @@
 import * as tf from "@tensorflow/tfjs";
 import type {
   Algorithm,
+  QuantParams,
   Quantizer,
   QuantizerSite,
   QuantizerTensors,
+  QuantizerValue,
   QuantizerValues,
 } from "../algorithms/algorithm.js";
 import type { HostTensor, HostTensors, StepTensors } from "./engine/index.js";
@@ -38,6 +40,27 @@ export function toHost(site: QuantizerSite, values: QuantizerValues): HostTensor
   );
 }
 
+/** All tensors, with the last values of quantizers whose training is softer than deployment. */
+export function finished(
+  algorithm: Algorithm,
+  sites: readonly QuantizerSite[],
+  tensors: HostTensors,
+): HostTensors {
+  const result: Record<string, HostTensor> = { ...tensors };
+  for (const site of sites) {
+    const { finish } = quantizerOf(algorithm, site);
+    if (finish === undefined) continue;
+    const prefix = valueName(site, "");
+    const values: Record<string, QuantizerValue> = {};
+    for (const [name, { shape, data }] of Object.entries(tensors)) {
+      if (name.startsWith(prefix))
+        values[name.slice(prefix.length)] = { shape, data: Float32Array.from(data) };
+    }
+    Object.assign(result, toHost(site, finish(values, site)));
+  }
+  return result;
+}
+
 /** What `forward` calls at each site: the algorithm's fake quantization with these values. */
 export function quantizeWith(
   algorithm: Algorithm,
@@ -52,6 +75,18 @@ export function quantizeWith(
   };
 }
 
+/** The uniform grid of a site, or nothing where its levels are a codebook. */
+export function uniformGrid(
+  algorithm: Algorithm,
+  site: QuantizerSite,
+  values: QuantizerTensors,
+  x?: tf.Tensor,
+): QuantParams | undefined {
+  const quantizer = quantizerOf(algorithm, site);
+  if (quantizer.codebook?.(values, site, x) !== undefined) return undefined;
+  return quantizer.quantParams(values, site, x);
+}
+
 export type DeployedMode = Required<Pick<ForwardOptions, "quantize" | "bias">>;
 
 /** What `forward` needs to evaluate a network as it will be deployed, integer biases included. */
@@ -64,7 +99,8 @@ export function asDeployed(
   const scaleOf = (id: string, x?: tf.Tensor) => {
     const site = byId.get(id);
     if (site === undefined) return undefined;
-    const { scale } = quantizerOf(algorithm, site).quantParams(valuesOf(site, tensors), site, x);
+    const scale = uniformGrid(algorithm, site, valuesOf(site, tensors), x)?.scale;
+    if (scale === undefined) return undefined;
     return scale.size === 1 ? tf.reshape(scale, []) : tf.reshape(scale, [scale.size]);
   };
   return {

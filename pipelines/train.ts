@@ -77,14 +77,18 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
   let { tensors } = training;
   let step = 0;
   let endShare = 0;
-  for (const phase of phasesOfTraining(training)) {
-    endShare += phase.share;
-    const end = Math.round(endShare * steps);
-    if (step >= end) continue;
-    const running = new RunningPhase(engine, { ...training, tensors }, phase);
-    try {
+  const known = new Map<Phase, RunningPhase>(); // a phase that comes back goes on where it was
+  try {
+    for (const phase of phasesOfTraining(training)) {
+      endShare += phase.share;
+      const end = Math.round(endShare * steps);
+      if (step >= end) continue;
+      const running = known.get(phase) ?? new RunningPhase(engine, { ...training, tensors }, phase);
+      known.set(phase, running);
+      running.tensors = tensors;
       for (; step < end; step++) {
         const rate = learningRateAt(schedule, step, steps);
+        running.anneal(step / steps);
         const loss = await running.step(batches.next().value, rate);
         losses[step] = loss;
         if (!Number.isFinite(loss)) {
@@ -92,10 +96,10 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
         }
         training.onStep?.({ step: step + 1, steps, loss });
       }
-    } finally {
-      await running.release();
+      ({ tensors } = running);
     }
-    ({ tensors } = running);
+  } finally {
+    for (const running of known.values()) await running.release();
   }
   return { tensors, losses };
 }
@@ -107,6 +111,7 @@ function phasesOfTraining({ quantizers, network }: Training): readonly Phase[] {
 /** A phase of a training, one step at a time. */
 export class RunningPhase {
   readonly #engine: Engine;
+  readonly #phase: Phase;
   readonly #step: StepFunction;
   #tensors: HostTensors;
   #momenta: HostTensors;
@@ -115,6 +120,7 @@ export class RunningPhase {
   constructor(engine: Engine, training: Training, phase: Phase = WHOLE_TRAINING) {
     const names = trainedNames(training, phase);
     this.#engine = engine;
+    this.#phase = phase;
     this.#step = trainingStep(training, phase, names);
     this.#tensors = training.tensors;
     this.#momenta = zerosFor(names, training.tensors);
@@ -122,6 +128,25 @@ export class RunningPhase {
 
   get tensors(): HostTensors {
     return this.#tensors;
+  }
+
+  /** Other phases may have moved what this one goes on with. */
+  set tensors(tensors: HostTensors) {
+    this.#tensors = tensors;
+  }
+
+  /** Sets the quantizer values that follow the progress of the training, 0 to 1. */
+  anneal(progress: number): void {
+    const values = Object.entries(this.#phase.anneals?.(progress) ?? {});
+    if (values.length === 0) return;
+    const changed = Object.entries(this.#tensors).flatMap(([name, { shape, data }]) => {
+      const value = values.find(([suffix]) => name.endsWith(`:${suffix}`))?.[1];
+      const filled = new Float32Array(data.length).fill(value ?? 0);
+      return value === undefined
+        ? []
+        : [[name, { dtype: "float32", shape, data: filled }] as const];
+    });
+    this.#tensors = { ...this.#tensors, ...Object.fromEntries(changed) };
   }
 
   /** @returns the loss before the step; when it is not finite, nothing has changed */
@@ -187,13 +212,14 @@ function pick(outputs: HostTensors, names: HostTensors): HostTensors {
 /** One step of Nesterov momentum (PyTorch's formulation) as a function on tensors. */
 function trainingStep(training: Training, phase: Phase, names: readonly string[]): StepFunction {
   const { network, hyperparameters } = training;
-  const { momentum, weightDecay } = hyperparameters;
+  const { momentum, weightDecay, quantizerWeightDecay = weightDecay } = hyperparameters;
   const decayed = new Set(
     [...parameterSpecs(network)]
       .filter(([, { group }]) => group === "kernel")
       .map(([name]) => name),
   );
-  const decays = (name: string) => decayed.has(name) || name.includes(":");
+  const decayOf = (name: string) =>
+    name.includes(":") ? quantizerWeightDecay : decayed.has(name) ? weightDecay : 0;
 
   return ({ images, labels, learningRate, ...tensors }) => {
     if (!images || !labels || !learningRate) throw new TypeError("training step lacks its batch");
@@ -221,9 +247,8 @@ function trainingStep(training: Training, phase: Phase, names: readonly string[]
       const weight = existing(tensors, name);
       const gradient = grads[i];
       if (gradient === undefined) throw new Error(`no gradient reaches "${name}"`);
-      const decayedGradient = decays(name)
-        ? tf.add(gradient, tf.mul(weight, weightDecay))
-        : gradient;
+      const decay = decayOf(name);
+      const decayedGradient = decay > 0 ? tf.add(gradient, tf.mul(weight, decay)) : gradient;
       const velocity = tf.add(
         tf.mul(existing(tensors, momentumOf(name)), momentum),
         decayedGradient,

@@ -14,13 +14,45 @@ export const hyperparametersSchema = z.strictObject({
   batchSize: z.number().int().min(2),
   momentum: z.number().min(0).max(0.999),
   weightDecay: z.number().min(0),
+  quantizerWeightDecay: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("on scales, bounds, ...; else weightDecay"),
   augmentation: z.strictObject({ shift: count, flip: z.boolean() }),
   pretrain: schedule,
   calibrationBatches: z.number().int().min(1),
   quantizedTraining: schedule,
+  reconstruction: z
+    .strictObject({
+      images: z.number().int().min(2),
+      batchSize: z.number().int().min(1),
+      steps: z.number().int().min(1),
+      learningRate: z.number().positive(),
+    })
+    .optional()
+    .describe("of AdaRound, BRECQ and QDrop"),
   trainImages: z.number().int().positive().optional(),
   testImages: z.number().int().positive().optional(),
 });
+
+const initialization = z.strictObject({ weights: z.string(), activations: z.string() });
+
+/** What a study varies beside algorithm, backend and bits; absent where the defaults hold. */
+export const variantSchema = z.strictObject({
+  batchNorm: z
+    .union([z.literal(-1), z.literal(0), z.literal(1), z.literal(2), z.literal(3), z.literal(4)])
+    .optional()
+    .describe("how training treats batch norm: MQBench's strategies -1 to 4"),
+  graph: z
+    .union([z.literal(1), z.literal(2), z.literal(3)])
+    .optional()
+    .describe("which tensors are quantized: MQBench's graphs 1 to 3"),
+  initialization: initialization
+    .optional()
+    .describe("observers that give learned grids their first values"),
+});
+export type Variant = z.infer<typeof variantSchema>;
 
 /** Everything that decides a cell's numbers. Its hash is the cell's id. */
 export const cellConfigSchema = z.strictObject({
@@ -33,6 +65,7 @@ export const cellConfigSchema = z.strictObject({
   algorithm: versioned,
   backend: versioned,
   bits: z.strictObject({ weights: z.number().int(), activations: z.number().int() }),
+  variant: variantSchema.optional(),
   seed: z.number().int(),
   hyperparameters: hyperparametersSchema,
   engine: versioned,
@@ -53,7 +86,16 @@ const siteSchema = z.strictObject({
   id: z.string(),
   role: z.enum(["weight", "activation"]),
   bitWidth: z.number().int(),
+  /** Bits of each output channel, where the algorithm chose them. */
+  channelBits: z.array(z.number().int()).optional(),
+  /** Symmetry, sign, granularity, scale and levels in words. */
+  scheme: z.string(),
 });
+
+export type SiteResult = z.infer<typeof siteSchema>;
+
+/** A tensor that stays in float, and why. */
+const unquantizedSchema = z.strictObject({ tensor: z.string(), reason: z.string() });
 
 /** Depends on the machine and the moment; never compared between runs. */
 const measuredSchema = z.strictObject({
@@ -83,6 +125,7 @@ export const cellResultSchema = z.discriminatedUnion("state", [
       weightBytes: z.number().nonnegative(),
     }),
     sites: z.array(siteSchema),
+    unquantized: z.array(unquantizedSchema),
     measured: measuredSchema,
   }),
   z.strictObject({

@@ -31,6 +31,7 @@ export function site(overrides: Partial<QuantizerSite> = {}): QuantizerSite {
     shape: [4],
     channelAxis: 0,
     nonNegative: false,
+    multiplications: 0,
     ...overrides,
   };
 }

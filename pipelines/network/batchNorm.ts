@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
+import type { FoldStrategy } from "./network.js";
 
 /** As PyTorch and MQBench have it. */
 export const BATCH_NORM_EPSILON = 1e-5;
@@ -44,9 +45,8 @@ export interface TrainedBatchNorm {
  * @param x [batch, height, width, channels]
  */
 export function normalizeByBatch(x: tf.Tensor, parameters: BatchNormParameters): TrainedBatchNorm {
-  const channels = x.shape.at(-1) ?? 1;
-  const count = x.size / channels;
-  const axes = [...x.shape.keys()].slice(0, -1);
+  const count = countOf(x);
+  const axes = leadingAxes(x);
 
   const operation = tf.customGrad((...args: unknown[]) => {
     const [values, gamma, beta, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
@@ -76,12 +76,69 @@ export function normalizeByBatch(x: tf.Tensor, parameters: BatchNormParameters):
   });
   const y = operation(x, parameters.gamma, parameters.beta);
   // Computed once more because a custom gradient returns one tensor; tracing merges the two.
-  const { mean, variance } = statisticsOf(x, axes);
+  return { y, ...updatedStatistics(parameters, statisticsOf(x, axes), count) };
+}
+
+/** What training a convolution with folded batch norm needs, whatever the strategy. */
+export interface FoldedTraining {
+  readonly batchNorm: BatchNormParameters;
+  readonly kernel: tf.Tensor;
+  /** The kernel times a factor for each filter. */
+  readonly perFilter: (factor: tf.Tensor) => tf.Tensor;
+  readonly quantize: (kernel: tf.Tensor) => tf.Tensor;
+  readonly convolve: (kernel: tf.Tensor) => tf.Tensor;
+  /** Takes the new running statistics. */
+  readonly update: (statistics: Pick<TrainedBatchNorm, "mean" | "variance">) => void;
+}
+
+/**
+ * Training with batch norm folded into the quantized kernel, by the strategies of MQBench
+ * (section 3.3 and figure 3 of its paper). In evaluation all of them are the same: the kernel
+ * folded with the running statistics.
+ */
+export function foldedTraining(strategy: FoldStrategy, folding: FoldedTraining): tf.Tensor {
+  const { batchNorm, kernel, perFilter, quantize, convolve, update } = folding;
+  const { gamma, beta } = batchNorm;
+  const running = foldFactor(batchNorm);
+  if (strategy === 1) {
+    // Statistics are frozen; gamma and beta go on learning.
+    return tf.add(convolve(quantize(perFilter(running))), foldedBias(batchNorm));
+  }
+  if (strategy === 4) {
+    // Quantize as deployment folds, undo the factor, let a live batch norm measure the result.
+    const y = convolve(quantize(perFilter(running)));
+    // A channel whose factor is 0 convolves to 0, and stays 0 whatever it is divided by.
+    const unscaled = tf.mul(y, tf.reciprocal(tf.add(running, 1e-12)));
+    const normalized = normalizeByBatch(unscaled, batchNorm);
+    update(normalized);
+    return normalized.y;
+  }
+  // Strategies 2 (Jacob et al., 2018) and 3 (Krishnamoorthi, 2018) convolve in float first.
+  const exact = convolve(kernel);
+  const { mean, variance } = statisticsOf(exact, leadingAxes(exact));
+  update(updatedStatistics(batchNorm, { mean, variance }, countOf(exact)));
+  const latest = { gamma, beta, mean, variance };
+  const shift = foldedBias(latest);
+  if (strategy === 2) return tf.add(convolve(quantize(perFilter(foldFactor(latest)))), shift);
+  const correction = tf.div(
+    foldFactor({ ...latest, gamma: tf.onesLike(gamma) }),
+    foldFactor({ ...batchNorm, gamma: tf.onesLike(gamma) }),
+  );
+  return tf.add(tf.mul(convolve(quantize(perFilter(running))), correction), shift);
+}
+
+const leadingAxes = (x: tf.Tensor): number[] => [...x.shape.keys()].slice(0, -1);
+const countOf = (x: tf.Tensor): number => x.size / (x.shape.at(-1) ?? 1);
+
+function updatedStatistics(
+  old: BatchNormParameters,
+  { mean, variance }: { readonly mean: tf.Tensor; readonly variance: tf.Tensor },
+  count: number,
+) {
   const unbiased = tf.mul(variance, count / Math.max(count - 1, 1));
   return {
-    y,
-    mean: runningAverage(parameters.mean, mean),
-    variance: runningAverage(parameters.variance, unbiased),
+    mean: runningAverage(old.mean, mean),
+    variance: runningAverage(old.variance, unbiased),
   };
 }
 

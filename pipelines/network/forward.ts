@@ -1,12 +1,13 @@
 import * as tf from "@tensorflow/tfjs";
 import {
   foldedBias,
+  foldedTraining,
   foldFactor,
   normalizeByBatch,
   normalizeByRunning,
   type BatchNormParameters,
 } from "./batchNorm.js";
-import type { ConvNode, DenseNode, Network, NetworkNode } from "./network.js";
+import type { ConvNode, DenseNode, MaxPoolNode, Network, NetworkNode } from "./network.js";
 
 export type ParameterTensors = Readonly<Record<string, tf.Tensor>>;
 
@@ -33,11 +34,11 @@ export interface ForwardResult {
  * Interprets a network with tfjs operations. One function for training, calibration and
  * evaluation, so that they cannot differ.
  *
- * @param images [batch, height, width, channels]
+ * @param images [batch, height, width, channels]; for a part of a network, its inputs by name
  */
 export function forward(
   network: Network,
-  images: tf.Tensor,
+  images: tf.Tensor | ((input: string) => tf.Tensor),
   options: ForwardOptions,
 ): ForwardResult {
   const values = new Map<string, tf.Tensor>();
@@ -55,7 +56,7 @@ export function forward(
   function compute(node: NetworkNode): tf.Tensor {
     switch (node.op) {
       case "input":
-        return images;
+        return typeof images === "function" ? images(node.name) : images;
       case "conv2d":
         return convolution(node, value(node.input));
       case "dense": {
@@ -74,6 +75,10 @@ export function forward(
         return tf.add(value(node.inputs[0]), value(node.inputs[1]));
       case "globalAveragePool":
         return tf.mean(value(node.input), [1, 2]);
+      case "maxPool":
+        return maxPool(value(node.input), node);
+      case "permuteChannels":
+        return permuteChannels(value(node.input), node.order);
       case "quantize":
         return options.quantize(node.name, value(node.input));
       default:
@@ -109,22 +114,34 @@ export function forward(
     return y;
   }
 
-  /**
-   * With batch norm folded, training follows strategy 4 of MQBench (PyTorch's): quantize the
-   * kernel as deployment folds it, undo the factor, let a live batch norm measure the result.
-   */
   function convolution(node: ConvNode, x: tf.Tensor): tf.Tensor {
     const site = `${node.name}/kernel`;
     const kernel = parameter(site);
-    if (node.foldedBatchNorm === undefined)
-      return convolve(node, x, options.quantize(site, kernel));
-    const batchNorm = batchNormParameters(node.foldedBatchNorm);
-    const factor = foldFactor(batchNorm);
-    const folded = tf.mul(kernel, node.depthwise ? tf.reshape(factor, [1, 1, -1, 1]) : factor);
-    const y = convolve(node, x, options.quantize(site, folded));
-    if (!options.training) return tf.add(y, bias(node, folded, foldedBias(batchNorm)));
-    // A channel whose factor is 0 convolves to 0, and stays 0 whatever it is divided by.
-    return normalize(node.foldedBatchNorm, tf.mul(y, tf.reciprocal(tf.add(factor, 1e-12))));
+    if (node.foldedBatchNorm === undefined) {
+      const y = convolve(node, x, options.quantize(site, kernel));
+      return node.bias ? tf.add(y, bias(node, kernel, parameter(`${node.name}/bias`))) : y;
+    }
+    const name = node.foldedBatchNorm;
+    const batchNorm = batchNormParameters(name);
+    const perFilter = (factor: tf.Tensor) =>
+      tf.mul(kernel, node.depthwise ? tf.reshape(factor, [1, 1, -1, 1]) : factor);
+    const runningFactor = foldFactor(batchNorm);
+    if (!options.training) {
+      const folded = perFilter(runningFactor);
+      const y = convolve(node, x, options.quantize(site, folded));
+      return tf.add(y, bias(node, folded, foldedBias(batchNorm)));
+    }
+    return foldedTraining(node.foldStrategy ?? 4, {
+      batchNorm,
+      convolve: (weights) => convolve(node, x, weights),
+      kernel,
+      perFilter,
+      quantize: (weights) => options.quantize(site, weights),
+      update(latest) {
+        statistics[`${name}/mean`] = latest.mean;
+        statistics[`${name}/variance`] = latest.variance;
+      },
+    });
   }
 }
 
@@ -137,5 +154,61 @@ function convolve(node: ConvNode, x: tf.Tensor, kernel: tf.Tensor): tf.Tensor {
     [0, 0],
   ];
   const compute = node.depthwise ? tf.depthwiseConv2d : tf.conv2d;
-  return compute(x as tf.Tensor4D, kernel as tf.Tensor4D, node.stride, padding);
+  const { groups = 1 } = node;
+  if (groups === 1) return compute(x as tf.Tensor4D, kernel as tf.Tensor4D, node.stride, padding);
+  const inputs: tf.Tensor4D[] = tf.split(x as tf.Tensor4D, groups, 3);
+  const kernels: tf.Tensor4D[] = tf.split(kernel as tf.Tensor4D, groups, 3);
+  return tf.concat(
+    inputs.map((part, i) => compute(part, kernels[i] as tf.Tensor4D, node.stride, padding)),
+    3,
+  );
+}
+
+/** As the largest of shifted copies, whose gradients every engine has. */
+function maxPool(x: tf.Tensor, { size, stride }: MaxPoolNode): tf.Tensor {
+  const [batch = 1, height = 1, width = 1, channels = 1] = x.shape;
+  const before = Math.floor((size - 1) / 2);
+  const rows = Math.ceil(height / stride);
+  const columns = Math.ceil(width / stride);
+  const after = (count: number, extent: number) => count * stride + size - 1 - before - extent;
+  // Below every value that a network computes, yet finite, so that no gradient is NaN.
+  const padded = tf.pad(
+    x as tf.Tensor4D,
+    [
+      [0, 0],
+      [before, after(rows, height)],
+      [before, after(columns, width)],
+      [0, 0],
+    ],
+    -1e30,
+  );
+  const shifted = (row: number, column: number): tf.Tensor => {
+    const part = tf.slice(
+      padded,
+      [0, row, column, 0],
+      [batch, rows * stride, columns * stride, channels],
+    );
+    if (stride === 1) return part;
+    // Every stride-th row and column, as the first of each pair of split axes.
+    const split = tf.reshape(part, [batch, rows, stride, columns, stride * channels]);
+    const first = tf.slice(split, [0, 0, 0, 0, 0], [batch, rows, 1, columns, channels]);
+    return tf.reshape(first, [batch, rows, columns, channels]);
+  };
+  let largest = shifted(0, 0);
+  for (let i = 1; i < size * size; i++) {
+    largest = tf.maximum(largest, shifted(Math.floor(i / size), i % size));
+  }
+  return largest;
+}
+
+/** Gathers channels; the gradient gathers them back. */
+function permuteChannels(x: tf.Tensor, order: readonly number[]): tf.Tensor {
+  const back = order.map((_, channel) => order.indexOf(channel));
+  const gather = (y: tf.Tensor, indices: readonly number[]): tf.Tensor =>
+    tf.gather(y as tf.Tensor4D, tf.tensor1d([...indices], "int32"), 3);
+  const operation = tf.customGrad<tf.Tensor>((y) => ({
+    value: gather(y as tf.Tensor, order),
+    gradFunc: (dy: tf.Tensor) => gather(dy, back),
+  }));
+  return operation(x);
 }

@@ -17,9 +17,16 @@ export interface ConvNode extends NamedNode {
   readonly stride: number;
   /** One filter for each input channel; `filters` then equals the channels. */
   readonly depthwise: boolean;
+  /** Equal parts of the channels that are convolved apart; 1 if absent. */
+  readonly groups?: number;
+  /** Has a bias of its own. */
+  readonly bias?: boolean;
   /** The batch norm that was merged into this convolution, whose parameters it uses. */
   readonly foldedBatchNorm?: string;
+  /** How training treats the merged batch norm: MQBench's strategies 1 to 4. */
+  readonly foldStrategy?: FoldStrategy;
 }
+export type FoldStrategy = 1 | 2 | 3 | 4;
 export interface DenseNode extends NamedNode {
   readonly op: "dense";
   readonly input: string;
@@ -28,6 +35,19 @@ export interface DenseNode extends NamedNode {
 export interface UnaryNode extends NamedNode {
   readonly op: "batchNorm" | "relu" | "relu6" | "globalAveragePool";
   readonly input: string;
+}
+/** Maximum over windows; padding never wins. */
+export interface MaxPoolNode extends NamedNode {
+  readonly op: "maxPool";
+  readonly input: string;
+  readonly size: number;
+  readonly stride: number;
+}
+/** Output channel i is input channel order[i]. */
+export interface PermuteNode extends NamedNode {
+  readonly op: "permuteChannels";
+  readonly input: string;
+  readonly order: readonly number[];
 }
 export interface AddNode extends NamedNode {
   readonly op: "add";
@@ -38,7 +58,12 @@ export interface QuantizeNode extends NamedNode {
   readonly op: "quantize";
   readonly input: string;
 }
-export type NetworkNode = InputNode | ConvNode | DenseNode | UnaryNode | AddNode | QuantizeNode;
+export type NetworkNode =
+  InputNode | ConvNode | DenseNode | UnaryNode | MaxPoolNode | PermuteNode | AddNode | QuantizeNode;
+
+/** Whether a node has weights that are quantized. */
+export const isLayer = (node: NetworkNode): node is ConvNode | DenseNode =>
+  node.op === "conv2d" || node.op === "dense";
 
 /**
  * A network as data. Nodes come in an order in which each reads only earlier ones; the last one
@@ -112,12 +137,30 @@ function outputShape(node: NetworkNode, [input = [], other = []]: FeatureShape[]
           `depthwise "${node.name}" has ${String(node.filters)} filters for ${String(channels)} channels`,
         );
       }
+      const { groups = 1 } = node;
+      if (channels % groups !== 0 || node.filters % groups !== 0) {
+        throw new Error(
+          `"${node.name}" splits ${String(channels)} channels and ${String(node.filters)} filters into ${String(groups)} groups`,
+        );
+      }
       return [Math.ceil(height / node.stride), Math.ceil(width / node.stride), node.filters];
     }
     case "dense":
       return [node.units];
     case "globalAveragePool":
       return input.slice(-1);
+    case "maxPool": {
+      const [height = 1, width = 1, channels = 1] = input;
+      return [Math.ceil(height / node.stride), Math.ceil(width / node.stride), channels];
+    }
+    case "permuteChannels":
+      if (node.order.toSorted((a, b) => a - b).some((channel, i) => channel !== i))
+        throw new Error(`"${node.name}" does not take each channel once`);
+      if (node.order.length !== input.at(-1))
+        throw new Error(
+          `"${node.name}" orders ${String(node.order.length)} of ${String(input.at(-1))} channels`,
+        );
+      return input;
     case "add":
       if (input.join() !== other.join()) {
         throw new Error(`"${node.name}" adds [${input.join()}] and [${other.join()}]`);
@@ -148,11 +191,12 @@ export function parameterSpecs(network: Network): ReadonlyMap<string, ParameterS
   const channelsInto = (name: string) => shapes.get(name)?.at(-1) ?? 1;
   for (const node of network.nodes) {
     if (node.op === "conv2d") {
-      const inputs = node.depthwise ? 1 : channelsInto(node.input);
+      const inputs = node.depthwise ? 1 : channelsInto(node.input) / (node.groups ?? 1);
       const shape = node.depthwise
         ? [node.kernelSize, node.kernelSize, node.filters, 1]
         : [node.kernelSize, node.kernelSize, inputs, node.filters];
       specs.set(`${node.name}/kernel`, kernel(shape, node.kernelSize ** 2 * inputs));
+      if (node.bias) specs.set(`${node.name}/bias`, constant("bias", node.filters, 0));
       if (node.foldedBatchNorm !== undefined) addBatchNorm(node.foldedBatchNorm, node.filters);
     } else if (node.op === "dense") {
       const inputs = channelsInto(node.input);

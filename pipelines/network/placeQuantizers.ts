@@ -1,10 +1,13 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
-import type { BackendProfile } from "../../backends/backend.js";
+import type { BackendProfile, GraphRule } from "../../backends/backend.js";
 import type { QuantScheme, TensorScheme } from "../../backends/scheme.js";
 import {
+  consumersOf,
   featureShapes,
   findNode,
   inputsOf,
+  isLayer,
+  multiplications,
   parameterSpecs,
   withInputs,
   type AddNode,
@@ -42,12 +45,19 @@ export function placeQuantizers(
     throw new Error("the network has no convolution or dense layer to quantize");
   const shapes = featureShapes(network);
   const nonNegative = nonNegativeNodes(network);
-  const bitWidth = (layer: NetworkNode, role: keyof BitWidths) =>
-    edges.has(layer.name) ? Math.max(profile.edgeBitWidth, bits[role]) : bits[role];
+  const bitWidth = (layer: NetworkNode, role: keyof BitWidths) => {
+    const wanted = edges.has(layer.name) ? Math.max(profile.edgeBitWidth, bits[role]) : bits[role];
+    return Math.min(wanted, profile.bitWidths[role].used ?? wanted);
+  };
+  const counts = multiplications(network);
 
   const sites: QuantizerSite[] = [];
-  for (const layer of layers)
-    sites.push(weightSite(network, layer, profile, bitWidth(layer, "weights")));
+  for (const layer of layers) {
+    sites.push({
+      ...weightSite(network, layer, profile, bitWidth(layer, "weights")),
+      multiplications: counts.get(layer.name) ?? 0,
+    });
+  }
 
   /** Bit width each tensor needs, by the name of the site that quantizes it. */
   const points = new Map<string, { readonly producer: string; bitWidth: number }>();
@@ -61,6 +71,16 @@ export function placeQuantizers(
       points.set(site, { producer, bitWidth: Math.max(known, wanted) });
       reads.set(`${node.name} <- ${producer}`, site);
     }
+  }
+  for (const producer of quantizedOutputs(network, profile.graph.outputs)) {
+    const site = `${producer}/output`;
+    const isLast = producer === network.nodes.at(-1)?.name;
+    if (!points.has(site)) {
+      const width = isLast ? Math.max(profile.edgeBitWidth, bits.activations) : bits.activations;
+      points.set(site, { producer, bitWidth: width });
+    }
+    for (const { name } of consumersOf(network, producer))
+      reads.set(`${name} <- ${producer}`, site);
   }
   const nodes: NetworkNode[] = [];
   for (const node of network.nodes) {
@@ -77,14 +97,12 @@ export function placeQuantizers(
         shape,
         channelAxis: shape.length, // counted with the batch axis in front
         nonNegative: isNonNegative,
+        multiplications: 0,
       });
     }
   }
   return { network: { nodes }, sites };
 }
-
-const isLayer = (node: NetworkNode): node is ConvNode | DenseNode =>
-  node.op === "conv2d" || node.op === "dense";
 
 /** The inputs of a node that the graph rule wants quantized. */
 function quantizedInputs(
@@ -93,9 +111,37 @@ function quantizedInputs(
   { graph }: BackendProfile,
 ): readonly string[] {
   if (isLayer(node)) return inputsOf(node);
-  if (node.op === "globalAveragePool") return graph.poolInputs ? inputsOf(node) : [];
+  if (node.op === "globalAveragePool" || node.op === "maxPool")
+    return graph.poolInputs ? inputsOf(node) : [];
   if (node.op === "add") return quantizedAddends(network, node, graph.addOperands);
   return [];
+}
+
+const OPERATORS: readonly NetworkNode["op"][] = [
+  "conv2d",
+  "dense",
+  "maxPool",
+  "globalAveragePool",
+  "add",
+];
+const FOLLOWERS: readonly NetworkNode["op"][] = ["batchNorm", "relu", "relu6"];
+
+/** The tensors that are quantized as what an operator gives, read or not. */
+function quantizedOutputs(network: Network, rule: GraphRule["outputs"]): readonly string[] {
+  if (rule === "none") return [];
+  return network.nodes
+    .filter(({ op }) => OPERATORS.includes(op))
+    .flatMap(({ name }) => {
+      const after = pastFollowers(network, name);
+      return rule === "operators" || after === name ? [after] : [name, after];
+    });
+}
+
+/** The end of the chain of batch norms and activations that a node alone feeds. */
+function pastFollowers(network: Network, name: string): string {
+  const [consumer, ...others] = consumersOf(network, name);
+  if (consumer === undefined || others.length > 0 || !FOLLOWERS.includes(consumer.op)) return name;
+  return pastFollowers(network, consumer.name);
 }
 
 function quantizedAddends(
@@ -125,7 +171,7 @@ function weightSite(
   layer: ConvNode | DenseNode,
   profile: BackendProfile,
   bitWidth: number,
-): QuantizerSite {
+): Omit<QuantizerSite, "multiplications"> {
   const id = `${layer.name}/kernel`;
   const shape = parameterSpecs(network).get(id)?.shape ?? [];
   const channelAxis = layer.op === "dense" ? 1 : layer.depthwise ? 2 : 3;
@@ -143,13 +189,23 @@ export function resolveScheme(
   return { ...scheme, signed, bitWidth };
 }
 
+const KEEPING_SIGN: readonly NetworkNode["op"][] = [
+  "globalAveragePool",
+  "maxPool",
+  "permuteChannels",
+  "add",
+  "quantize",
+];
+
 /** Names of the nodes whose output has no value below 0. */
 function nonNegativeNodes(network: Network): ReadonlySet<string> {
   const known = new Set<string>();
   for (const node of network.nodes) {
     const rectifies = node.op === "relu" || node.op === "relu6";
-    const keeps = node.op === "globalAveragePool" || node.op === "add" || node.op === "quantize";
-    if (rectifies || (keeps && inputsOf(node).every((name) => known.has(name))))
+    if (
+      rectifies ||
+      (KEEPING_SIGN.includes(node.op) && inputsOf(node).every((name) => known.has(name)))
+    )
       known.add(node.name);
   }
   return known;

@@ -19,12 +19,15 @@ import {
 } from "onnx-buf";
 
 /** Element types that graphs of this project use, by their ONNX names. */
-export type OnnxType = "float32" | "int8" | "uint8" | "int32" | "int64" | "bool";
+export type OnnxType =
+  "float32" | "int8" | "uint8" | "int16" | "uint16" | "int32" | "int64" | "bool";
 
 const DATA_TYPES: Record<OnnxType, DataType> = {
   float32: DataType.FLOAT,
   int8: DataType.INT8,
   uint8: DataType.UINT8,
+  int16: DataType.INT16,
+  uint16: DataType.UINT16,
   int32: DataType.INT32,
   int64: DataType.INT64,
   bool: DataType.BOOL,
@@ -237,6 +240,10 @@ function elementBytes(type: OnnxType, data: ArrayLike<number>): Uint8Array<Array
       case "uint8":
       case "bool":
         return Uint8Array.from(data);
+      case "int16":
+        return Int16Array.from(data);
+      case "uint16":
+        return Uint16Array.from(data);
       case "int32":
         return Int32Array.from(data);
       case "int64":

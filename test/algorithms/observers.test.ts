@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { coverRange, roundHalfToEven } from "../../algorithms/observers.js";
+import { coverRange, roundHalfToEven } from "../../algorithms/observers/index.js";
 import { int4, site } from "../support.js";
 
 test.each([

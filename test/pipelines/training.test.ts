@@ -66,7 +66,7 @@ async function quantize(
   { bits = 4, engine = onnx, float = floatNetwork, parameters = checkpoint.tensors } = {},
 ) {
   const rewritten = algorithm.rewrite?.(float) ?? float;
-  const network = profile.foldBatchNorm ? foldBatchNorm(rewritten) : rewritten;
+  const network = foldBatchNorm(rewritten, profile.batchNorm);
   const quantized = placeQuantizers(network, profile, { weights: bits, activations: bits });
   const common = { dataset, hyperparameters };
   const values = await calibrate(engine, { ...quantized, algorithm, parameters, ...common });

@@ -36,9 +36,10 @@ export function completedCell(overrides: Partial<CellConfig> = {}, deployed = 0.
     weightHash: "beef",
     size: { floatFileBytes: 84216, quantizedFileBytes: 32611, weightBytes: 12000 },
     sites: [
-      { id: "stem/kernel", role: "weight", bitWidth: 8 },
-      { id: "image/output", role: "activation", bitWidth: 8 },
+      { id: "stem/kernel", role: "weight", bitWidth: 8, scheme: "int8" },
+      { id: "image/output", role: "activation", bitWidth: 8, scheme: "uint8" },
     ],
+    unquantized: [{ tensor: "stem", reason: "batch norm reads it" }],
     measured: {
       latency: {
         float: { medianMs: 0.25, madMs: 0.01, samples: 100 },

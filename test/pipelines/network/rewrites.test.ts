@@ -41,7 +41,7 @@ test.each(models)("folding batch norm does not change what $title computes", (mo
   const images = tf.tensor(normalValues(128, 9), [2, 8, 8, 1]);
   const run = (net: Network) =>
     numbers(forward(net, images, { parameters, training: false, quantize: unquantized }).logits);
-  const folded = foldBatchNorm(network);
+  const folded = foldBatchNorm(network, 4);
   expect(folded.nodes.some(({ op }) => op === "batchNorm")).toBe(false);
   const expected = run(network);
   const scale = Math.max(...expected.map(Math.abs));
@@ -56,7 +56,7 @@ test("training a folded network measures the same batch statistics", () => {
   const images = tf.tensor(normalValues(256, 9), [4, 8, 8, 1]);
   const run = (net: Network) =>
     forward(net, images, { parameters, training: true, quantize: unquantized });
-  const [plain, folded] = [run(network), run(foldBatchNorm(network))];
+  const [plain, folded] = [run(network), run(foldBatchNorm(network, 4))];
   for (const [name, tensor] of Object.entries(plain.statistics)) {
     const other = numbers(folded.statistics[name] as tf.Tensor);
     numbers(tensor).forEach((value, i) => {
@@ -71,7 +71,7 @@ describe("quantizers are placed as the graph rule says:", () => {
       .sites.filter(({ role }) => role === "activation")
       .map(({ id }) => id);
   const network = resnet8.build(options);
-  const folded = foldBatchNorm(network);
+  const folded = foldBatchNorm(network, 4);
 
   test("academic gives each layer an input quantizer of its own and adds in float", () => {
     const layers = network.nodes.filter(({ op }) => op === "conv2d" || op === "dense");
@@ -98,7 +98,7 @@ describe("quantizers are placed as the graph rule says:", () => {
   });
 
   test("graph 3 quantizes the main branch of inverted residuals, graph 2 does not", () => {
-    const mobile = foldBatchNorm(mobileNetV2.build(options));
+    const mobile = foldBatchNorm(mobileNetV2.build(options), 4);
     expect(ids(mobile, snpe)).toContain("s1.1.project/output");
     expect(ids(mobile, tensorrt)).toContain("s1.0.project/output"); // the shortcut of s1.1
   });
@@ -117,7 +117,7 @@ describe.each(backends)("on $name", (profile) => {
   test.each(models)("$title: first and last layer have 8 bits, all others 4", (model) => {
     const base = model.build(options);
     const { network, sites } = placeQuantizers(
-      profile.foldBatchNorm ? foldBatchNorm(base) : base,
+      foldBatchNorm(base, profile.batchNorm),
       profile,
       bits,
     );

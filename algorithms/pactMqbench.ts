@@ -1,0 +1,41 @@
+import * as tf from "@tensorflow/tfjs";
+import { MQBENCH } from "../backends/backend.js";
+import { TRAIN_ALL, type Algorithm, type Quantizer } from "./algorithm.js";
+import { fakeQuantize, gridOver, rangeOf } from "./affine.js";
+import { normalizedTanh, transformedWeight } from "./dorefa.js";
+import { bounds, clipLearned, learnedBound } from "./pact.js";
+
+/** Clips at the learned bounds themselves; the grid then covers them by PyTorch's rule. */
+const activation: Quantizer = {
+  ...learnedBound,
+  fakeQuantize(x, values, site) {
+    const learned = bounds(values, site);
+    const { scale, zeroPoint } = gridOver(learned, site);
+    return fakeQuantize(clipLearned(x, learned, learned), scale, zeroPoint, rangeOf(site));
+  },
+  quantParams(values, site) {
+    const { scale, zeroPoint } = gridOver(bounds(values, site), site);
+    return { scale, zeroPoint: zeroPoint ?? tf.zerosLike(scale) };
+  },
+};
+
+/** PACT as MQBench has it. */
+export const pactMqbench = {
+  name: "pactMqbench",
+  title: "PACT (as in MQBench)",
+  version: 1,
+  source: MQBENCH,
+  deviations: [
+    "Differs from PACT here: signed symmetric grids have the scale alpha / 7.5 at 4 bits, so that a value clipped at alpha lies beyond the grid and gives alpha no gradient; only the negative side moves it.",
+    "Weights are DoReFa's as in MQBench, not rescaled.",
+    "Activations at 8 bits learn their bound too; MQBench's code then takes the extremes of each batch.",
+  ],
+  knownDefects: ["gradients are finite and reach the input and everything learned"],
+  weight: transformedWeight(normalizedTanh),
+  activation,
+  phases: TRAIN_ALL,
+  unsupported: ({ role, scheme }) =>
+    role === "activation" && scheme.scaleForm === "powerOfTwo"
+      ? "it clips at a bound between two steps of a power-of-two grid, which no exported quantizer does"
+      : undefined,
+} as const satisfies Algorithm;

@@ -1,0 +1,31 @@
+import { GRAPH_RULES, MQBENCH, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+
+/** Facebook's FBGEMM on x86: affine, weights per channel, every addend quantized (graph 3). */
+export const fbgemm = {
+  name: "fbgemm",
+  title: "FBGEMM",
+  hardware: "x86 CPU",
+  version: 1,
+  weights: {
+    symmetric: false,
+    signed: false,
+    narrowRange: false,
+    granularity: "perChannel",
+    scaleForm: "fp32",
+  },
+  activations: {
+    symmetric: false,
+    signed: false,
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "fp32",
+  },
+  graph: GRAPH_RULES[3],
+  batchNorm: 4,
+  bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
+  edgeBitWidth: 8,
+  source: MQBENCH,
+  notes: [
+    "Integers from 0; the paper's code counts from -2^(b-1), which only shifts the zero point.",
+  ],
+} as const satisfies BackendProfile;

@@ -1,0 +1,31 @@
+import { MQBENCH_TOOLKIT, ONLY_8_BITS, type BackendProfile } from "./backend.js";
+
+/** The toolkit's ONNX QLinear form for TVM: affine, per tensor, 8 bits only. */
+export const onnxQnn = {
+  name: "onnxQnn",
+  title: "ONNX QNN (TVM)",
+  hardware: "CPU and GPU through TVM",
+  version: 1,
+  weights: {
+    symmetric: false,
+    signed: false,
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "fp32",
+  },
+  activations: {
+    symmetric: false,
+    signed: false,
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "fp32",
+  },
+  graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "operators" },
+  batchNorm: 4,
+  bitWidths: { weights: ONLY_8_BITS, activations: ONLY_8_BITS },
+  edgeBitWidth: 8,
+  source: MQBENCH_TOOLKIT,
+  notes: [
+    "The toolkit leaves dense weights in float; here they are quantized, since QLinear operators need it.",
+  ],
+} as const satisfies BackendProfile;

@@ -1,0 +1,36 @@
+import { MQBENCH_TOOLKIT, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+
+/** Intel's OpenVINO: symmetric, 7 of 8 bits for weights against overflow in AVX2, activations unsigned behind a ReLU. */
+export const openvino = {
+  name: "openvino",
+  title: "OpenVINO",
+  hardware: "Intel CPU and GPU",
+  version: 1,
+  weights: {
+    symmetric: true,
+    signed: true,
+    narrowRange: false,
+    granularity: "perChannel",
+    scaleForm: "fp32",
+  },
+  activations: {
+    symmetric: true,
+    signed: "adaptive",
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "fp32",
+  },
+  graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "none" },
+  batchNorm: 4,
+  bitWidths: { weights: { min: 2, max: 8, used: 7 }, activations: UP_TO_8_BITS },
+  edgeBitWidth: 8,
+  source: MQBENCH_TOOLKIT,
+  provenance: {
+    "bitWidths.weights":
+      "[-64, 63] in an 8-bit integer, so that sums of two products fit 16 bits on AVX2",
+    "activations.signed": "[0, 255] behind a ReLU, through pooling too",
+  },
+  notes: [
+    "The network's input and every tensor that a convolution, dense layer, add or pool reads is quantized; the output is not.",
+  ],
+} as const satisfies BackendProfile;

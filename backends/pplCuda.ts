@@ -1,0 +1,29 @@
+import { MQBENCH_TOOLKIT, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+
+/** OpenPPL on CUDA: affine, weights per channel. */
+export const pplCuda = {
+  name: "pplCuda",
+  title: "PPL CUDA",
+  hardware: "NVIDIA GPU",
+  version: 1,
+  weights: {
+    symmetric: false,
+    signed: false,
+    narrowRange: false,
+    granularity: "perChannel",
+    scaleForm: "fp32",
+  },
+  activations: {
+    symmetric: false,
+    signed: false,
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "fp32",
+  },
+  graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "operators" },
+  batchNorm: 4,
+  bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
+  edgeBitWidth: 8,
+  source: MQBENCH_TOOLKIT,
+  notes: ["Scheme of the toolkit, which then exports only the largest magnitude of each tensor."],
+} as const satisfies BackendProfile;

@@ -1,0 +1,32 @@
+import { MQBENCH_TOOLKIT, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+
+/** OPEN AI LAB's Tengine with uint8: affine, per tensor, every output quantized, that of the network too. */
+export const tengine = {
+  name: "tengine",
+  title: "Tengine",
+  hardware: "ARM CPU and NPU",
+  version: 1,
+  weights: {
+    symmetric: false,
+    signed: false,
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "fp32",
+  },
+  activations: {
+    symmetric: false,
+    signed: false,
+    narrowRange: false,
+    granularity: "perTensor",
+    scaleForm: "fp32",
+  },
+  graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "operators" },
+  batchNorm: 4,
+  bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
+  edgeBitWidth: 8,
+  source: MQBENCH_TOOLKIT,
+  provenance: {
+    graph: "the toolkit's base rule, with the outputs of all operators and of the network",
+  },
+  notes: [],
+} as const satisfies BackendProfile;

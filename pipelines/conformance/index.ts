@@ -1,0 +1,134 @@
+import * as tf from "@tensorflow/tfjs";
+import {
+  unsupportedLevels,
+  type Algorithm,
+  type QuantizerSite,
+} from "../../algorithms/algorithm.js";
+import type { Observer } from "../../algorithms/observers/index.js";
+import type { BackendProfile } from "../../backends/backend.js";
+import { resolveScheme } from "../network/placeQuantizers.js";
+import { quantizerOf } from "../quantizers.js";
+import { problemsOf } from "./checks.js";
+import { numbers, SHAPE } from "./subject.js";
+
+export { checks, problemsOf } from "./checks.js";
+
+const KINDS = ["weight", "signed activation", "rectified activation"] as const;
+const BIT_WIDTHS = [2, 3, 4, 8] as const;
+
+/** One kind of tensor of a backend at one bit width. */
+export interface Place {
+  readonly backend: string;
+  readonly kind: (typeof KINDS)[number];
+  readonly site: QuantizerSite;
+}
+
+/** Every kind of tensor of every backend, at all bit widths that it can hold. */
+export function placesOf(backends: readonly BackendProfile[]): Place[] {
+  return backends.flatMap((backend) =>
+    KINDS.flatMap((kind) => {
+      const role = kind === "weight" ? ("weight" as const) : ("activation" as const);
+      const { min, max } = backend.bitWidths[role === "weight" ? "weights" : "activations"];
+      const widths = BIT_WIDTHS.filter((bits) => bits >= min && bits <= max);
+      return (widths.length > 0 ? widths : [max]).map((bitWidth) => ({
+        backend: backend.name,
+        kind,
+        site: siteFor(backend, kind, bitWidth),
+      }));
+    }),
+  );
+}
+
+function siteFor(backend: BackendProfile, kind: Place["kind"], bitWidth: number): QuantizerSite {
+  const isWeight = kind === "weight";
+  const nonNegative = kind === "rectified activation";
+  const scheme = isWeight ? backend.weights : backend.activations;
+  return {
+    id: "site",
+    role: isWeight ? "weight" : "activation",
+    scheme: resolveScheme(scheme, bitWidth, nonNegative),
+    shape: isWeight ? SHAPE : SHAPE.slice(1),
+    channelAxis: 3,
+    nonNegative,
+    multiplications: 1000,
+  };
+}
+
+export interface Finding {
+  readonly place: Place;
+  readonly check: string;
+  readonly problem: string;
+}
+
+export interface ConformanceReport {
+  readonly places: number;
+  /** Places that the algorithm says it cannot serve, by reason. */
+  readonly unsupported: ReadonlyMap<string, number>;
+  readonly findings: readonly Finding[];
+  /** Findings that the algorithm declares, because its source has them. */
+  readonly known: readonly Finding[];
+}
+
+/** Tries an algorithm's quantizers at every place that it supports. */
+export async function checkAlgorithm(
+  algorithm: Algorithm,
+  backends: readonly BackendProfile[],
+): Promise<ConformanceReport> {
+  await tf.setBackend("cpu");
+  const unsupported = new Map<string, number>();
+  const findings: Finding[] = [];
+  const tried = new Map<string, ReturnType<typeof problemsOf>>(); // backends share schemes
+  let places = 0;
+  for (const place of placesOf(backends)) {
+    const quantizer = quantizerOf(algorithm, place.site);
+    const reason = unsupportedLevels(quantizer, place.site) ?? algorithm.unsupported?.(place.site);
+    if (reason !== undefined) {
+      unsupported.set(reason, (unsupported.get(reason) ?? 0) + 1);
+      continue;
+    }
+    places += 1;
+    const key = JSON.stringify(place.site);
+    const problems = tried.get(key) ?? problemsOf(quantizer, place.site);
+    tried.set(key, problems);
+    findings.push(...problems.map((problem) => ({ place, ...problem })));
+  }
+  const isKnown = ({ check }: Finding) => algorithm.knownDefects?.includes(check) ?? false;
+  return {
+    places,
+    unsupported,
+    findings: findings.filter((finding) => !isKnown(finding)),
+    known: findings.filter(isKnown),
+  };
+}
+
+/** What is wrong with an observer at one kind of place. */
+export function observerProblems(observer: Observer, site: QuantizerSite): string[] {
+  return tf.tidy(() => {
+    const problems: string[] = [];
+    // Heavy tails: a few values many times as large as the rest.
+    const data = Float32Array.from({ length: SHAPE.reduce((a, b) => a * b) }, (_, i) => {
+      const value = Math.sin(i * 12.9898) * (i % 53 === 7 ? 40 : 1);
+      return site.nonNegative ? Math.abs(value) : value;
+    });
+    const observed = Object.entries(observer.observe(tf.tensor(data, [...SHAPE]), site)).map(
+      ([name, tensor]) => [name, { shape: tensor.shape, data: numbers(tensor) }] as const,
+    );
+    const { scale, zeroPoint } = observer.grid([Object.fromEntries(observed)], 0, site);
+    if (!(scale > 0 && Number.isFinite(scale))) problems.push(`its scale is ${String(scale)}`);
+    if (!Number.isInteger(zeroPoint)) problems.push(`its zeroPoint is ${String(zeroPoint)}`);
+    if (observer.clips && site.scheme.granularity === "perTensor") {
+      const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const levels = 2 ** site.scheme.bitWidth - 1;
+      const reach =
+        site.nonNegative || !site.scheme.symmetric ? scale * levels : (scale * levels) / 2;
+      const whole = site.nonNegative || site.scheme.symmetric ? largest : 2 * largest;
+      // A power of two may round the range up by the root of two.
+      const slack = site.scheme.scaleForm === "powerOfTwo" ? Math.SQRT2 : 1;
+      if (reach > whole * slack * 1.001)
+        problems.push(
+          `says that it clips, but reaches ${String(reach)} for values up to ${String(whole)}`,
+        );
+    }
+    return problems;
+  });
+}

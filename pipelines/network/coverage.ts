@@ -1,0 +1,71 @@
+import type { QuantScheme } from "../../backends/scheme.js";
+import { consumersOf, inputsOf, isLayer, type Network, type NetworkNode } from "./network.js";
+
+/** A tensor that stays in float, and why. */
+export interface UnquantizedTensor {
+  readonly tensor: string;
+  readonly reason: string;
+}
+
+/**
+ * Every tensor of a quantized network that no quantizer is on, with the reason.
+ *
+ * @throws Error when nothing at all is quantized
+ */
+export function unquantizedTensors(network: Network): readonly UnquantizedTensor[] {
+  if (!network.nodes.some(({ op }) => op === "quantize")) {
+    throw new Error("nothing is quantized: the network has no quantizer");
+  }
+  return network.nodes.flatMap((node) => {
+    if (node.op === "quantize") return [];
+    const readers = consumersOf(network, node.name);
+    const inFloat = readers.filter(({ op }) => op !== "quantize");
+    if (readers.length > 0 && inFloat.length === 0) return [];
+    const reasons = new Set(inFloat.map((reader) => reasonFor(node, reader)));
+    if (readers.length === 0) reasons.add("the network's output");
+    return [{ tensor: node.name, reason: [...reasons].join("; ") }];
+  });
+}
+
+function reasonFor(node: NetworkNode, reader: NetworkNode): string {
+  switch (reader.op) {
+    case "batchNorm":
+      return "batch norm reads the convolution's sum";
+    case "relu":
+    case "relu6":
+      return isLayer(node)
+        ? "the activation is part of the layer's output"
+        : "the activation is computed before quantization";
+    case "add":
+      return isLayer(node) || node.op === "batchNorm"
+        ? "added in the layer's accumulator, as the graph rule has it"
+        : "the graph rule adds in float";
+    case "globalAveragePool":
+    case "maxPool":
+      return "the graph rule pools in float";
+    case "permuteChannels":
+      return "channels are only moved";
+    case "conv2d":
+    case "dense":
+      return "its reader is not quantized";
+    case "input":
+    case "quantize":
+      return inputsOf(reader).join();
+    default:
+      return reader satisfies never;
+  }
+}
+
+/** A scheme in words: "int4 symmetric per tensor, power-of-two scale". */
+export function describeSite(scheme: QuantScheme, levels: "uniform" | "codebook" | "logarithmic") {
+  const { bitWidth, signed, symmetric, granularity, scaleForm, narrowRange, rounding } = scheme;
+  return [
+    `${signed ? "int" : "uint"}${String(bitWidth)}`,
+    symmetric ? "symmetric" : "affine",
+    granularity === "perChannel" ? "per channel" : "per tensor",
+    ...(scaleForm === "powerOfTwo" ? ["power-of-two scale"] : []),
+    ...(narrowRange ? ["narrow range"] : []),
+    ...(rounding === "dpu" ? ["DPU rounding"] : []),
+    ...(levels === "uniform" ? [] : [`${levels} levels`]),
+  ].join(", ");
+}
