@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import type * as tf from "@tensorflow/tfjs";
 import type { Codebook, Quantizer, QuantizerSite, QuantizerTensors } from "./algorithm.js";
 import { fixedGrid } from "./fixedGrid.js";
 import { minMaxObserver } from "./observers/index.js";

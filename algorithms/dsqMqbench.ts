@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { MQBENCH } from "../backends/backend.js";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
-import { gridOver, rangeOf, scaleShape, sharedAxes } from "./affine.js";
+import { gridOver, scaleShape, sharedAxes } from "./affine.js";
 import { softStaircase } from "./dsq.js";
 import { fixedGrid } from "./fixedGrid.js";
 import { movingAverageObserver } from "./observers/index.js";

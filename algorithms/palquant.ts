@@ -37,8 +37,8 @@ function levelsOf(values: Values, site: QuantizerSite, levelAt: (part: tf.Tensor
   const steps = Array.from({ length: parts + 1 }, (_, i) => i / parts);
   const middles = Array.from({ length: parts }, (_, i) => (i + 0.5) / parts);
   return {
-    levels: tf.reshape(levelAt(tf.tensor1d(steps)), [-1]) as tf.Tensor1D,
-    thresholds: tf.reshape(tf.add(tf.mul(tf.tensor1d(middles), width), lower), [-1]) as tf.Tensor1D,
+    levels: tf.reshape<tf.Rank.R1>(levelAt(tf.tensor1d(steps)), [-1]),
+    thresholds: tf.reshape<tf.Rank.R1>(tf.add(tf.mul(tf.tensor1d(middles), width), lower), [-1]),
   };
 }
 

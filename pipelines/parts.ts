@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import type * as tf from "@tensorflow/tfjs";
 import type { Engine, HostTensor, HostTensors, StepFunction } from "./engine/index.js";
 import { forward, type ForwardOptions } from "./network/forward.js";
 import type { Unit } from "./network/units.js";

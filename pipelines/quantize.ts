@@ -12,7 +12,7 @@ import type { Network } from "./network/network.js";
 import type { QuantizedNetwork } from "./network/placeQuantizers.js";
 import { inheritParameters } from "./parameters.js";
 import { finished, quantizerOf, valueName } from "./quantizers.js";
-import { reconstruct } from "./reconstruct.js";
+import { reconstruct } from "./reconstruct/reconstruct.js";
 import { train, type TrainingProgress, type TrainingResult } from "./train.js";
 
 export interface Quantization {

@@ -48,15 +48,15 @@ export function finished(
 ): HostTensors {
   const result: Record<string, HostTensor> = { ...tensors };
   for (const site of sites) {
-    const { finish } = quantizerOf(algorithm, site);
-    if (finish === undefined) continue;
+    const quantizer = quantizerOf(algorithm, site);
+    if (quantizer.finish === undefined) continue;
     const prefix = valueName(site, "");
     const values: Record<string, QuantizerValue> = {};
     for (const [name, { shape, data }] of Object.entries(tensors)) {
       if (name.startsWith(prefix))
         values[name.slice(prefix.length)] = { shape, data: Float32Array.from(data) };
     }
-    Object.assign(result, toHost(site, finish(values, site)));
+    Object.assign(result, toHost(site, quantizer.finish(values, site)));
   }
   return result;
 }

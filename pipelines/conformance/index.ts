@@ -119,9 +119,9 @@ export function observerProblems(observer: Observer, site: QuantizerSite): strin
     if (observer.clips && site.scheme.granularity === "perTensor") {
       const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
       const levels = 2 ** site.scheme.bitWidth - 1;
-      const reach =
-        site.nonNegative || !site.scheme.symmetric ? scale * levels : (scale * levels) / 2;
-      const whole = site.nonNegative || site.scheme.symmetric ? largest : 2 * largest;
+      const { symmetric, signed } = site.scheme;
+      const reach = symmetric && signed ? (scale * levels) / 2 : scale * levels;
+      const whole = symmetric || site.nonNegative ? largest : 2 * largest;
       // A power of two may round the range up by the root of two.
       const slack = site.scheme.scaleForm === "powerOfTwo" ? Math.SQRT2 : 1;
       if (reach > whole * slack * 1.001)

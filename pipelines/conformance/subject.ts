@@ -24,7 +24,8 @@ export function sample(
   seed: number,
 ): tf.Tensor {
   const random = randomStream(seed, "conformance");
-  const normal = () => Array.from({ length: 12 }, random.uniform).reduce((a, b) => a + b) - 6;
+  const normal = () =>
+    Array.from({ length: 12 }, () => random.uniform()).reduce((a, b) => a + b) - 6;
   const size = SHAPE.reduce((a, b) => a * b);
   const values = Array.from({ length: size }, (_, i) => normal() * (0.3 + (i % 6) * 0.4));
   return tf.tensor(nonNegative ? values.map((v) => Math.max(v, 0)) : values, [...SHAPE]);

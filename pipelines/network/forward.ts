@@ -156,8 +156,8 @@ function convolve(node: ConvNode, x: tf.Tensor, kernel: tf.Tensor): tf.Tensor {
   const compute = node.depthwise ? tf.depthwiseConv2d : tf.conv2d;
   const { groups = 1 } = node;
   if (groups === 1) return compute(x as tf.Tensor4D, kernel as tf.Tensor4D, node.stride, padding);
-  const inputs: tf.Tensor4D[] = tf.split(x as tf.Tensor4D, groups, 3);
-  const kernels: tf.Tensor4D[] = tf.split(kernel as tf.Tensor4D, groups, 3);
+  const inputs: tf.Tensor4D[] = tf.split(x, groups, 3);
+  const kernels: tf.Tensor4D[] = tf.split(kernel, groups, 3);
   return tf.concat(
     inputs.map((part, i) => compute(part, kernels[i] as tf.Tensor4D, node.stride, padding)),
     3,

@@ -1,143 +1,186 @@
 import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
-import { rangeOf } from "../../algorithms/affine.js";
+import type { Algorithm, Quantizer } from "../../algorithms/algorithm.js";
+import { coveringGrid, fakeQuantize, rangeOf, valueOf } from "../../algorithms/affine.js";
+import { dsq } from "../../algorithms/dsq.js";
 import { algorithms } from "../../algorithms/index.js";
+import { lsq } from "../../algorithms/lsq.js";
+import { minMax } from "../../algorithms/minMax.js";
+import {
+  coverRange,
+  gridsFrom,
+  minMaxObserver,
+  observers,
+  type Observer,
+} from "../../algorithms/observers/index.js";
+import { pact } from "../../algorithms/pact.js";
+import { qil } from "../../algorithms/qil.js";
+import { academic } from "../../backends/academic.js";
 import { backends } from "../../backends/index.js";
-import { resolveScheme } from "../../pipelines/network/placeQuantizers.js";
-import { quantizerOf } from "../../pipelines/quantizers.js";
-import { integerCodes } from "../../pipelines/freeze.js";
-import { normalValues, numbers, toTensors, toValues } from "../support.js";
+import { tensorrt } from "../../backends/tensorrt.js";
+import { tvm } from "../../backends/tvm.js";
+import { checkAlgorithm, observerProblems, placesOf } from "../../pipelines/conformance/index.js";
 
 beforeAll(() => tf.setBackend("cpu"));
 
-const SHAPE = [3, 3, 4, 6];
-
-/** Every algorithm, on every kind of tensor of every backend, at several widths. */
-const cases = algorithms.flatMap((algorithm) =>
-  backends.flatMap((backend) =>
-    [2, 4, 8].flatMap((bitWidth) =>
-      (["weight", "signed activation", "rectified activation"] as const).map((kind) => {
-        const nonNegative = kind === "rectified activation";
-        const role = kind === "weight" ? ("weight" as const) : ("activation" as const);
-        const scheme = role === "weight" ? backend.weights : backend.activations;
-        const place: QuantizerSite = {
-          id: "site",
-          role,
-          scheme: resolveScheme(scheme, bitWidth, nonNegative),
-          shape: role === "weight" ? SHAPE : SHAPE.slice(1),
-          channelAxis: 3,
-          nonNegative,
-        };
-        return {
-          name: `${algorithm.name}, ${backend.name}, ${String(bitWidth)} bits, ${kind}`,
-          algorithm,
-          place,
-        };
-      }),
-    ),
-  ),
-);
-
-/** A tensor whose channels differ in size, as they do in networks. */
-function sample({ nonNegative }: QuantizerSite, seed: number): tf.Tensor {
-  const values = normalValues(
-    SHAPE.reduce((a, b) => a * b),
-    seed,
-  );
-  const scaled = values.map((value, i) => value * (0.3 + (i % 6) * 0.4));
-  return tf.tensor(nonNegative ? scaled.map((v) => Math.max(v, 0)) : scaled, SHAPE);
-}
-
-function calibrated(algorithm: Algorithm, place: QuantizerSite) {
-  const quantizer = quantizerOf(algorithm, place);
-  const batches = [1, 2].map((seed) => toValues(quantizer.observe(sample(place, seed), place)));
-  return { quantizer, values: quantizer.initialize(batches, place) };
-}
-
-describe.each(cases)("$name", ({ algorithm, place }) => {
-  const { quantMin, quantMax } = rangeOf(place);
-
-  test("puts every value on an integer grid of 2^b levels with an exact 0", () => {
-    const { quantizer, values } = calibrated(algorithm, place);
-    const x = sample(place, 3);
-    const state = toTensors(values);
-    const isWeight = place.role === "weight";
-    const grid = quantizer.quantParams(state, place, isWeight ? x : undefined);
-    const [scale, zeroPoint] = [grid.scale, grid.zeroPoint].map((t) =>
-      Float32Array.from(t.dataSync()),
+describe("every algorithm passes on every number format of every backend that it supports:", () => {
+  test.each(algorithms)("$name", async (algorithm) => {
+    const { findings, known, places } = await checkAlgorithm(algorithm, backends);
+    expect(findings.map(({ place, check, problem }) => [place.backend, check, problem])).toEqual(
+      [],
     );
-    if (scale === undefined || zeroPoint === undefined) throw new Error("no grid");
-    for (const step of scale) {
-      expect(step).toBeGreaterThan(0);
-      if (place.scheme.scaleForm === "powerOfTwo")
-        expect(Number.isInteger(Math.log2(step))).toBe(true);
-    }
-    for (const zero of zeroPoint) {
-      if (place.scheme.symmetric) expect(zero === 0).toBe(true);
-      expect(Number.isInteger(zero) && zero >= quantMin && zero <= quantMax).toBe(true);
-    }
-    const y = quantizer.fakeQuantize(x, state, place);
-    expect(y.shape).toEqual(x.shape);
-    // Throws for a value off the grid or outside of the range.
-    const where = isWeight ? place : { ...place, shape: SHAPE };
-    const codes = integerCodes(where, Float32Array.from(y.dataSync()), { scale, zeroPoint });
-    expect(new Set(codes).size).toBeLessThanOrEqual(2 ** place.scheme.bitWidth);
-    expect(new Set(codes).size).toBeGreaterThan(1);
-  });
-
-  test("changes nothing the second time, and keeps the order of values", () => {
-    const { quantizer, values } = calibrated(algorithm, place);
-    const state = toTensors(values);
-    const x = sample(place, 3);
-    const y = quantizer.fakeQuantize(x, state, place);
-    // DoReFa's and PACT's weight grid follows the weights, so a second pass has another grid.
-    if (Object.keys(values).length > 0) {
-      const again = numbers(quantizer.fakeQuantize(y, state, place));
-      numbers(y).forEach((value, i) => {
-        expect(again[i]).toBeCloseTo(value, 5);
-      });
-    }
-    const channel = (tensor: tf.Tensor) => numbers(tensor.slice([0, 0, 0, 2], [3, 3, 4, 1]));
-    const [before, after] = [channel(x), channel(y)];
-    const order = [...before.keys()].sort((a, b) => (before[a] ?? 0) - (before[b] ?? 0));
-    order.slice(1).forEach((index, i) => {
-      expect(after[index]).toBeGreaterThanOrEqual((after[order[i] ?? 0] ?? 0) - 1e-6);
-    });
-  });
-
-  test("passes finite gradients to x and non-zero ones to what it learns", () => {
-    const { quantizer, values } = calibrated(algorithm, place);
-    const learned = quantizer.learned.filter((name) => name in values);
-    const state = toTensors(values);
-    // Some values far outside, so that bounds and zero points are felt.
-    const x = sample(place, 4).mul(8);
-    const weights = tf.tensor(normalValues(x.size, 5), x.shape);
-    const gradients = tf.grads((input, ...trained) => {
-      const current = {
-        ...state,
-        ...Object.fromEntries(learned.map((n, i) => [n, trained[i] as tf.Tensor])),
-      };
-      return quantizer.fakeQuantize(input, current, place).mul(weights).sum();
-    })([x, ...learned.map((name) => state[name] as tf.Tensor)]);
-    for (const gradient of gradients) expect(numbers(gradient).every(Number.isFinite)).toBe(true);
-    expect(numbers(gradients[0] as tf.Tensor).some((g) => g !== 0)).toBe(true);
-    learned.forEach((name, i) => {
-      const symmetricZero = name === "zeroPoint" && place.scheme.symmetric;
-      if (!symmetricZero)
-        expect(
-          numbers(gradients[i + 1] as tf.Tensor).some((g) => g !== 0),
-          name,
-        ).toBe(true);
-    });
-  });
-
-  test("leaks no tensor", () => {
-    const { quantizer, values } = calibrated(algorithm, place);
-    const x = sample(place, 3);
-    const state = toTensors(values);
-    const before = tf.memory().numTensors;
-    tf.tidy(() => quantizer.fakeQuantize(x, state, place).sum()).dispose();
-    expect(tf.memory().numTensors).toBe(before);
+    expect(places).toBeGreaterThan(0);
+    // A declared defect that is gone must not stay declared.
+    expect(known.length > 0).toBe(algorithm.knownDefects !== undefined);
   });
 });
+
+describe("it catches what is wrong with", () => {
+  const problems = async (changes: Partial<Algorithm>, backend = academic) => {
+    const { findings } = await checkAlgorithm({ ...minMax, ...changes } as Algorithm, [backend]);
+    return findings.map(({ check, problem }) => `${check}: ${problem}`).join("\n");
+  };
+
+  test("QIL without a clamp for unsigned activations, which has more levels than its bits", async () => {
+    const unclamped: Quantizer = {
+      ...qil.activation,
+      fakeQuantize(x, values, site) {
+        if (!site.nonNegative || site.scheme.bitWidth >= 8)
+          return qil.activation.fakeQuantize(x, values, site);
+        const slope = tf.div(0.5, valueOf(values, "distance"));
+        const offset = tf.sub(0.5, tf.mul(slope, valueOf(values, "center")));
+        const parts = 2 ** site.scheme.bitWidth - 1;
+        return tf.div(tf.round(tf.mul(tf.add(tf.mul(x, slope), offset), parts)), parts);
+      },
+    };
+    expect(await problems({ activation: unclamped })).toMatch(/is on none of its levels/);
+  });
+
+  test("PACT whose bound gets no gradient while observers are off", async () => {
+    const dead: Quantizer = {
+      ...pact.activation,
+      fakeQuantize: (x, values, site) =>
+        pact.activation.fakeQuantize(
+          x,
+          Object.fromEntries(
+            Object.entries(values).map(([name, value]) => [name, tf.mul(value, 0).add(6)]),
+          ),
+          site,
+        ),
+    };
+    expect(await problems({ activation: dead }, tensorrt)).toMatch(/no gradient reaches alpha/);
+  });
+
+  test("a KL divergence of histograms over different ranges, which is NaN", async () => {
+    const broken: Observer = {
+      name: "broken",
+      observe: minMaxObserver.observe,
+      grid: (batches, index, site) => {
+        const { scale, zeroPoint } = minMaxObserver.grid(batches, index, site);
+        return { scale: scale * (0 * Math.log(0)), zeroPoint }; // an empty bin of the reference
+      },
+    };
+    const quantizer: Quantizer = {
+      ...minMax.activation,
+      initialize: (batches, site) => gridsFrom(broken, batches, site),
+    };
+    expect(await problems({ activation: quantizer })).toMatch(/scale starts as NaN/);
+    expect(observerProblems(broken, placeOf("weight")).join()).toMatch(/scale is NaN/);
+  });
+
+  test("LSQ that rounds its scale to a power of two only when it starts", async () => {
+    const drifting: Quantizer = {
+      ...lsq.activation,
+      fakeQuantize: (x, values, site) =>
+        fakeQuantize(x, valueOf(values, "scale"), undefined, rangeOf(site)),
+      quantParams: (values) => {
+        const scale = valueOf(values, "scale");
+        return { scale, zeroPoint: tf.zerosLike(scale) };
+      },
+      initialize: (batches, site) => gridsFrom(minMaxObserver, batches, site),
+    };
+    const found = await problems({ activation: drifting }, tvm);
+    expect(found).toMatch(/after steps of training: a scale is .* not a power of two/);
+    expect(found).not.toMatch(/valid grid: a scale/);
+  });
+
+  test("DSQ that is a plain straight-through estimator", async () => {
+    const plain: Quantizer = {
+      ...dsq.activation,
+      fakeQuantize(x, values, site) {
+        const { scale, zeroPoint } = dsq.activation.quantParams(values, site);
+        const y = fakeQuantize(x, scale, zeroPoint, rangeOf(site));
+        return tf.add(y, tf.mul(valueOf(values, "alpha"), 0));
+      },
+    };
+    expect(await problems({ activation: plain })).toMatch(/no gradient reaches alpha/);
+  });
+
+  test("ClipStd, which widens the range that it should clip", () => {
+    const clipStd: Observer = {
+      name: "clipStd",
+      clips: true,
+      observe(x, site) {
+        const { mean, variance } = tf.moments(x);
+        const reach = tf.mul(tf.sqrt(variance), 30); // heavy tails: far beyond the extremes
+        const { min, max } = minMaxObserver.observe(x, site);
+        return {
+          min: tf.minimum(tf.sub(mean, reach), min as tf.Tensor),
+          max: tf.maximum(tf.add(mean, reach), max as tf.Tensor),
+        };
+      },
+      grid: minMaxObserver.grid,
+    };
+    expect(observerProblems(clipStd, placeOf("weight")).join()).toMatch(/says that it clips/);
+  });
+
+  test("a signed grid without its zero point", async () => {
+    const shifted: Quantizer = {
+      ...minMax.weight,
+      fakeQuantize: (x, values, site) =>
+        tf.add(minMax.weight.fakeQuantize(x, values, site), tf.mul(valueOf(values, "scale"), 0.5)),
+    };
+    expect(await problems({ weight: shifted })).toMatch(/is not on its grid/);
+  });
+
+  test("rounding halves up, as Math.round does", async () => {
+    const halfUp: Quantizer = {
+      ...minMax.activation,
+      fakeQuantize(x, values, site) {
+        const { quantMin, quantMax } = rangeOf(site);
+        const scale = valueOf(values, "scale");
+        const steps = tf.floor(tf.add(tf.div(x, scale), 0.5));
+        return tf.mul(tf.clipByValue(steps, quantMin, quantMax), scale);
+      },
+    };
+    expect(await problems({ activation: halfUp }, tensorrt)).toMatch(/ties included/);
+  });
+
+  test("per-channel scales that follow the wrong axis", async () => {
+    const wrong: Quantizer = {
+      ...minMax.weight,
+      fakeQuantize(x, values, site) {
+        const grid = coveringGrid(x, { ...site, channelAxis: 2 });
+        return fakeQuantize(x, grid.scale, grid.zeroPoint, rangeOf(site));
+      },
+    };
+    expect(await problems({ weight: wrong }, tensorrt)).not.toBe("");
+  });
+});
+
+function placeOf(kind: "weight" | "rectified activation") {
+  const place = placesOf([academic]).find((p) => p.kind === kind && p.site.scheme.bitWidth === 4);
+  if (place === undefined) throw new Error(kind);
+  return place.site;
+}
+
+test.each(observers)(
+  "observer $name gives a usable grid everywhere and keeps its promise",
+  (observer) => {
+    for (const { site } of placesOf(backends)) {
+      if (site.scheme.levels === "logarithmic") continue;
+      expect(observerProblems(observer, site)).toEqual([]);
+    }
+    expect(coverRange({ min: 0, max: 0 }, placeOf("weight")).scale).toBeGreaterThan(0);
+  },
+);

@@ -41,8 +41,8 @@ test("the scale's gradient is divided by sqrt(N * quantMax), N without the batch
 });
 
 test("an affine grid starts by covering values of both signs", () => {
-  const place = site({ shape: [3], scheme: { ...int4, symmetric: false, signed: false } });
-  const observed = lsq.weight.observe(tf.tensor1d([-1, 0, 2]), place);
+  const place = site({ shape: [10], scheme: { ...int4, symmetric: false, signed: false } });
+  const observed = lsq.weight.observe(tf.tensor1d([-1, 0, 0, 0, 0, 0, 0, 0, 0, 2]), place);
   const values = lsq.weight.initialize([toValues(observed)], place);
   expect(values["scale"]?.data[0]).toBeCloseTo(3 / 15, 6);
   expect(values["zeroPoint"]?.data[0]).toBe(5);
