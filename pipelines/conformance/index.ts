@@ -4,6 +4,7 @@ import {
   type Algorithm,
   type QuantizerSite,
 } from "../../algorithms/algorithm.js";
+import { rangeOf } from "../../algorithms/affine.js";
 import type { Observer } from "../../algorithms/observers/index.js";
 import type { BackendProfile } from "../../backends/backend.js";
 import { resolveScheme } from "../network/placeQuantizers.js";
@@ -118,7 +119,8 @@ export function observerProblems(observer: Observer, site: QuantizerSite): strin
     if (!Number.isInteger(zeroPoint)) problems.push(`its zeroPoint is ${String(zeroPoint)}`);
     if (observer.clips && site.scheme.granularity === "perTensor") {
       const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      const levels = 2 ** site.scheme.bitWidth - 1;
+      const { quantMin, quantMax } = rangeOf(site);
+      const levels = quantMax - quantMin;
       const { symmetric, signed } = site.scheme;
       const reach = symmetric && signed ? (scale * levels) / 2 : scale * levels;
       const whole = symmetric || site.nonNegative ? largest : 2 * largest;

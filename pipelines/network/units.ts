@@ -113,6 +113,9 @@ function cuts(network: Network): string[] {
   const found: string[] = [];
   network.nodes.forEach(({ name, op }, index) => {
     if (index === 0 || op === "quantize") return;
+    // A batch norm or activation belongs to what it follows.
+    const [reader, ...others] = consumersOf(network, name);
+    if (reader !== undefined && others.length === 0 && FOLLOWERS.includes(reader.op)) return;
     const passed = network.nodes
       .slice(index + 1)
       .some((later) => inputsOf(later).some((read) => (place.get(read) ?? 0) < index));

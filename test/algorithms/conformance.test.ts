@@ -16,6 +16,7 @@ import {
 import { pact } from "../../algorithms/pact.js";
 import { qil } from "../../algorithms/qil.js";
 import { academic } from "../../backends/academic.js";
+import type { BackendProfile } from "../../backends/backend.js";
 import { backends } from "../../backends/index.js";
 import { tensorrt } from "../../backends/tensorrt.js";
 import { tvm } from "../../backends/tvm.js";
@@ -36,7 +37,7 @@ describe("every algorithm passes on every number format of every backend that it
 });
 
 describe("it catches what is wrong with", () => {
-  const problems = async (changes: Partial<Algorithm>, backend = academic) => {
+  const problems = async (changes: Partial<Algorithm>, backend: BackendProfile = academic) => {
     const { findings } = await checkAlgorithm({ ...minMax, ...changes } as Algorithm, [backend]);
     return findings.map(({ check, problem }) => `${check}: ${problem}`).join("\n");
   };
