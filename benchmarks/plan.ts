@@ -29,6 +29,8 @@ export interface Cell {
   /** Hash of the configuration. */
   readonly id: string;
   readonly config: CellConfig;
+  /** Rough cost in multiplications; see `pretrainCost`. */
+  readonly cost: number;
   /** Cells with the same float training share it. */
   readonly pretrainKey: string;
   /** Cells whose effective quantization is the same share one training. */
@@ -59,10 +61,17 @@ export interface CellParts {
   readonly quantized: QuantizedNetwork;
 }
 
+const networks = new Map<string, Network>();
+
+/** The same network for the same configuration, so that what is known of it stays known. */
 export function buildFloatNetwork(config: CellConfig, dataset: Dataset): Network {
   const model = lookup("model", config.model.name, models);
   const { shape: inputShape, classes } = dataset;
-  return model.build({ inputShape, classes, width: config.model.width });
+  const key = JSON.stringify([config.model, inputShape, classes]);
+  const network =
+    networks.get(key) ?? model.build({ inputShape, classes, width: config.model.width });
+  networks.set(key, network);
+  return network;
 }
 
 export function buildCell(config: CellConfig, dataset: Dataset): CellParts {
@@ -111,11 +120,32 @@ function startingFrom(algorithm: Algorithm, initialization: Variant["initializat
 /** All cells of a matrix: models x blocks of (algorithms x backends x bits) x seeds. */
 export function planCells(matrix: Matrix, dataset: Dataset, engine: Engine): Cell[] {
   const cells = new Map<string, Cell>(); // overlapping blocks name a cell once
+  let last: { readonly key: string; readonly structure: Structure } | undefined;
   for (const config of configurations(matrix, dataset, engine)) {
-    const cell = planCell(config, dataset);
+    // Seeds follow one another and share everything but themselves.
+    const key = JSON.stringify({ ...config, seed: 0 });
+    if (last?.key !== key) last = { key, structure: structureOf(config, dataset) };
+    const cell = planCell(config, dataset, last.structure);
     cells.set(cell.id, cell);
   }
   return [...cells.values()];
+}
+
+/** What a cell's configuration decides apart from its seed. */
+interface Structure {
+  readonly unsupported: string | undefined;
+  readonly cost: number;
+  /** Hash of the network with its quantizers. */
+  readonly quantization: string;
+}
+
+function structureOf(config: CellConfig, dataset: Dataset): Structure {
+  const parts = buildCell(config, dataset);
+  return {
+    unsupported: unsupportedReason(config, parts),
+    cost: costOf(config, dataset, parts),
+    quantization: canonicalHash(parts.quantized),
+  };
 }
 
 function* configurations(matrix: Matrix, dataset: Dataset, engine: Engine): Generator<CellConfig> {
@@ -166,9 +196,11 @@ function variantsOf(
   ]);
 }
 
-export function planCell(config: CellConfig, dataset: Dataset): Cell {
-  const parts = buildCell(config, dataset);
-  const { quantized } = parts;
+export function planCell(
+  config: CellConfig,
+  dataset: Dataset,
+  { unsupported, quantization, cost }: Structure = structureOf(config, dataset),
+): Cell {
   const { model, hyperparameters, seed, engine, numerics } = config;
   const { batchSize, momentum, weightDecay, augmentation, pretrain } = hyperparameters;
   const { trainImages, testImages } = hyperparameters;
@@ -177,10 +209,10 @@ export function planCell(config: CellConfig, dataset: Dataset): Cell {
     ...(trainImages !== undefined && { trainImages }),
     ...(testImages !== undefined && { testImages }),
   };
-  const unsupported = unsupportedReason(config, parts);
   return {
     id: canonicalHash(config),
     config,
+    cost: unsupported === undefined ? cost : 0,
     pretrainKey: canonicalHash({
       model,
       dataset: config.dataset,
@@ -190,8 +222,7 @@ export function planCell(config: CellConfig, dataset: Dataset): Cell {
       numerics,
     }),
     trainingKey: canonicalHash({
-      network: quantized.network,
-      sites: quantized.sites,
+      quantization,
       algorithm: config.algorithm,
       ...(config.variant !== undefined && { variant: config.variant }),
       model,
@@ -234,13 +265,17 @@ export function pretrainCost(config: CellConfig, dataset: Dataset): number {
   return forwardCost(config, dataset) * (3 * images + dataset.test.count) + START_COST;
 }
 
-export function cellCost(config: CellConfig, dataset: Dataset): number {
-  const { quantizedTraining, batchSize } = config.hyperparameters;
-  const { algorithm, quantized } = buildCell(config, dataset);
+function costOf(
+  { hyperparameters }: CellConfig,
+  dataset: Dataset,
+  { algorithm, quantized }: CellParts,
+): number {
+  const { quantizedTraining, batchSize, reconstruction = DEFAULT_RECONSTRUCTION } = hyperparameters;
   const phases = phasesOf(algorithm, quantized.network);
   const steps =
     phases.length > 0 ? stepCount(quantizedTraining, dataset.train.count, batchSize) : 0;
-  const reconstruction = config.hyperparameters.reconstruction ?? DEFAULT_RECONSTRUCTION;
+  // A layer or block at a time makes a step cheaper than one of the whole network, and each has its
+  // own steps: together they cost about one step of the network each.
   const reconstructed =
     algorithm.reconstruction === undefined ? 0 : reconstruction.steps * reconstruction.batchSize;
   const images = 4.5 * (steps * batchSize + reconstructed) + 3 * dataset.test.count;

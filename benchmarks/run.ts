@@ -5,14 +5,7 @@ import { loadEngine, type EngineName } from "../pipelines/engine/index.js";
 import type { CellResult } from "../results/schema.js";
 import { RunDirectory } from "../results/store.js";
 import { loadMatrix, type Matrix } from "./matrix.js";
-import {
-  cellCost,
-  loadDataset,
-  planCells,
-  pretrainCost,
-  SECONDS_PER_COST,
-  type Cell,
-} from "./plan.js";
+import { loadDataset, planCells, pretrainCost, SECONDS_PER_COST, type Cell } from "./plan.js";
 import type { ScheduledJob } from "./scheduler.js";
 
 export interface RunOptions {
@@ -136,9 +129,7 @@ export function makeJobs(
 export function jobCost({ dataset }: Plan, { kind, cells }: ScheduledJob): number {
   const [first] = cells;
   if (first === undefined) return 0;
-  return kind === "pretrain"
-    ? pretrainCost(first.config, dataset)
-    : cellCost(first.config, dataset) * cells.length;
+  return kind === "pretrain" ? pretrainCost(first.config, dataset) : first.cost * cells.length;
 }
 
 /** Seconds that jobs take on so many processes, by the rate measured so far. */

@@ -96,14 +96,40 @@ export function withInputs(node: NetworkNode, rename: (name: string) => string):
   }
 }
 
+/** Networks are never changed, so what follows from one is computed once. */
+function remembered<T>(compute: (network: Network) => T): (network: Network) => T {
+  const known = new WeakMap<Network, { readonly value: T }>();
+  return (network) => {
+    const found = known.get(network) ?? { value: compute(network) };
+    known.set(network, found);
+    return found.value;
+  };
+}
+
+const nodesByName = remembered(
+  (network) => new Map(network.nodes.map((node) => [node.name, node])),
+);
+
 export function findNode(network: Network, name: string): NetworkNode {
-  const node = network.nodes.find((candidate) => candidate.name === name);
+  const node = nodesByName(network).get(name);
   if (node === undefined) throw new Error(`network has no node "${name}"`);
   return node;
 }
 
-export function consumersOf(network: Network, name: string): NetworkNode[] {
-  return network.nodes.filter((node) => inputsOf(node).includes(name));
+const consumersByName = remembered((network) => {
+  const consumers = new Map<string, NetworkNode[]>();
+  for (const node of network.nodes) {
+    for (const input of new Set(inputsOf(node))) {
+      const known = consumers.get(input);
+      if (known === undefined) consumers.set(input, [node]);
+      else known.push(node);
+    }
+  }
+  return consumers;
+});
+
+export function consumersOf(network: Network, name: string): readonly NetworkNode[] {
+  return consumersByName(network).get(name) ?? [];
 }
 
 /**
@@ -111,7 +137,9 @@ export function consumersOf(network: Network, name: string): NetworkNode[] {
  *
  * @throws Error naming the node when the network is not well-formed
  */
-export function featureShapes(network: Network): ReadonlyMap<string, FeatureShape> {
+export const featureShapes = remembered(shapesOf);
+
+function shapesOf(network: Network): ReadonlyMap<string, FeatureShape> {
   const shapes = new Map<string, FeatureShape>();
   for (const node of network.nodes) {
     if (shapes.has(node.name)) throw new Error(`network has two nodes named "${node.name}"`);
@@ -185,7 +213,9 @@ export interface ParameterSpec {
 }
 
 /** Every parameter of a network, in a fixed order. */
-export function parameterSpecs(network: Network): ReadonlyMap<string, ParameterSpec> {
+export const parameterSpecs = remembered(specsOf);
+
+function specsOf(network: Network): ReadonlyMap<string, ParameterSpec> {
   const shapes = featureShapes(network);
   const specs = new Map<string, ParameterSpec>();
   const channelsInto = (name: string) => shapes.get(name)?.at(-1) ?? 1;
