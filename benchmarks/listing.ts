@@ -1,7 +1,9 @@
-import type { Algorithm } from "../algorithms/algorithm.js";
+import { unsupportedLevels, type Algorithm } from "../algorithms/algorithm.js";
 import { algorithms } from "../algorithms/index.js";
 import { backends } from "../backends/index.js";
 import type { TensorScheme } from "../backends/scheme.js";
+import { placesOf } from "../pipelines/conformance/index.js";
+import { quantizerOf } from "../pipelines/quantizers.js";
 import { datasets } from "./datasets/index.js";
 import { unknownName } from "./lookup.js";
 import { loadMatrix, presetNames } from "./matrix.js";
@@ -20,9 +22,14 @@ interface Row {
 export async function listRows(what: string): Promise<Row[]> {
   switch (what as (typeof LISTS)[number]) {
     case "algorithms":
-      return algorithms.map(({ name, title, version, phases, source, deviations }) => {
-        const family = isPostTraining(phases) ? "post-training" : "quantization-aware training";
-        const details = { name, title, version, family, source, deviations };
+      return algorithms.map((algorithm) => {
+        const { name, title, version, source, deviations, knownDefects = [] } = algorithm;
+        const family = familyOf(algorithm);
+        const backendsOf = supportedBackends(algorithm);
+        const details = {
+          ...{ name, title, version, family, source },
+          ...{ backends: backendsOf, deviations, knownDefects },
+        };
         return { name, description: `${title}: ${family}. ${source.title}`, details };
       });
     case "backends":
@@ -56,10 +63,32 @@ export async function listRows(what: string): Promise<Row[]> {
   }
 }
 
-const isPostTraining = (phases: Algorithm["phases"]) =>
-  typeof phases !== "function" && phases.length === 0;
+/** What kind of algorithm it is, by what it consists of. */
+function familyOf({ phases, reconstruction, bitAllocation, rewrite }: Algorithm): string {
+  if (reconstruction !== undefined) return "post-training reconstruction";
+  if (typeof phases !== "function" && phases.length === 0) return "post-training";
+  if (bitAllocation !== undefined || (typeof phases !== "function" && phases.length > 1))
+    return "mixed-precision search";
+  return rewrite === undefined
+    ? "quantization-aware training"
+    : "quantization-aware training of a rewritten network";
+}
 
-function describeScheme({ symmetric, granularity, scaleForm, signed }: TensorScheme): string {
+/** Bit widths of weights and of activations that an algorithm supports, by backend. */
+function supportedBackends(algorithm: Algorithm): Record<string, Record<string, number[]>> {
+  const supported: Record<string, Record<string, number[]>> = {};
+  for (const { backend, kind, site } of placesOf(backends)) {
+    const quantizer = quantizerOf(algorithm, site);
+    if (unsupportedLevels(quantizer, site) ?? algorithm.unsupported?.(site)) continue;
+    const kinds = (supported[backend] ??= {});
+    (kinds[kind] ??= []).push(site.scheme.bitWidth);
+  }
+  return supported;
+}
+
+function describeScheme(scheme: TensorScheme): string {
+  const { symmetric, granularity, scaleForm, signed, levels } = scheme;
+  if (levels === "logarithmic") return "logarithmic";
   const sign = signed === "adaptive" ? "unsigned where possible" : signed ? "signed" : "unsigned";
   const scale = scaleForm === "powerOfTwo" ? "power-of-two scale" : "float scale";
   const channel = granularity === "perChannel" ? "per channel" : "per tensor";

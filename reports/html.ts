@@ -3,7 +3,15 @@ import { createRequire } from "node:module";
 import Handlebars from "handlebars";
 import type { CellResult, CompletedCell, Environment, Run } from "../results/schema.js";
 import { bytes, milliseconds, percent, points } from "./format.js";
-import { accuracyTables, bitsOf, groupBy, isCompleted, modelOf, stateLabel } from "./summary.js";
+import {
+  accuracyTables,
+  algorithmOf,
+  bitsOf,
+  groupBy,
+  isCompleted,
+  modelOf,
+  stateLabel,
+} from "./summary.js";
 
 export interface ReportInput {
   readonly run: Run;
@@ -42,11 +50,8 @@ function viewOf({ run, environment, results }: ReportInput) {
       largest: result.agreement.largestDifference.toPrecision(3),
     })),
     expectedAgreement: percent(EXPECTED_AGREEMENT, 1),
-    others: others.map((result) => ({
-      ...identity(result),
-      state: stateLabel(result.state),
-      reason: "reason" in result ? result.reason : "",
-    })),
+    others: groupedByReason(others),
+    coverage: coverageOf(completed),
     hyperparameters: flatten(results[0]?.config.hyperparameters ?? {}),
     dataset: results[0]?.config.dataset ?? { name: "", checksum: "" },
     engine: results[0]?.config.engine ?? { name: "", version: "" },
@@ -60,12 +65,67 @@ function viewOf({ run, environment, results }: ReportInput) {
   };
 }
 
+/** Cells without a number that share algorithm, bits and reason, as one row. */
+function groupedByReason(others: readonly CellResult[]) {
+  const reasonOf = (result: CellResult) => ("reason" in result ? result.reason : "");
+  const groups = groupBy(others, (result) => {
+    const { algorithm, model, bits } = identity(result);
+    return JSON.stringify([algorithm, model, bits, result.state, reasonOf(result)]);
+  });
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const list = (of: (result: CellResult) => string) => [...new Set(group.map(of))].join(", ");
+    return [
+      {
+        ...identity(first),
+        backend: list(({ config }) => config.backend.name),
+        seed: list(({ config }) => String(config.seed)),
+        state: stateLabel(first.state),
+        reason: reasonOf(first),
+      },
+    ];
+  });
+}
+
+/** What is quantized and what is not, once for all cells of the same network where it is the same. */
+function coverageOf(completed: readonly CompletedCell[]) {
+  const groups = groupBy(completed, (result) =>
+    JSON.stringify([modelOf(result), result.config.backend.name, result.sites, result.unquantized]),
+  );
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const names = [...new Set(group.map(algorithmOf))];
+    return [
+      {
+        title: `${modelOf(first)}, ${first.config.backend.name}, ${bitsOf(first)}`,
+        algorithms: names.join(", "),
+        count: first.sites.length,
+        sites: first.sites.map(({ id, scheme, channelBits }) => ({
+          id,
+          scheme: channelBits === undefined ? scheme : `${scheme}; ${channelShares(channelBits)}`,
+        })),
+        unquantized: first.unquantized,
+      },
+    ];
+  });
+}
+
+/** "2 bits: 3 channels, 8 bits: 5 channels" */
+function channelShares(bits: readonly number[]): string {
+  return [...groupBy(bits, String)]
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([width, channels]) => `${width} bits: ${String(channels.length)} channels`)
+    .join(", ");
+}
+
 function identity(result: CellResult) {
-  const { algorithm, backend, seed } = result.config;
+  const { backend, seed } = result.config;
   return {
     id: result.id.slice(0, 12),
     model: modelOf(result),
-    algorithm: algorithm.name,
+    algorithm: algorithmOf(result),
     backend: backend.name,
     bits: bitsOf(result),
     seed,

@@ -1,4 +1,5 @@
 import type { CellResult, CompletedCell } from "../results/schema.js";
+import { variantLabel } from "../results/variant.js";
 import { mean, percentOverSeeds, points } from "./format.js";
 
 /** One algorithm on one backend, over all seeds. */
@@ -28,6 +29,12 @@ export const bitsOf = ({ config: { bits } }: CellResult): string =>
 export const modelOf = ({ config: { model } }: CellResult): string =>
   `${model.name}, width ${String(model.width)}`;
 
+/** The algorithm, with what a study varies: a row of tables. */
+export function algorithmOf({ config }: CellResult): string {
+  const variant = variantLabel(config);
+  return variant === "" ? config.algorithm.name : `${config.algorithm.name}, ${variant}`;
+}
+
 export const isCompleted = (result: CellResult): result is CompletedCell =>
   result.state === "completed";
 
@@ -38,7 +45,7 @@ export function accuracyTables(results: readonly CellResult[]): AccuracyTable[] 
     const [first] = group;
     if (first === undefined) return [];
     const backends = unique(group.map(({ config }) => config.backend.name));
-    const rows = unique(group.map(({ config }) => config.algorithm.name)).map((algorithm) => ({
+    const rows = unique(group.map(algorithmOf)).map((algorithm) => ({
       algorithm,
       entries: backends.map((backend) => entry(algorithm, backend, group)),
     }));
@@ -64,7 +71,7 @@ const unique = (values: readonly string[]): string[] => [...new Set(values)];
 
 function entry(algorithm: string, backend: string, group: readonly CellResult[]): Entry {
   const seeds = group.filter(
-    ({ config }) => config.algorithm.name === algorithm && config.backend.name === backend,
+    (result) => algorithmOf(result) === algorithm && result.config.backend.name === backend,
   );
   const completed = seeds.filter(isCompleted);
   const others = seeds.filter((result) => !isCompleted(result));

@@ -1,5 +1,6 @@
 import { stringify } from "csv-stringify/sync";
 import type { CellResult } from "./schema.js";
+import { variantLabel } from "./variant.js";
 
 /** Digits of accuracies: enough for test sets of a million images. */
 const DIGITS = 6;
@@ -13,6 +14,7 @@ function identity({ id, config, state }: CellResult) {
     backend: config.backend.name,
     weight_bits: config.bits.weights,
     activation_bits: config.bits.activations,
+    variant: variantLabel(config),
     seed: config.seed,
     state,
     id,

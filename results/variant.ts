@@ -1,0 +1,15 @@
+import type { CellConfig } from "./schema.js";
+
+/** What a study varies in a cell, in words: "batch norm 2, start norm/percentile"; "" where nothing. */
+export function variantLabel({ variant = {}, hyperparameters }: CellConfig): string {
+  const { batchNorm, graph, initialization } = variant;
+  const { quantizerWeightDecay } = hyperparameters;
+  return [
+    ...(batchNorm === undefined ? [] : [`batch norm ${String(batchNorm)}`]),
+    ...(graph === undefined ? [] : [`graph ${String(graph)}`]),
+    ...(initialization === undefined
+      ? []
+      : [`start ${initialization.weights}/${initialization.activations}`]),
+    ...(quantizerWeightDecay === undefined ? [] : [`scale decay ${String(quantizerWeightDecay)}`]),
+  ].join(", ");
+}
