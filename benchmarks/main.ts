@@ -12,6 +12,7 @@ import { check } from "./check.js";
 import { examine } from "./doctor.js";
 import { packageVersion } from "./environment.js";
 import { LISTS, listRows } from "./listing.js";
+import { loadOrDeclare } from "./plan.js";
 import { duration } from "./progress.js";
 import {
   CELL_PROPERTIES,
@@ -164,7 +165,7 @@ const describeFailure = (result: CellResult): string =>
   `${cellName(result)}: ${"reason" in result ? result.reason : ""}`;
 
 async function dryRun(options: RunOptions, json: boolean): Promise<number> {
-  const plan = await makePlan(options);
+  const plan = await makePlan(options, loadOrDeclare);
   const finished = options.force ? new Map<string, CellResult>() : await finishedCells(options.out);
   const pending = plan.cells.filter(({ id }) => !finished.has(id));
   const costs = makeJobs(plan, pending, options.out).map((job) => jobCost(plan, job));
@@ -304,6 +305,12 @@ async function writeReport(directory: RunDirectory): Promise<string> {
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
+
+// A reader that has seen enough, such as head, is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
 
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(

@@ -48,6 +48,19 @@ export async function loadDataset(
   return limitDataset(await lookup("dataset", name, datasets).load(directory), limits);
 }
 
+/** For a plan that is not run: what is known of a data set whose files are not there. */
+export async function loadOrDeclare(
+  ...[name, directory, limits]: Parameters<typeof loadDataset>
+): Promise<Dataset> {
+  try {
+    return await loadDataset(name, directory, limits);
+  } catch (error) {
+    const declared = lookup("dataset", name, datasets).declared?.();
+    if (declared === undefined) throw error;
+    return limitDataset(declared, limits);
+  }
+}
+
 /** What a cell's configuration names, put together. */
 export interface CellParts {
   readonly algorithm: Algorithm;
@@ -203,9 +216,10 @@ export function planCell(
 ): Cell {
   const { model, hyperparameters, seed, engine, numerics } = config;
   const { batchSize, momentum, weightDecay, augmentation, pretrain } = hyperparameters;
-  const { trainImages, testImages } = hyperparameters;
+  const { trainImages, testImages, labelSmoothing } = hyperparameters;
   const pretraining = {
     ...{ batchSize, momentum, weightDecay, augmentation, pretrain },
+    ...(labelSmoothing !== undefined && { labelSmoothing }),
     ...(trainImages !== undefined && { trainImages }),
     ...(testImages !== undefined && { testImages }),
   };

@@ -38,13 +38,14 @@ export interface Plan {
 
 export const DEFAULT_JOBS = os.availableParallelism();
 
-export async function makePlan(options: RunOptions): Promise<Plan> {
+/** @param load how the data set is loaded; `loadOrDeclare` for a plan that is not run */
+export async function makePlan(options: RunOptions, load = loadDataset): Promise<Plan> {
   const loaded = await loadMatrix(options.matrix);
   const matrix = { ...loaded, ...(options.seeds !== undefined && { seeds: options.seeds }) };
   const dataDirectory =
     options.dataDirectory ?? matrix.dataDirectory ?? process.env["QUANTBENCH_DATA"] ?? "data";
   const engine = await loadEngine(options.engine);
-  const dataset = await loadDataset(matrix.dataset, dataDirectory, matrix.hyperparameters);
+  const dataset = await load(matrix.dataset, dataDirectory, matrix.hyperparameters);
   const allCells = planCells(matrix, dataset, engine);
   const cells = filterCells(allCells, options.only);
   return { matrix, dataset, engine: engine.name, dataDirectory, cells, allCells };

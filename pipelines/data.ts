@@ -4,8 +4,14 @@ import { permutation, randomStream, type RandomStream } from "./random.js";
 /** Images as unsigned bytes, [count, height, width, channels] in row-major order. */
 export interface ImageSet {
   readonly count: number;
+  /** Empty where images are decoded when they are needed. */
   readonly images: Uint8Array;
-  readonly labels: Uint8Array;
+  readonly labels: Uint8Array | Uint16Array;
+  /**
+   * Reads one image, [height, width, channels], of a set that is too large for the memory: the
+   * middle, or with `random` a random part of it.
+   */
+  readonly decode?: (index: number, random?: RandomStream) => Uint8Array;
 }
 
 export interface Dataset {
@@ -36,6 +42,8 @@ export interface Augmentation {
   readonly shift: number;
   /** Mirror every other image, where the data set allows. */
   readonly flip: boolean;
+  /** A random part of 8 to 100 % of the image at its size, where images are decoded one by one. */
+  readonly randomCrop?: boolean | undefined;
 }
 
 /** The first images of each set; the whole set where no limit is given. */
@@ -53,7 +61,12 @@ export function limitDataset(
 function firstImages(set: ImageSet, limit = set.count): ImageSet {
   const count = Math.min(set.count, limit);
   const bytes = (set.images.length / set.count) * count;
-  return { count, images: set.images.subarray(0, bytes), labels: set.labels.subarray(0, count) };
+  return {
+    ...set,
+    count,
+    images: set.images.subarray(0, bytes),
+    labels: set.labels.subarray(0, count),
+  };
 }
 
 /**
@@ -82,8 +95,12 @@ export function* trainingBatches(
     const indices = permutation(count, order);
     for (let start = 0; start + batchSize <= count; start += batchSize) {
       const chosen = indices.subarray(start, start + batchSize);
-      yield assemble(dataset, dataset.train, chosen, () =>
-        drawChange(dataset, augmentation, changes),
+      yield assemble(
+        dataset,
+        dataset.train,
+        chosen,
+        () => drawChange(dataset, augmentation, changes),
+        augmentation.randomCrop ? changes : undefined,
       );
     }
   }
@@ -131,6 +148,7 @@ function assemble(
   set: ImageSet,
   indices: Uint32Array,
   nextChange: () => Change,
+  crops?: RandomStream,
 ): Batch {
   const [height = 1, width = 1, channels = 1] = dataset.shape;
   const size = height * width * channels;
@@ -140,15 +158,17 @@ function assemble(
   indices.forEach((index, slot) => {
     labels[slot] = set.labels[index] ?? 0;
     const { down, right, mirrored } = nextChange();
+    const decoded = set.decode?.(index, crops);
+    const [pixels, base] = decoded === undefined ? [set.images, index * size] : [decoded, 0];
     let target = slot * size;
     for (let row = 0; row < height; row++) {
       const y = row - down;
       for (let column = 0; column < width; column++) {
         const x = (mirrored ? width - 1 - column : column) - right;
         const inside = y >= 0 && y < height && x >= 0 && x < width;
-        const source = index * size + (y * width + x) * channels;
+        const source = base + (y * width + x) * channels;
         for (let channel = 0; channel < channels; channel++) {
-          const pixel = inside ? (set.images[source + channel] ?? 0) : 0;
+          const pixel = inside ? (pixels[source + channel] ?? 0) : 0;
           images[target++] = values[channel * 256 + pixel] ?? 0;
         }
       }

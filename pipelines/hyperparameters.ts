@@ -21,6 +21,8 @@ export interface Hyperparameters {
   /** On learned quantizer values, where it differs. */
   readonly quantizerWeightDecay?: number | undefined;
   readonly augmentation: Augmentation;
+  /** Part of each label that is spread over all classes; none if absent. */
+  readonly labelSmoothing?: number | undefined;
   /** Float training, from scratch. */
   readonly pretrain: Schedule;
   /** Training batches that observers see. */

@@ -267,7 +267,11 @@ interface StepBatch {
   readonly current: StepTensors;
 }
 
-function lossOf({ network, quantizers, dataset }: Training, phase: Phase, batch: StepBatch) {
+function lossOf(
+  { network, quantizers, dataset, hyperparameters }: Training,
+  phase: Phase,
+  batch: StepBatch,
+) {
   const { images, labels, current } = batch;
   const { logits, statistics, outputs } = forward(network, images, {
     parameters: current,
@@ -280,7 +284,12 @@ function lossOf({ network, quantizers, dataset }: Training, phase: Phase, batch:
     tf.oneHot(labels as tf.Tensor1D, dataset.classes),
     "float32",
   ) as tf.Tensor2D;
-  const crossEntropy = tf.neg(tf.mean<tf.Scalar>(tf.sum(tf.mul(tf.logSoftmax(logits), oneHot), 1)));
+  const { labelSmoothing = 0 } = hyperparameters;
+  const smooth =
+    labelSmoothing === 0
+      ? oneHot
+      : tf.add(tf.mul(oneHot, 1 - labelSmoothing), labelSmoothing / dataset.classes);
+  const crossEntropy = tf.neg(tf.mean<tf.Scalar>(tf.sum(tf.mul(tf.logSoftmax(logits), smooth), 1)));
   const loss =
     quantizers && phase.loss
       ? phase.loss({

@@ -19,7 +19,12 @@ export const hyperparametersSchema = z.strictObject({
     .min(0)
     .optional()
     .describe("on scales, bounds, ...; else weightDecay"),
-  augmentation: z.strictObject({ shift: count, flip: z.boolean() }),
+  augmentation: z.strictObject({
+    shift: count,
+    flip: z.boolean(),
+    randomCrop: z.boolean().optional(),
+  }),
+  labelSmoothing: z.number().min(0).max(0.5).optional(),
   pretrain: schedule,
   calibrationBatches: z.number().int().min(1),
   quantizedTraining: schedule,

@@ -14,4 +14,6 @@ export interface DatasetSource {
    * @throws Error naming the file that is missing, truncated or has another checksum
    */
   load(directory: string): Promise<Dataset>;
+  /** What is known without the files, for --dry-run where they are not there. */
+  declared?(): Dataset;
 }

@@ -1,10 +1,11 @@
 import { createRequire } from "node:module";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { CIFAR_SHAPE, readCifar } from "./cifar.js";
 import { combinedChecksum, readDataFile } from "./dataFile.js";
 import type { Dataset } from "../../pipelines/data.js";
 import type { DatasetSource } from "./dataset.js";
 import { readIdx } from "./idx.js";
+import { readImageFolder } from "./imageFolder.js";
 
 interface Description {
   readonly name: string;
@@ -74,6 +75,50 @@ function cifarDataset(
     },
   };
 }
+
+const IMAGENET_SIDE = 224;
+
+/** ImageNet-1k as folders of JPEG files; only its shape is known without the files. */
+const imagenet: DatasetSource = {
+  name: "imagenet",
+  title: "ImageNet-1k (folders of JPEG files)",
+  license: "research only, not distributed here",
+  embedded: false,
+  files: ["train/<class>/*.JPEG", "val/<class>/*.JPEG"],
+  async load(directory): Promise<Dataset> {
+    const [train, test] = [
+      await readImageFolder(join(directory, "train"), IMAGENET_SIDE),
+      await readImageFolder(join(directory, "val"), IMAGENET_SIDE),
+    ];
+    if (train.classes.join() !== test.classes.join()) {
+      throw new Error(`train and val of ${directory} have other classes`);
+    }
+    const checksum = combinedChecksum(
+      [train, test].map(({ checksum: sha256 }) => ({ path: "", bytes: new Uint8Array(), sha256 })),
+    );
+    return {
+      ...IMAGENET,
+      classes: train.classes.length,
+      train: train.set,
+      test: test.set,
+      checksum,
+    };
+  },
+  declared: () => ({
+    ...IMAGENET,
+    classes: 1000,
+    train: { count: 1281167, images: new Uint8Array(0), labels: new Uint16Array(0) },
+    test: { count: 50000, images: new Uint8Array(0), labels: new Uint16Array(0) },
+    checksum: "not loaded",
+  }),
+};
+const IMAGENET = {
+  name: "imagenet",
+  shape: [IMAGENET_SIDE, IMAGENET_SIDE, 3],
+  mean: [0.485, 0.456, 0.406],
+  deviation: [0.229, 0.224, 0.225],
+  mayFlip: true,
+} as const;
 
 const MNIST_FILES = [
   "train-images-idx3-ubyte",
@@ -175,4 +220,5 @@ export const datasets: readonly DatasetSource[] = [
     2,
     { train: ["train.bin"], test: ["test.bin"] },
   ),
+  imagenet,
 ];

@@ -1,6 +1,21 @@
+import { efficientNetLite0 } from "./efficientNetLite0.js";
 import { mobileNetV2 } from "./mobileNetV2.js";
+import { mobileNetV2Large } from "./mobileNetV2Large.js";
 import type { Model } from "./model.js";
+import { regNetX600 } from "./regNetX600.js";
+import { resnet18 } from "./resnet18.js";
 import { resnet20 } from "./resnet20.js";
+import { resnet50 } from "./resnet50.js";
 import { resnet8 } from "./resnet8.js";
 
-export const models: readonly Model[] = [resnet8, resnet20, mobileNetV2];
+/** Networks for small images, then those of the MQBench paper for ImageNet. */
+export const models: readonly Model[] = [
+  resnet8,
+  resnet20,
+  mobileNetV2,
+  resnet18,
+  resnet50,
+  mobileNetV2Large,
+  efficientNetLite0,
+  regNetX600,
+];

@@ -1,18 +1,17 @@
+import { invertedResiduals } from "./invertedResiduals.js";
 import type { Model } from "./model.js";
-import { NetworkBuilder } from "./networkBuilder.js";
 
-/** Expansion, output channels, blocks and first stride of each stage (table 2 of the paper). */
-const STAGES = [
-  [1, 16, 1, 1],
-  [6, 24, 2, 1],
-  [6, 32, 3, 2],
-  [6, 64, 4, 2],
-  [6, 96, 3, 1],
-  [6, 160, 3, 2],
-  [6, 320, 1, 1],
+const kernelSize = 3;
+/** Table 2 of the paper. */
+export const MOBILENET_V2_STAGES = [
+  { expansion: 1, filters: 16, blocks: 1, stride: 1, kernelSize },
+  { expansion: 6, filters: 24, blocks: 2, stride: 2, kernelSize },
+  { expansion: 6, filters: 32, blocks: 3, stride: 2, kernelSize },
+  { expansion: 6, filters: 64, blocks: 4, stride: 2, kernelSize },
+  { expansion: 6, filters: 96, blocks: 3, stride: 1, kernelSize },
+  { expansion: 6, filters: 160, blocks: 3, stride: 2, kernelSize },
+  { expansion: 6, filters: 320, blocks: 1, stride: 1, kernelSize },
 ] as const;
-const FULL_WIDTH = 32;
-const HEAD_CHANNELS = 1280;
 
 /**
  * Inverted residuals with depthwise convolutions. Small-image form: the stem and the second stage
@@ -27,45 +26,11 @@ export const mobileNetV2 = {
     title: "MobileNetV2: Inverted Residuals and Linear Bottlenecks (Sandler et al., 2018)",
     url: "https://arxiv.org/abs/1801.04381",
   },
-  build({ inputShape, classes, width }) {
-    const scaled = (channels: number) => Math.max(1, Math.round((channels * width) / FULL_WIDTH));
-    const net = new NetworkBuilder();
-    const relu6 = "relu6" as const;
-    let channels: number = scaled(FULL_WIDTH);
-    const image = net.input(inputShape);
-    let x = net.convolution("stem", image, { filters: channels, kernelSize: 3, activation: relu6 });
-    STAGES.forEach(([expansion, outputs, blocks, firstStride], stage) => {
-      for (let block = 0; block < blocks; block++) {
-        const name = `s${String(stage)}.${String(block)}`;
-        const stride = block === 0 ? firstStride : 1;
-        const hidden = channels * expansion;
-        const filters = scaled(outputs);
-        const expanded =
-          expansion === 1
-            ? x
-            : net.convolution(`${name}.expand`, x, {
-                filters: hidden,
-                kernelSize: 1,
-                activation: relu6,
-              });
-        const filtered = net.convolution(`${name}.depthwise`, expanded, {
-          filters: hidden,
-          kernelSize: 3,
-          stride,
-          depthwise: true,
-          activation: relu6,
-        });
-        const projected = net.convolution(`${name}.project`, filtered, { filters, kernelSize: 1 });
-        const residual = stride === 1 && filters === channels;
-        x = residual ? net.add(`${name}.add`, [projected, x]) : projected;
-        channels = filters;
-      }
-    });
-    const head = net.convolution("head", x, {
-      filters: scaled(HEAD_CHANNELS),
-      kernelSize: 1,
-      activation: relu6,
-    });
-    return net.classifier(head, classes);
-  },
+  build: (options) =>
+    invertedResiduals(options, {
+      stages: MOBILENET_V2_STAGES.map((stage, i) => (i === 1 ? { ...stage, stride: 1 } : stage)),
+      stemStride: 1,
+      fullWidth: 32,
+      headChannels: 1280,
+    }),
 } as const satisfies Model;

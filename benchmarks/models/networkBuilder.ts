@@ -5,6 +5,7 @@ interface Convolution {
   readonly kernelSize: number;
   readonly stride?: number;
   readonly depthwise?: boolean;
+  readonly groups?: number;
   readonly activation?: "relu" | "relu6";
 }
 
@@ -18,11 +19,22 @@ export class NetworkBuilder {
 
   /** Convolution without bias, batch norm, and an activation if one is named. */
   convolution(name: string, input: string, options: Convolution): string {
-    const { filters, kernelSize, stride = 1, depthwise = false, activation } = options;
-    this.#push({ op: "conv2d", name, input, filters, kernelSize, stride, depthwise });
+    const { filters, kernelSize, stride = 1, depthwise = false, groups, activation } = options;
+    const shape = {
+      filters,
+      kernelSize,
+      stride,
+      depthwise,
+      ...(groups !== undefined && { groups }),
+    };
+    this.#push({ op: "conv2d", name, input, ...shape });
     const normalized = this.#push({ op: "batchNorm", name: `${name}.bn`, input: name });
     if (activation === undefined) return normalized;
     return this.#push({ op: activation, name: `${name}.${activation}`, input: normalized });
+  }
+
+  maxPool(name: string, input: string, options: { size: number; stride: number }): string {
+    return this.#push({ op: "maxPool", name, input, ...options });
   }
 
   add(name: string, inputs: readonly [string, string]): string {
