@@ -63,7 +63,7 @@ export function freezeFloat(network: Network, parameters: HostTensors): FrozenNe
     kernels,
     weights: new Map(),
     activations: new Map(),
-    biases: denseBiases(network, parameters),
+    biases: ownBiases(network, parameters),
     batchNorms: batchNorms(network, parameters),
   };
 }
@@ -189,10 +189,11 @@ function values(tensors: HostTensors, name: string): Float32Array {
   return data;
 }
 
-function denseBiases(network: Network, tensors: HostTensors): Map<string, Float32Array> {
+function ownBiases(network: Network, tensors: HostTensors): Map<string, Float32Array> {
   const biases = new Map<string, Float32Array>();
   for (const node of network.nodes) {
-    if (node.op === "dense") biases.set(node.name, values(tensors, `${node.name}/bias`));
+    if (node.op === "dense" || (node.op === "conv2d" && node.bias))
+      biases.set(node.name, values(tensors, `${node.name}/bias`));
   }
   return biases;
 }

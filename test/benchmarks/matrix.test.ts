@@ -25,14 +25,14 @@ describe("a wrong matrix file gets the place, what is wrong, and what is accepte
     ],
     [
       "a number out of range",
-      edited("weights: 4", "weights: 9"),
-      /my\.yaml:\d+:\d+: cells\.0\.bits\.0\.weights: .*<=8/,
+      edited("weights: 4", "weights: 17"),
+      /my\.yaml:\d+:\d+: cells\.0\.bits\.0\.weights: .*<=16/,
     ],
     ["a missing key", edited(/^dataset:.*$/m, ""), /my\.yaml:\d+:\d+: dataset: .*expected string/],
     [
       "an unknown algorithm",
-      edited("[minMax, lsq]", "[minMax, lqs]"),
-      /my\.yaml:11:26: Unknown algorithm "lqs"\. Did you mean "lsq"\? Known: dorefa, lsq, minMax, pact/,
+      edited("[lsq, minMax]", "[lqs, minMax]"),
+      /my\.yaml:\d+:\d+: Unknown algorithm "lqs"\. Did you mean "lsq"\? Known: .*logarithmic, lsq, lsqMqbench/,
     ],
     ["an unknown model", edited("resnet8", "resnet9"), /Unknown model "resnet9"/],
     ["an unknown data set", edited("fashionMnist", "fashion"), /Unknown dataset "fashion"/],
@@ -55,4 +55,23 @@ test("lookup suggests near names only", () => {
   expect(() => lookup("backend", "xyzabc", entries)).toThrow(
     /^Unknown backend "xyzabc"\. Known: snpe, tensorrt\.$/,
   );
+});
+
+test("an unknown observer of a variant is named with its place", () => {
+  const text = quick.replace(
+    "bits: [{ weights: 8, activations: 16 }]",
+    `bits: [{ weights: 8, activations: 16 }]
+    variants: [{ initialization: { weights: norms, activations: mse } }]`,
+  );
+  expect(() => parseMatrix(text, "my.yaml")).toThrow(
+    /my\.yaml:\d+:\d+: Unknown observer "norms"\. Did you mean "norm"/,
+  );
+});
+
+test("a batch norm strategy that does not exist is refused", () => {
+  const text = quick.replace(
+    "bits: [{ weights: 8, activations: 16 }]",
+    "bits: [{ weights: 8, activations: 16 }]\n    variants: [{ batchNorm: 5 }]",
+  );
+  expect(() => parseMatrix(text, "my.yaml")).toThrow(/cells\.\d\.variants\.0\.batchNorm/);
 });

@@ -66,3 +66,49 @@ test("an unsupported cell needs no float training", () => {
   const planned = jobs([{ ...cell, unsupported: "because" }]);
   expect(planned.map(({ kind, after }) => [kind, after])).toEqual([["cells", undefined]]);
 });
+
+describe("what a backend cannot hold or an algorithm cannot give is unsupported, with the reason:", () => {
+  const reason = (algorithm: string, backend: string, weights: number, activations = weights) =>
+    plan({
+      cells: [{ algorithms: [algorithm], backends: [backend], bits: [{ weights, activations }] }],
+    })[0]?.unsupported;
+
+  test.each([
+    ["lsq", "onnxQnn", 4, /holds weights of 8 bits, not 4/],
+    ["minMax", "pplW8A16", 8, /holds activations of 16 bits, not 8/],
+    ["lsq", "nnie", 8, /its levels are uniform, and the backend computes with logarithmic ones/],
+    ["apot", "tensorrt", 4, /its levels are not uniform/],
+    ["logarithmic", "academic", 8, /logarithmic/],
+    ["channelwiseSize", "tvm", 8, /a float scale each/],
+  ])("%s on %s at %i bits", (algorithm, backend, bits, message) => {
+    expect(reason(algorithm, backend, bits)).toMatch(message);
+  });
+
+  test.each([
+    ["minMax", "pplW8A16", 8, 16],
+    ["logarithmic", "nnie", 8, 8],
+    ["apot", "academic", 4, 4],
+    ["palquant", "academic", 2, 2],
+  ])("but not %s on %s at W%iA%i", (algorithm, backend, weights, activations) => {
+    expect(reason(algorithm, backend, weights, activations)).toBeUndefined();
+  });
+});
+
+test("each variant of a block is a cell, with its own hyperparameters where it changes them", () => {
+  const [block] = matrix.cells;
+  if (!block) throw new Error("the smoke matrix has no cells");
+  const variants = [
+    {},
+    { batchNorm: 2 as const },
+    { graph: 3 as const },
+    { initialization: { weights: "mse", activations: "percentile" } },
+    { quantizerWeightDecay: 0.01 },
+  ];
+  const cells = plan({
+    cells: [{ ...block, algorithms: ["lsq"], backends: ["academic"], variants }],
+  });
+  expect(new Set(cells.map(({ id }) => id)).size).toBe(5);
+  expect(new Set(cells.map(({ trainingKey }) => trainingKey)).size).toBe(5);
+  expect(new Set(cells.map(({ pretrainKey }) => pretrainKey)).size).toBe(1);
+  expect(cells.at(-1)?.config.hyperparameters.quantizerWeightDecay).toBe(0.01);
+});
