@@ -234,6 +234,30 @@ test("everything registered is listed, for people and for programs", async () =>
   }
 });
 
+test("check names what can be checked", async () => {
+  const { code, stderr } = await quantbench(["check", "algorithm", "lqs"]);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/Unknown algorithm "lqs"\. Did you mean "lsq"/);
+  expect((await quantbench(["check", "backend", "tvm"])).stderr).toMatch(/Known: algorithm/);
+});
+
+test("check prints a report that a program can read", async () => {
+  const { code, stdout } = await quantbench(["check", "algorithm", "pactMqbench", "--json"]);
+  expect(code).toBe(0);
+  const [report] = JSON.parse(stdout) as { findings: unknown[]; knownDefects: number }[];
+  expect(report?.findings).toEqual([]);
+  expect(report?.knownDefects).toBeGreaterThan(0);
+});
+
+test("the paper's matrix can be planned without ImageNet, but not run", async () => {
+  const planned = await quantbench(["run", "mqbenchPaper", "--dry-run"]);
+  expect(planned.code, planned.stderr).toBe(0);
+  expect(planned.stdout).toMatch(/170 of 170 cells to run/);
+  const run = await quantbench(["run", "mqbenchPaper", "--data", "nowhere"]);
+  expect(run.code).toBe(2);
+  expect(run.stderr).toMatch(/missing data directory nowhere/);
+});
+
 test("doctor finds what a run needs", async () => {
   const { code, stdout } = await quantbench(["doctor"]);
   expect(code).toBe(0);
@@ -265,10 +289,7 @@ test("the walk-through in CONTRIBUTING.md adds an algorithm in one file and one 
   );
   await writeFile(join(copy, "algorithms", "threeSigma.ts"), file);
   const index = join(copy, "algorithms", "index.ts");
-  const edited = (await readFile(index, "utf8")).replace(
-    /^export const algorithms.*$/m,
-    list.trim(),
-  );
+  const edited = (await readFile(index, "utf8")).replace(/ {2}qdrop,\n\];/, list.trimEnd());
   await writeFile(index, `import { threeSigma } from "./threeSigma.js";\n${edited}`);
   const matrix = (await readFile("benchmarks/matrices/smoke.yaml", "utf8"))
     .replace("[minMax, lsq]", "[threeSigma]")
@@ -286,6 +307,10 @@ test("the walk-through in CONTRIBUTING.md adds an algorithm in one file and one 
   });
   expect(compiled).toBe("");
   const main = join(copy, "dist", "benchmarks", "main.js");
+  const check = await quantbench(["check", "algorithm", "threeSigma"], { main, cwd: copy });
+  expect(check.stdout).toMatch(/ok +threeSigma: 11 checks at \d+ places, 0 problems/);
+  expect(check.stdout).toMatch(/unsupported at \d+ places: needs a grid that is symmetric about 0/);
+  expect(check.code, check.stderr).toBe(0);
   const run = await quantbench(["run", "mine.yaml"], { main, cwd: copy });
   expect(run.code, run.stderr).toBe(0);
   expect(run.stdout).toMatch(/threeSigma │ +\d\d\.\d\d \(.* │ unsupported │/);
