@@ -166,6 +166,14 @@ export function inParallel(network: Network, groups: number, shuffles = true): N
       } else push({ ...node, inputs: [a, b] }, count);
       continue;
     }
+    if (node.op === "concat") {
+      const inputs = node.inputs.map(name);
+      push(
+        { ...node, inputs },
+        inputs.reduce((sum, input) => sum + (channels.get(input) ?? 0), 0),
+      );
+      continue;
+    }
     const input = name(node.input);
     push({ ...node, input }, channels.get(input) ?? 1);
   }

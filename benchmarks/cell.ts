@@ -12,7 +12,8 @@ import { freeze, freezeFloat } from "../pipelines/freeze.js";
 import type { Network } from "../pipelines/network/network.js";
 import { describeSite, unquantizedTensors } from "../pipelines/network/coverage.js";
 import { initialParameters } from "../pipelines/parameters.js";
-import { channelBits, quantize } from "../pipelines/quantize.js";
+import { groupChannels } from "../pipelines/groupChannels.js";
+import { channelBits, chosenWidths, quantize } from "../pipelines/quantize.js";
 import { asDeployed, quantizerOf, unquantized } from "../pipelines/quantizers.js";
 import { decodeSafetensors, encodeSafetensors } from "../pipelines/safetensors.js";
 import { train, type TrainingProgress } from "../pipelines/train.js";
@@ -108,7 +109,8 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
   );
   const [floatModel, model] = await timer.run("export", async () => {
     const frozen = await freeze(engine, quantized, { algorithm, tensors: trained.tensors });
-    const bytes = exportOnnx(frozen, cellName(cell));
+    const widths = chosenWidths(algorithm, quantized.sites, trained.tensors);
+    const bytes = exportOnnx(groupChannels(frozen, widths), cellName(cell));
     await writeAtomically(join(directory.models, `${cellName(cell)}.onnx`), bytes);
     return [exportOnnx(freezeFloat(floatNetwork, checkpoint.tensors), "float"), bytes];
   });

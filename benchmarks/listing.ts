@@ -64,12 +64,13 @@ export async function listRows(what: string): Promise<Row[]> {
 }
 
 /** What kind of algorithm it is, by what it consists of. */
-function familyOf({ phases, reconstruction, bitAllocation, rewrite }: Algorithm): string {
+function familyOf(algorithm: Algorithm): string {
+  const { phases, reconstruction, bitAllocation } = algorithm;
   if (reconstruction !== undefined) return "post-training reconstruction";
   if (typeof phases !== "function" && phases.length === 0) return "post-training";
   if (bitAllocation !== undefined || (typeof phases !== "function" && phases.length > 1))
     return "mixed-precision search";
-  return rewrite === undefined
+  return algorithm.rewrite === undefined
     ? "quantization-aware training"
     : "quantization-aware training of a rewritten network";
 }

@@ -82,6 +82,8 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
         const attributes = { kernel_shape: [size, size], strides: [stride, stride], pads };
         return graph.add("MaxPool", [valueOf(node.input)], attributes, node.name);
       }
+      case "concat":
+        return graph.add("Concat", node.inputs.map(valueOf), { axis: 1 }, node.name);
       case "permuteChannels":
         return graph.add(
           "Gather",

@@ -117,6 +117,20 @@ export function channelBits(
   );
 }
 
+/** Bits of each channel, of all sites whose quantizers chose them. */
+export function chosenWidths(
+  algorithm: Algorithm,
+  sites: readonly QuantizerSite[],
+  tensors: HostTensors,
+): ReadonlyMap<string, readonly number[]> {
+  return new Map(
+    sites.flatMap((site) => {
+      const bits = channelBits(algorithm, site, tensors);
+      return bits === undefined ? [] : [[site.id, bits] as const];
+    }),
+  );
+}
+
 /** The first training images in whole batches: what observers and corrections see. */
 function calibrationBatches(dataset: Dataset, hyperparameters: Hyperparameters): Batch[] {
   const size = Math.min(hyperparameters.batchSize, dataset.train.count);

@@ -77,7 +77,7 @@ function entry(algorithm: string, backend: string, group: readonly CellResult[])
   const others = seeds.filter((result) => !isCompleted(result));
   const states = unique(others.map(({ state }) => stateLabel(state)));
   if (completed.length === 0) {
-    const accuracy = seeds.length === 0 ? "not run" : states.join(", ");
+    const accuracy = seeds.length === 0 ? "–" : states.join(", ");
     return { algorithm, backend, accuracy, drop: "" };
   }
   const drop = mean(completed.map(({ accuracy }) => accuracy.float - accuracy.deployed));

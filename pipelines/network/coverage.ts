@@ -44,6 +44,7 @@ function reasonFor(node: NetworkNode, reader: NetworkNode): string {
     case "maxPool":
       return "the graph rule pools in float";
     case "permuteChannels":
+    case "concat":
       return "channels are only moved";
     case "conv2d":
     case "dense":

@@ -77,6 +77,8 @@ export function forward(
         return tf.mean(value(node.input), [1, 2]);
       case "maxPool":
         return maxPool(value(node.input), node);
+      case "concat":
+        return tf.concat(node.inputs.map(value), 3);
       case "permuteChannels":
         return permuteChannels(value(node.input), node.order);
       case "quantize":

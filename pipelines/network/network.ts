@@ -49,6 +49,11 @@ export interface PermuteNode extends NamedNode {
   readonly input: string;
   readonly order: readonly number[];
 }
+/** Channels of several tensors behind one another. */
+export interface ConcatNode extends NamedNode {
+  readonly op: "concat";
+  readonly inputs: readonly string[];
+}
 export interface AddNode extends NamedNode {
   readonly op: "add";
   readonly inputs: readonly [string, string];
@@ -59,7 +64,15 @@ export interface QuantizeNode extends NamedNode {
   readonly input: string;
 }
 export type NetworkNode =
-  InputNode | ConvNode | DenseNode | UnaryNode | MaxPoolNode | PermuteNode | AddNode | QuantizeNode;
+  | InputNode
+  | ConvNode
+  | DenseNode
+  | UnaryNode
+  | MaxPoolNode
+  | PermuteNode
+  | ConcatNode
+  | AddNode
+  | QuantizeNode;
 
 /** Whether a node has weights that are quantized. */
 export const isLayer = (node: NetworkNode): node is ConvNode | DenseNode =>
@@ -78,6 +91,7 @@ export function inputsOf(node: NetworkNode): readonly string[] {
     case "input":
       return [];
     case "add":
+    case "concat":
       return node.inputs;
     default:
       return [node.input];
@@ -91,6 +105,8 @@ export function withInputs(node: NetworkNode, rename: (name: string) => string):
       return node;
     case "add":
       return { ...node, inputs: [rename(node.inputs[0]), rename(node.inputs[1])] };
+    case "concat":
+      return { ...node, inputs: node.inputs.map(rename) };
     default:
       return { ...node, input: rename(node.input) };
   }
@@ -154,7 +170,8 @@ function shapesOf(network: Network): ReadonlyMap<string, FeatureShape> {
   return shapes;
 }
 
-function outputShape(node: NetworkNode, [input = [], other = []]: FeatureShape[]): FeatureShape {
+function outputShape(node: NetworkNode, inputs: readonly FeatureShape[]): FeatureShape {
+  const [input = [], other = []] = inputs;
   switch (node.op) {
     case "input":
       return node.shape;
@@ -194,6 +211,8 @@ function outputShape(node: NetworkNode, [input = [], other = []]: FeatureShape[]
         throw new Error(`"${node.name}" adds [${input.join()}] and [${other.join()}]`);
       }
       return input;
+    case "concat":
+      return [...input.slice(0, -1), inputs.reduce((sum, shape) => sum + (shape.at(-1) ?? 0), 0)];
     case "batchNorm":
     case "relu":
     case "relu6":

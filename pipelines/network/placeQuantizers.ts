@@ -193,6 +193,7 @@ const KEEPING_SIGN: readonly NetworkNode["op"][] = [
   "globalAveragePool",
   "maxPool",
   "permuteChannels",
+  "concat",
   "add",
   "quantize",
 ];

@@ -2,6 +2,7 @@ import type { Algorithm, QuantizerSite, Reconstruction } from "../../algorithms/
 import type { HostTensor, HostTensors } from "../engine/index.js";
 import type { Hyperparameters } from "../hyperparameters.js";
 import type { QuantizedNetwork } from "../network/placeQuantizers.js";
+import { withInputs } from "../network/network.js";
 import type { Unit } from "../network/units.js";
 import { quantizerOf, valueName } from "../quantizers.js";
 import type { TrainingProgress } from "../train.js";
@@ -40,17 +41,10 @@ export class LearnedUnit {
     const rename = (name: string): string => this.#short.get(name) ?? name;
     this.network = {
       nodes: unit.network.nodes.map((node) => {
-        const named = { ...node, name: rename(node.name) };
-        if ("inputs" in named)
-          return { ...named, inputs: [rename(named.inputs[0]), rename(named.inputs[1])] as const };
-        if (named.op === "input") return named;
-        if (named.op === "conv2d" && named.foldedBatchNorm !== undefined)
-          return {
-            ...named,
-            input: rename(named.input),
-            foldedBatchNorm: rename(named.foldedBatchNorm),
-          };
-        return { ...named, input: rename(named.input) };
+        const named = withInputs({ ...node, name: rename(node.name) }, rename);
+        return named.op === "conv2d" && named.foldedBatchNorm !== undefined
+          ? { ...named, foldedBatchNorm: rename(named.foldedBatchNorm) }
+          : named;
       }),
     };
     this.inputs = unit.inputs;

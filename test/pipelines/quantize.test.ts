@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { adaRound } from "../../algorithms/adaRound.js";
-import type { Algorithm } from "../../algorithms/algorithm.js";
+import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
 import { channelwiseSize } from "../../algorithms/channelwiseSize.js";
 import { hawq } from "../../algorithms/hawq.js";
@@ -20,6 +20,7 @@ import { loadEngine } from "../../pipelines/engine/index.js";
 import { accuracyOf, agreementOf, evaluate } from "../../pipelines/evaluate.js";
 import { exportOnnx } from "../../pipelines/exportOnnx.js";
 import { freeze } from "../../pipelines/freeze.js";
+import { groupChannels } from "../../pipelines/groupChannels.js";
 import { unquantizedTensors } from "../../pipelines/network/coverage.js";
 import { foldBatchNorm } from "../../pipelines/network/foldBatchNorm.js";
 import { findNode, multiplications } from "../../pipelines/network/network.js";
@@ -261,6 +262,33 @@ describe("channel-wise bits", () => {
       .flatMap((site) => channelBits(channelwiseSize, site, tensors) ?? []);
     for (const width of widths) expect([2, 4, 8]).toContain(width);
     expect(agreement.share).toBeGreaterThanOrEqual(63 / 64);
+  });
+
+  test("are exported as one convolution for each width, which computes the same", async () => {
+    const cell = await quantized(channelwiseSize, onnxruntime, { bits: 8 });
+    const { network, tensors, simulated } = cell;
+    const frozen = await freeze(engine, network, { algorithm: channelwiseSize, tensors });
+    // Widths for every channel of every layer, in a mixed order; the weights fit 8 bits anyway.
+    const widths = new Map(
+      network.sites
+        .filter(({ role }) => role === "weight")
+        .map(({ id, shape, channelAxis }) => [
+          id,
+          Array.from({ length: shape[channelAxis] ?? 1 }, (_, i) => [8, 2, 4, 8][i % 4] ?? 8),
+        ]),
+    );
+    const wide = (site: QuantizerSite) => ({ ...site, scheme: { ...site.scheme, bitWidth: 8 } });
+    const grouped = groupChannels(frozen, widths);
+    const names = grouped.network.nodes.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(["s0.0.a.w2", "s0.0.a.w4", "s0.0.a.w8"]));
+    // s0.0.a is read by s0.0.b alone, whose weights are reordered; the stem also by an add.
+    const permuted = grouped.network.nodes.filter(({ op }) => op === "permuteChannels");
+    expect(permuted.map(({ name }) => name)).toContain("stem");
+    expect(permuted.map(({ name }) => name)).not.toContain("s0.0.a");
+    const model = exportOnnx({ ...grouped, sites: grouped.sites.map(wide) }, "grouped");
+    const deployed = await deployedLogits(model, dataset);
+    expect(agreementOf(simulated, deployed, 4).share).toBeGreaterThanOrEqual(63 / 64);
+    expect(await deployedLogits(exportOnnx(frozen, "plain"), dataset)).toEqual(deployed);
   });
 
   // Golden values of the MPIC model for ResNet-8 of width 16 at 32x32x3.
