@@ -38,7 +38,7 @@ describe("every algorithm passes on every number format of every backend that it
 
 describe("it catches what is wrong with", () => {
   const problems = async (changes: Partial<Algorithm>, backend: BackendProfile = academic) => {
-    const { findings } = await checkAlgorithm({ ...minMax, ...changes } as Algorithm, [backend]);
+    const { findings } = await checkAlgorithm({ ...minMax, ...changes }, [backend]);
     return findings.map(({ check, problem }) => `${check}: ${problem}`).join("\n");
   };
 
