@@ -14,6 +14,7 @@ export const adaRound = {
   deviations: [
     "Activations are quantized while rounding is learned, as in MQBench and QDrop, so that the three compare.",
     "Steps, images and learning rates are the matrix's and far fewer than the paper's; activations' scales learn at a tenth of the roundings' rate.",
+    "Scales of tensors that only an add reads belong to no layer and stay as calibrated.",
     "A layer is reconstructed behind its batch norm and activation (section 3.4 does so for the activation).",
   ],
   weight: softRounding,

@@ -14,6 +14,7 @@ export const hawq = {
   deviations: [
     "Bits of weights alone are searched among 2, 3, 4, 6 and 8, within the size that the matrix's bit width would have; first and last layer keep theirs.",
     "Hessian products are finite differences of gradients (Hutchinson's method), on the calibration batches.",
+    "Sensitivities are those of the weights before batch norm is folded.",
     "The integer program is solved exactly by dynamic programming.",
     "Trained as LSQ afterwards.",
   ],

@@ -1,4 +1,5 @@
 import { GRAPH_RULES, MQBENCH, type BackendProfile } from "./backend.js";
+import { SYMMETRIC_PER_TENSOR } from "./scheme.js";
 
 /**
  * The setting of most papers, which no device executes: per-tensor symmetric, activations
@@ -9,22 +10,8 @@ export const academic = {
   title: "Academic",
   hardware: "none",
   version: 1,
-  weights: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-    levels: "any",
-  },
-  activations: {
-    symmetric: true,
-    signed: "adaptive",
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-    levels: "any",
-  },
+  weights: { ...SYMMETRIC_PER_TENSOR, levels: "any" },
+  activations: { ...SYMMETRIC_PER_TENSOR, signed: "adaptive", levels: "any" },
   graph: GRAPH_RULES[1],
   batchNorm: -1,
   bitWidths: { weights: { min: 2, max: 8 }, activations: { min: 2, max: 8 } },

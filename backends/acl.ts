@@ -1,4 +1,5 @@
 import { GRAPH_RULES, MQBENCH, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+import { AFFINE_PER_CHANNEL, AFFINE_PER_TENSOR } from "./scheme.js";
 
 /** Huawei's Ascend Computing Language: affine, weights per channel, adds in float (graph 1). */
 export const acl = {
@@ -6,20 +7,8 @@ export const acl = {
   title: "Huawei Ascend (ACL)",
   hardware: "Ascend 310 / Atlas 300 ASIC",
   version: 1,
-  weights: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perChannel",
-    scaleForm: "fp32",
-  },
-  activations: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
+  weights: AFFINE_PER_CHANNEL,
+  activations: AFFINE_PER_TENSOR,
   graph: GRAPH_RULES[1],
   batchNorm: 4,
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },

@@ -1,4 +1,5 @@
 import { MQBENCH_TOOLKIT, ONLY_8_BITS, type BackendProfile } from "./backend.js";
+import { SYMMETRIC_PER_TENSOR } from "./scheme.js";
 
 /** HiSilicon's NNIE computes on 8-bit logarithmic codes: sign and 7 bits, 16 steps to the octave. */
 export const nnie = {
@@ -6,22 +7,8 @@ export const nnie = {
   title: "HiSilicon NNIE",
   hardware: "HiSilicon NNIE",
   version: 1,
-  weights: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-    levels: "logarithmic",
-  },
-  activations: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-    levels: "logarithmic",
-  },
+  weights: { ...SYMMETRIC_PER_TENSOR, levels: "logarithmic" },
+  activations: { ...SYMMETRIC_PER_TENSOR, levels: "logarithmic" },
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "none" },
   batchNorm: 4,
   bitWidths: { weights: ONLY_8_BITS, activations: ONLY_8_BITS },

@@ -1,4 +1,5 @@
 import { MQBENCH_TOOLKIT, ONLY_8_BITS, type BackendProfile } from "./backend.js";
+import { AFFINE_PER_TENSOR } from "./scheme.js";
 
 /** The toolkit's ONNX QLinear form for TVM: affine, per tensor, 8 bits only. */
 export const onnxQnn = {
@@ -6,20 +7,8 @@ export const onnxQnn = {
   title: "ONNX QNN (TVM)",
   hardware: "CPU and GPU through TVM",
   version: 1,
-  weights: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
-  activations: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
+  weights: AFFINE_PER_TENSOR,
+  activations: AFFINE_PER_TENSOR,
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "operators" },
   batchNorm: 4,
   bitWidths: { weights: ONLY_8_BITS, activations: ONLY_8_BITS },

@@ -1,4 +1,5 @@
 import { UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+import { AFFINE_PER_TENSOR, SYMMETRIC_PER_CHANNEL } from "./scheme.js";
 
 /**
  * onnxruntime on a CPU, the backend that runs here for real: affine uint8 activations, symmetric
@@ -9,20 +10,8 @@ export const onnxruntime = {
   title: "onnxruntime",
   hardware: "x86 and ARM CPU",
   version: 1,
-  weights: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perChannel",
-    scaleForm: "fp32",
-  },
-  activations: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
+  weights: SYMMETRIC_PER_CHANNEL,
+  activations: AFFINE_PER_TENSOR,
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "none" },
   batchNorm: 4,
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },

@@ -1,4 +1,5 @@
 import { MQBENCH_TOOLKIT, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+import { SYMMETRIC_PER_CHANNEL, SYMMETRIC_PER_TENSOR } from "./scheme.js";
 
 /** Intel's OpenVINO: symmetric, 7 of 8 bits for weights against overflow in AVX2, activations unsigned behind a ReLU. */
 export const openvino = {
@@ -6,20 +7,8 @@ export const openvino = {
   title: "OpenVINO",
   hardware: "Intel CPU and GPU",
   version: 1,
-  weights: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perChannel",
-    scaleForm: "fp32",
-  },
-  activations: {
-    symmetric: true,
-    signed: "adaptive",
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
+  weights: SYMMETRIC_PER_CHANNEL,
+  activations: { ...SYMMETRIC_PER_TENSOR, signed: "adaptive" },
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "none" },
   batchNorm: 4,
   bitWidths: { weights: { min: 2, max: 8, used: 7 }, activations: UP_TO_8_BITS },

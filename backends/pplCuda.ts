@@ -1,4 +1,5 @@
 import { MQBENCH_TOOLKIT, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+import { AFFINE_PER_CHANNEL, AFFINE_PER_TENSOR } from "./scheme.js";
 
 /** OpenPPL on CUDA: affine, weights per channel. */
 export const pplCuda = {
@@ -6,20 +7,8 @@ export const pplCuda = {
   title: "PPL CUDA",
   hardware: "NVIDIA GPU",
   version: 1,
-  weights: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perChannel",
-    scaleForm: "fp32",
-  },
-  activations: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
+  weights: AFFINE_PER_CHANNEL,
+  activations: AFFINE_PER_TENSOR,
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "operators" },
   batchNorm: 4,
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },

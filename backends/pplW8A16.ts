@@ -1,4 +1,5 @@
 import { MQBENCH_TOOLKIT, ONLY_8_BITS, type BackendProfile } from "./backend.js";
+import { AFFINE_PER_TENSOR } from "./scheme.js";
 
 /** OpenPPL with 8-bit weights and 16-bit activations: affine, per tensor. */
 export const pplW8A16 = {
@@ -6,20 +7,8 @@ export const pplW8A16 = {
   title: "PPL W8A16",
   hardware: "OpenPPL",
   version: 1,
-  weights: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
-  activations: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
+  weights: AFFINE_PER_TENSOR,
+  activations: AFFINE_PER_TENSOR,
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "operators" },
   batchNorm: 4,
   bitWidths: { weights: ONLY_8_BITS, activations: { min: 16, max: 16 } },

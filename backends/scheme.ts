@@ -56,3 +56,31 @@ export function quantRange(
     ? { quantMin: narrowRange ? 1 - half : -half, quantMax: half - 1 }
     : { quantMin: 0, quantMax: 2 * half - 1 };
 }
+
+/** The schemes that most devices have; profiles change what differs. */
+export const SYMMETRIC_PER_TENSOR = {
+  symmetric: true,
+  signed: true,
+  narrowRange: false,
+  granularity: "perTensor",
+  scaleForm: "fp32",
+} as const satisfies TensorScheme;
+
+export const SYMMETRIC_PER_CHANNEL = {
+  ...SYMMETRIC_PER_TENSOR,
+  granularity: "perChannel",
+} as const satisfies TensorScheme;
+
+/** Integers from 0, with a zero point. */
+export const AFFINE_PER_TENSOR = {
+  symmetric: false,
+  signed: false,
+  narrowRange: false,
+  granularity: "perTensor",
+  scaleForm: "fp32",
+} as const satisfies TensorScheme;
+
+export const AFFINE_PER_CHANNEL = {
+  ...AFFINE_PER_TENSOR,
+  granularity: "perChannel",
+} as const satisfies TensorScheme;

@@ -1,4 +1,5 @@
 import { GRAPH_RULES, MQBENCH, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+import { AFFINE_PER_TENSOR } from "./scheme.js";
 
 /** Qualcomm SNPE: affine and per-tensor, weights too; every addend is quantized (graph 3). */
 export const snpe = {
@@ -6,20 +7,8 @@ export const snpe = {
   title: "SNPE",
   hardware: "Snapdragon DSP",
   version: 1,
-  weights: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
-  activations: {
-    symmetric: false,
-    signed: false,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
+  weights: AFFINE_PER_TENSOR,
+  activations: AFFINE_PER_TENSOR,
   graph: GRAPH_RULES[3],
   batchNorm: 4,
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },

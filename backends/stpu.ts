@@ -1,4 +1,5 @@
 import { MQBENCH_TOOLKIT, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+import { SYMMETRIC_PER_TENSOR } from "./scheme.js";
 
 /** SenseTime's STPU: symmetric, per tensor, without the lowest integer. */
 export const stpu = {
@@ -6,20 +7,8 @@ export const stpu = {
   title: "STPU",
   hardware: "SenseTime STPU",
   version: 1,
-  weights: {
-    symmetric: true,
-    signed: true,
-    narrowRange: true,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
-  activations: {
-    symmetric: true,
-    signed: true,
-    narrowRange: true,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
+  weights: { ...SYMMETRIC_PER_TENSOR, narrowRange: true },
+  activations: { ...SYMMETRIC_PER_TENSOR, narrowRange: true },
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "operators" },
   batchNorm: 4,
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },

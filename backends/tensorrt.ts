@@ -1,4 +1,5 @@
 import { GRAPH_RULES, MQBENCH, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+import { SYMMETRIC_PER_CHANNEL, SYMMETRIC_PER_TENSOR } from "./scheme.js";
 
 /**
  * NVIDIA TensorRT: symmetric everywhere, activations signed even after ReLU, one addend of each
@@ -9,20 +10,8 @@ export const tensorrt = {
   title: "TensorRT",
   hardware: "NVIDIA GPU",
   version: 1,
-  weights: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perChannel",
-    scaleForm: "fp32",
-  },
-  activations: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "fp32",
-  },
+  weights: SYMMETRIC_PER_CHANNEL,
+  activations: SYMMETRIC_PER_TENSOR,
   graph: GRAPH_RULES[2],
   batchNorm: 4,
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },

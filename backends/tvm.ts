@@ -1,4 +1,5 @@
 import { GRAPH_RULES, MQBENCH, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+import { SYMMETRIC_PER_TENSOR } from "./scheme.js";
 
 /** TVM on ARM: symmetric, per-tensor, scales are powers of two; every addend quantized (graph 3). */
 export const tvm = {
@@ -6,20 +7,8 @@ export const tvm = {
   title: "TVM",
   hardware: "ARM CPU",
   version: 1,
-  weights: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "powerOfTwo",
-  },
-  activations: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "powerOfTwo",
-  },
+  weights: { ...SYMMETRIC_PER_TENSOR, scaleForm: "powerOfTwo" },
+  activations: { ...SYMMETRIC_PER_TENSOR, scaleForm: "powerOfTwo" },
   graph: GRAPH_RULES[3],
   batchNorm: 4,
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },

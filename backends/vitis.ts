@@ -1,4 +1,5 @@
 import { MQBENCH_TOOLKIT, UP_TO_8_BITS, type BackendProfile } from "./backend.js";
+import { SYMMETRIC_PER_TENSOR } from "./scheme.js";
 
 /** AMD's Vitis AI for its DPU: symmetric per tensor, powers of two, activations rounded its own way. */
 export const vitis = {
@@ -6,21 +7,8 @@ export const vitis = {
   title: "Vitis AI",
   hardware: "AMD Xilinx DPU",
   version: 1,
-  weights: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "powerOfTwo",
-  },
-  activations: {
-    symmetric: true,
-    signed: true,
-    narrowRange: false,
-    granularity: "perTensor",
-    scaleForm: "powerOfTwo",
-    rounding: "dpu",
-  },
+  weights: { ...SYMMETRIC_PER_TENSOR, scaleForm: "powerOfTwo" },
+  activations: { ...SYMMETRIC_PER_TENSOR, scaleForm: "powerOfTwo", rounding: "dpu" },
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "everyOperator" },
   batchNorm: 4,
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
