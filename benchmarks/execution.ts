@@ -114,7 +114,7 @@ async function runPending(
   execution: Execution,
 ): Promise<void> {
   const { directory, options, signal } = execution;
-  const jobs = makeJobs(plan, pending, options.out);
+  const jobs = makeJobs(plan, pending, options.out, await directory.stages());
   const display = new ProgressDisplay();
   const running = new Map<string, RunningCell>();
   const written = new Set<string>();

@@ -4,6 +4,7 @@ import type { Dataset } from "../pipelines/data.js";
 import { loadEngine, type EngineName } from "../pipelines/engine/index.js";
 import type { CellResult } from "../results/schema.js";
 import { RunDirectory } from "../results/store.js";
+import { stageKeys } from "./cell.js";
 import { loadMatrix, type Matrix } from "./matrix.js";
 import { loadDataset, planCells, pretrainCost, SECONDS_PER_COST, type Cell } from "./plan.js";
 import type { ScheduledJob } from "./scheduler.js";
@@ -94,18 +95,24 @@ export async function finishedCells(path: string): Promise<Map<string, CellResul
   return new Map([...results].filter(([, { state }]) => state !== "failed"));
 }
 
-/** Float trainings first, then groups of cells that share a quantized training. */
+/**
+ * Float trainings that are not stored yet, then groups of cells that share a quantized training.
+ *
+ * @param stages names of stored stages
+ */
 export function makeJobs(
   plan: Plan,
   pending: readonly Cell[],
   runDirectory: string,
+  stages: ReadonlySet<string> = new Set(),
 ): ScheduledJob[] {
   const { engine, dataDirectory } = plan;
   const common = { engine, runDirectory, dataDirectory };
   const pretrains = new Map<string, ScheduledJob>();
   const groups = new Map<string, Cell[]>();
   for (const cell of pending) {
-    if (cell.unsupported === undefined && !pretrains.has(cell.pretrainKey)) {
+    const isTrained = stages.has(stageKeys(cell)[0]);
+    if (cell.unsupported === undefined && !isTrained && !pretrains.has(cell.pretrainKey)) {
       const job = { id: cell.pretrainKey, kind: "pretrain" as const, cells: [cell], ...common };
       pretrains.set(cell.pretrainKey, job);
     }
@@ -119,7 +126,8 @@ export function makeJobs(
       kind: "cells",
       cells,
       ...common,
-      ...(needed !== undefined && { after: needed.pretrainKey }),
+      ...(needed !== undefined &&
+        pretrains.has(needed.pretrainKey) && { after: needed.pretrainKey }),
     };
   });
   // Long jobs first, so that no core idles at the end.

@@ -14,6 +14,7 @@ import {
 import { writeAtomically } from "./writeAtomically.js";
 
 const HASH_DIGITS = 12;
+const STAGE_ENDING = ".safetensors";
 
 /**
  * A run's directory. Every file is written whole or not at all, so that whatever kills the
@@ -45,7 +46,15 @@ export class RunDirectory {
   }
 
   stageFile(key: string): string {
-    return join(this.#stages, `${key}.safetensors`);
+    return join(this.#stages, `${key}${STAGE_ENDING}`);
+  }
+
+  /** Keys of the stages that are stored. */
+  async stages(): Promise<ReadonlySet<string>> {
+    const files = await readdir(this.#stages);
+    return new Set(
+      files.filter((f) => f.endsWith(STAGE_ENDING)).map((f) => f.slice(0, -STAGE_ENDING.length)),
+    );
   }
 
   async create(): Promise<void> {

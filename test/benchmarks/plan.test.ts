@@ -60,6 +60,18 @@ test("cells with the same effective quantization are one job, after their float 
   for (const job of rest) expect(job.after).toBe(pretrain?.id);
 });
 
+test("a float training that is stored is no job, and nothing waits for it", () => {
+  const cells = plan();
+  const [cell] = cells;
+  if (!cell) throw new Error("the smoke matrix has no cells");
+  const common = { matrix, dataset, engine: engine.name, dataDirectory: "", cells };
+  const stored = new Set([`float-${cell.pretrainKey}`]);
+  const found = makeJobs({ ...common, allCells: cells }, cells, "", stored);
+  expect(found.map(({ kind, after }) => [kind, after])).toEqual(
+    cells.map(() => ["cells", undefined]),
+  );
+});
+
 test("an unsupported cell needs no float training", () => {
   const [cell] = plan();
   if (!cell) throw new Error("the smoke matrix has no cells");

@@ -130,7 +130,7 @@ describe("training forward of a convolution with batch norm", () => {
     numbers(outputs.get("a") as tf.Tensor).forEach((value, i) => {
       expect(value).toBeCloseTo(expected[i] ?? NaN, 3);
     });
-    const moved = numbers((statistics["a.bn/mean"] ?? tf.zeros([0])));
+    const moved = numbers(statistics["a.bn/mean"] ?? tf.zeros([0]));
     if (strategy === 1) expect(moved).toEqual([]);
     else {
       const batch = numbers(tf.mean(exact(), [0, 1, 2]));
