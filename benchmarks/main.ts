@@ -294,6 +294,7 @@ async function orderedResults(directory: RunDirectory): Promise<CellResult[]> {
 
 /** @returns the path of the report */
 async function writeReport(directory: RunDirectory): Promise<string> {
+  await directory.create(); // a run that was copied or committed may lack the report's folder
   const results = await orderedResults(directory);
   const [run, environment] = [await directory.readRun(), await directory.readEnvironment()];
   await directory.writeTables(results);
