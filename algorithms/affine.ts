@@ -120,15 +120,17 @@ export function fakeQuantize(
 function fakeQuantizeSymmetric(x: tf.Tensor, scale: tf.Tensor, range: CodeRange): tf.Tensor {
   const operation = tf.customGrad((...args: unknown[]) => {
     const [values, step, save] = args as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
-    const steps = tf.div(values, step);
-    const clamped = tf.clipByValue(steps, range.quantMin, range.quantMax);
-    const rounded = roundAs(range.rounding, clamped);
-    save([steps, clamped, rounded]);
+    const clamped = tf.clipByValue(tf.div(values, step), range.quantMin, range.quantMax);
+    const quantized = tf.mul(roundAs(range.rounding, clamped), step);
+    save([values, step, quantized]);
     return {
-      value: tf.mul(rounded, step),
+      value: quantized,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const { dx, dScale } = gradients(dy, saved);
-        return [dx, sumTo(dScale, step.shape)];
+        const [, used] = savedTensors(saved);
+        const lowest = range.quantMin === 0 ? tf.scalar(0) : tf.mul(used, range.quantMin);
+        const highest = tf.mul(used, range.quantMax);
+        const { dx, dScale } = gradients(dy, saved, { lowest, highest });
+        return [dx, dScale];
       },
     };
   });
@@ -143,36 +145,47 @@ function fakeQuantizeAffine(
 ): tf.Tensor {
   const operation = tf.customGrad((...args: unknown[]) => {
     const [values, step, zero, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
-    const steps = tf.div(values, step);
     const lowest = tf.sub(quantMin, zero);
     const highest = tf.sub(quantMax, zero);
-    const clamped = tf.minimum(tf.maximum(steps, lowest), highest);
-    const rounded = roundAs(rounding, clamped);
-    save([steps, clamped, rounded, step]);
+    const clamped = tf.minimum(tf.maximum(tf.div(values, step), lowest), highest);
+    const quantized = tf.mul(roundAs(rounding, clamped), step);
+    save([values, step, quantized, tf.mul(lowest, step), tf.mul(highest, step)]);
     return {
-      value: tf.mul(rounded, step),
+      value: quantized,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const { dx, dScale, outside } = gradients(dy, saved);
-        const usedScale = saved[3] ?? step;
+        const [, used, , low, high] = savedTensors(saved);
+        const { dx, dScale } = gradients(dy, saved, { lowest: low, highest: high });
         // A clamped value is (bound - zeroPoint) * scale.
-        const dZero = tf.neg(tf.mul(tf.mul(dy, outside), usedScale));
-        return [dx, sumTo(dScale, step.shape), sumTo(dZero, zero.shape)];
+        const outside = tf.sub(sumTo(dy, zero.shape), sumTo(dx, zero.shape));
+        return [dx, dScale, tf.neg(tf.mul(outside, used))];
       },
     };
   });
   return operation(x, scale, zeroPoint);
 }
 
-function gradients(dy: tf.Tensor, saved: readonly tf.Tensor[]) {
-  const [steps, clamped, rounded] = saved;
-  if (steps === undefined || clamped === undefined || rounded === undefined) {
-    throw new TypeError("fakeQuantize saved no tensors for its gradient");
-  }
-  const inside = tf.cast(tf.equal(steps, clamped), "float32");
-  const dx = tf.mul(dy, inside);
-  // Inside: rounded - steps; outside: the bound, which `rounded` then is.
-  const dScale = tf.mul(dy, tf.sub(rounded, tf.mul(inside, steps)));
-  return { dx, dScale, outside: tf.sub(1, inside) };
+interface SavedBounds {
+  readonly lowest: tf.Tensor;
+  readonly highest: tf.Tensor;
+}
+
+/**
+ * Inside the bounds x passes and the scale gets (quantized - x) / scale, the rounding error in
+ * steps; outside x gets nothing and the scale the bound, quantized / scale. Written as sums of
+ * products, which take no memory of their own.
+ */
+function gradients(dy: tf.Tensor, saved: readonly tf.Tensor[], { lowest, highest }: SavedBounds) {
+  const [x, scale, quantized] = savedTensors(saved);
+  const inside = tf.logicalAnd(tf.greaterEqual(x, lowest), tf.lessEqual(x, highest));
+  const dx = tf.mul(dy, tf.cast(inside, "float32"));
+  const difference = tf.sub(
+    sumTo(tf.mul(dy, quantized), scale.shape),
+    sumTo(tf.mul(dx, x), scale.shape),
+  );
+  return { dx, dScale: tf.div(difference, scale) };
+}
+function savedTensors(saved: readonly tf.Tensor[]) {
+  return saved as unknown as readonly [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
 }
 
 /** Sums a gradient over the axes along which its operand was broadcast. */

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import os from "node:os";
-import { inspectEngines } from "../pipelines/engine/index.js";
+import { inspectEngines, loadEngine } from "../pipelines/engine/index.js";
 import type { Environment } from "../results/schema.js";
 
 const packageFile = createRequire(import.meta.url).resolve("#package/package.json");
@@ -19,6 +19,7 @@ export async function describeEnvironment(): Promise<Environment> {
   for (const report of await inspectEngines()) {
     if (report.available) engines[report.name] = report.version;
   }
+  const { lowering } = await loadEngine("auto");
   return {
     quantbench: packageVersion,
     node: process.version,
@@ -28,6 +29,7 @@ export async function describeEnvironment(): Promise<Environment> {
     cores: os.availableParallelism(),
     memoryBytes: os.totalmem(),
     engines,
+    ...(lowering !== undefined && { lowering }),
     commit: commit(),
   };
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { basename, join, resolve } from "node:path";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import pc from "picocolors";
-import { ENGINE_NAMES } from "../pipelines/engine/index.js";
+import { ENGINE_NAMES, LOWERING_CHOICES } from "../pipelines/engine/index.js";
 import { renderHtml } from "../reports/html.js";
 import { renderTerminal } from "../reports/terminal.js";
 import type { CellResult } from "../results/schema.js";
@@ -12,6 +12,7 @@ import { check } from "./check.js";
 import { examine } from "./doctor.js";
 import { packageVersion } from "./environment.js";
 import { LISTS, listRows } from "./listing.js";
+import { collectOnly, positive } from "./optionValues.js";
 import { loadOrDeclare } from "./plan.js";
 import { duration } from "./progress.js";
 import {
@@ -50,32 +51,13 @@ Exit codes: 0 success; 1 a cell failed or a check found something; 2 bad input;
 130 interrupted. Results go to stdout, progress to stderr. NO_COLOR is respected.`,
   );
 
-const positive = (text: string): number => {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError("It must be a whole number from 1.");
-  return value;
-};
-
-const collectOnly = (
-  text: string,
-  previous: Record<string, string[]>,
-): Record<string, string[]> => {
-  const [property = "", values = ""] = text.split("=", 2);
-  if (!CELL_PROPERTIES.includes(property) || values === "") {
-    throw new InvalidArgumentError(
-      `It must be PROPERTY=VALUE,... with a property of ${CELL_PROPERTIES.join(", ")}.`,
-    );
-  }
-  return { ...previous, [property]: [...(previous[property] ?? []), ...values.split(",")] };
-};
-
 interface RunFlags {
   readonly out?: string;
   readonly jobs: number;
   readonly only: Record<string, string[]>;
   readonly seeds?: number;
   readonly engine: RunOptions["engine"];
+  readonly lowering: RunOptions["lowering"];
   readonly data?: string;
   readonly force: boolean;
   readonly dryRun: boolean;
@@ -101,6 +83,14 @@ program
       .choices(["auto", ...ENGINE_NAMES])
       .default("auto"),
   )
+  .addOption(
+    new Option(
+      "--lowering <name>",
+      "graphs for onnxruntime: blocked is fast, standard runs anywhere",
+    )
+      .choices(LOWERING_CHOICES)
+      .default("auto"),
+  )
   .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
   .option("--force", "run finished cells again", false)
   .option("--dry-run", "list the cells and estimate the time; run nothing", false)
@@ -115,6 +105,7 @@ program
       only: flags.only,
       ...(flags.seeds !== undefined && { seeds: flags.seeds }),
       engine: flags.engine,
+      lowering: flags.lowering,
       ...(flags.data !== undefined && { dataDirectory: flags.data }),
       force: flags.force,
       hangSeconds: flags.hangLimit,
@@ -126,10 +117,11 @@ program
   });
 
 /** What reproduces the run; leaves out what does not change numbers. */
-function commandFor(matrix: string, { seeds, engine }: RunFlags): string {
+function commandFor(matrix: string, { seeds, engine, lowering }: RunFlags): string {
   const extra = [
     ...(seeds === undefined ? [] : [`--seeds ${String(seeds)}`]),
     ...(engine === "auto" ? [] : [`--engine ${engine}`]),
+    ...(lowering === "auto" ? [] : [`--lowering ${lowering}`]),
   ];
   return ["quantbench run", matrix, ...extra].join(" ");
 }

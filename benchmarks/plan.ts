@@ -9,7 +9,7 @@ import { gridsFrom, observers } from "../algorithms/observers/index.js";
 import { GRAPH_RULES, type BackendProfile, type BatchNormStrategy } from "../backends/backend.js";
 import { backends } from "../backends/index.js";
 import { limitDataset, type Dataset } from "../pipelines/data.js";
-import type { Engine } from "../pipelines/engine/index.js";
+import { engineIdentity, type Engine } from "../pipelines/engine/index.js";
 import { DEFAULT_RECONSTRUCTION, stepCount } from "../pipelines/hyperparameters.js";
 import { foldBatchNorm } from "../pipelines/network/foldBatchNorm.js";
 import { multiplications, type Network } from "../pipelines/network/network.js";
@@ -23,7 +23,7 @@ import type { Matrix } from "./matrix.js";
 import { models } from "./models/index.js";
 
 /** Raised whenever the pipeline's own arithmetic changes, so that older results are not reused. */
-export const NUMERICS_VERSION = 2;
+export const NUMERICS_VERSION = 3;
 
 export interface Cell {
   /** Hash of the configuration. */
@@ -184,7 +184,7 @@ function* configurations(matrix: Matrix, dataset: Dataset, engine: Engine): Gene
                   ...(variant !== undefined && { variant }),
                   seed,
                   hyperparameters,
-                  engine: { name: engine.name, version: engine.version },
+                  engine: engineIdentity(engine),
                   numerics: NUMERICS_VERSION,
                 };
               }

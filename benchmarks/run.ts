@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import os from "node:os";
 import type { Dataset } from "../pipelines/data.js";
-import { loadEngine, type EngineName } from "../pipelines/engine/index.js";
+import { loadEngine, type EngineName, type LoweringChoice } from "../pipelines/engine/index.js";
 import type { CellResult } from "../results/schema.js";
 import { RunDirectory } from "../results/store.js";
 import { stageKeys } from "./cell.js";
@@ -18,6 +18,7 @@ export interface RunOptions {
   readonly only: Readonly<Record<string, readonly string[]>>;
   readonly seeds?: number;
   readonly engine: EngineName | "auto";
+  readonly lowering: LoweringChoice;
   readonly dataDirectory?: string;
   /** Run finished cells again. */
   readonly force: boolean;
@@ -30,6 +31,7 @@ export interface Plan {
   readonly matrix: Matrix;
   readonly dataset: Dataset;
   readonly engine: EngineName;
+  readonly lowering: LoweringChoice;
   readonly dataDirectory: string;
   /** The cells that were asked for. */
   readonly cells: readonly Cell[];
@@ -45,11 +47,19 @@ export async function makePlan(options: RunOptions, load = loadDataset): Promise
   const matrix = { ...loaded, ...(options.seeds !== undefined && { seeds: options.seeds }) };
   const dataDirectory =
     options.dataDirectory ?? matrix.dataDirectory ?? process.env["QUANTBENCH_DATA"] ?? "data";
-  const engine = await loadEngine(options.engine);
+  const engine = await loadEngine(options.engine, options.lowering);
   const dataset = await load(matrix.dataset, dataDirectory, matrix.hyperparameters);
   const allCells = planCells(matrix, dataset, engine);
   const cells = filterCells(allCells, options.only);
-  return { matrix, dataset, engine: engine.name, dataDirectory, cells, allCells };
+  return {
+    matrix,
+    dataset,
+    engine: engine.name,
+    lowering: options.lowering,
+    dataDirectory,
+    cells,
+    allCells,
+  };
 }
 
 const properties: Readonly<Record<string, (cell: Cell) => string>> = {
@@ -106,8 +116,8 @@ export function makeJobs(
   runDirectory: string,
   stages: ReadonlySet<string> = new Set(),
 ): ScheduledJob[] {
-  const { engine, dataDirectory } = plan;
-  const common = { engine, runDirectory, dataDirectory };
+  const { engine, lowering, dataDirectory } = plan;
+  const common = { engine, lowering, runDirectory, dataDirectory };
   const pretrains = new Map<string, ScheduledJob>();
   const groups = new Map<string, Cell[]>();
   for (const cell of pending) {

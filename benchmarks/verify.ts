@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import { join } from "node:path";
-import { loadEngine } from "../pipelines/engine/index.js";
+import { choiceOf, engineIdentity, loadEngine } from "../pipelines/engine/index.js";
 import type { CellResult } from "../results/schema.js";
 import { cellName, RunDirectory } from "../results/store.js";
 import { runCell } from "./cell.js";
@@ -65,7 +65,12 @@ async function repeat(
   directory: RunDirectory,
   { dataDirectory, onStage }: VerifyOptions,
 ): Promise<CellResult> {
-  const engine = await loadEngine(config.engine.name as "onnxruntime"); // names come from EngineName
+  const { name, lowering } = config.engine;
+  // Names come from EngineName; other engines than onnxruntime have no lowerings.
+  const engine = await loadEngine(
+    name as "onnxruntime",
+    name === "onnxruntime" ? choiceOf(lowering) : "auto",
+  );
   const dataset = await loadDataset(config.dataset.name, dataDirectory, config.hyperparameters);
   if (dataset.checksum !== config.dataset.checksum) {
     throw new Error(`data set "${dataset.name}" has other files than the run had`);
@@ -76,7 +81,7 @@ async function repeat(
       ...config,
       algorithm: { name: algorithm.name, version: algorithm.version },
       backend: { name: backend.name, version: backend.version },
-      engine: { name: engine.name, version: engine.version },
+      engine: engineIdentity(engine),
     },
     dataset,
   );
@@ -97,9 +102,12 @@ async function repeat(
 }
 
 const versions = ({ engine, algorithm, backend, numerics }: CellResult["config"]): string =>
-  [engine, algorithm, backend, { name: "numerics", version: numerics }]
-    .map(({ name, version }) => `${name} ${String(version)}`)
-    .join(", ");
+  [
+    ...[engine, algorithm, backend, { name: "numerics", version: numerics }].map(
+      ({ name, version }) => `${name} ${String(version)}`,
+    ),
+    `lowering ${engine.lowering ?? "standard"}`,
+  ].join(", ");
 
 /** A result without what was measured. */
 function reproducible(result: CellResult): Record<string, unknown> {

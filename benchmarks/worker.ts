@@ -1,5 +1,5 @@
 // A process of its own for one job: what crashes, hangs or runs out of memory here is one result.
-import { loadEngine, type EngineName } from "../pipelines/engine/index.js";
+import { loadEngine, type EngineName, type LoweringChoice } from "../pipelines/engine/index.js";
 import { RunDirectory } from "../results/store.js";
 import { pretrain, runCell, type CellContext } from "./cell.js";
 import { loadDataset, type Cell } from "./plan.js";
@@ -9,6 +9,7 @@ export interface Job {
   /** For "pretrain" one of the cells that need it; else cells that share a training. */
   readonly cells: readonly Cell[];
   readonly engine: EngineName;
+  readonly lowering: LoweringChoice;
   readonly runDirectory: string;
   readonly dataDirectory: string;
 }
@@ -52,7 +53,7 @@ async function run(job: Job): Promise<void> {
   if (first === undefined) throw new Error("a job needs at least one cell");
   const { dataset, hyperparameters } = first.config;
   const context: CellContext = {
-    engine: await loadEngine(job.engine),
+    engine: await loadEngine(job.engine, job.lowering),
     dataset: await loadDataset(dataset.name, job.dataDirectory, hyperparameters),
     directory: new RunDirectory(job.runDirectory),
     onProgress: throttledProgress(),

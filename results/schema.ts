@@ -73,7 +73,10 @@ export const cellConfigSchema = z.strictObject({
   variant: variantSchema.optional(),
   seed: z.number().int(),
   hyperparameters: hyperparametersSchema,
-  engine: versioned,
+  engine: versioned.extend({
+    /** How the engine turns steps into graphs, where it has several ways. */
+    lowering: z.string().optional(),
+  }),
   /** Version of the pipeline's own arithmetic. */
   numerics: z.number(),
 });
@@ -155,6 +158,8 @@ export const environmentSchema = z.strictObject({
   cores: z.number().int(),
   memoryBytes: z.number(),
   engines: z.record(z.string(), z.string()),
+  /** What the default engine's graphs are made of. */
+  lowering: z.string().optional(),
   /** The source tree, where it is a git checkout. */
   commit: z.string().nullable(),
 });

@@ -31,7 +31,14 @@ export interface Engine {
   readonly name: EngineName;
   /** Version of the library that computes, recorded with every result. */
   readonly version: string;
+  /** How steps become graphs, where an engine has several ways; bits depend on it. */
+  readonly lowering?: string;
   compile(step: StepFunction, signature: Signature): Promise<CompiledStep>;
+}
+
+/** What decides bits besides the step itself: part of every cell's identity. */
+export function engineIdentity({ name, version, lowering }: Engine) {
+  return { name, version, ...(lowering !== undefined && { lowering }) };
 }
 
 export const ENGINE_NAMES = ["onnxruntime", "tfjs-node", "tfjs"] as const;

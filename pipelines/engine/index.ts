@@ -1,8 +1,10 @@
 import * as tf from "@tensorflow/tfjs";
 import { eagerEngine } from "./eager.js";
 import { ENGINE_NAMES, type Engine, type EngineName } from "./engine.js";
+import { STANDARD, type LoweringChoice } from "./trace/lowering.js";
 
 export * from "./engine.js";
+export { choiceOf, LOWERING_CHOICES, type LoweringChoice } from "./trace/lowering.js";
 
 // tfjs otherwise advises every user of its plain backend to install tfjs-node.
 tf.enableProdMode();
@@ -11,13 +13,31 @@ tf.enableProdMode();
  * Loads an engine; "auto" takes the default, onnxruntime. Bits depend on the engine, so "auto"
  * never falls back to another one silently.
  *
+ * @param lowering how onnxruntime's graphs are made; the other engines have no choice
  * @throws Error saying why when the engine's package is missing or does not load
  */
-export async function loadEngine(name: EngineName | "auto"): Promise<Engine> {
+export async function loadEngine(
+  name: EngineName | "auto",
+  lowering: LoweringChoice = "auto",
+): Promise<Engine> {
+  if (name !== "auto" && name !== "onnxruntime" && lowering !== "auto") {
+    throw new Error(`engine "${name}" has no lowerings to choose from; leave out "${lowering}"`);
+  }
   switch (name) {
     case "auto":
-    case "onnxruntime":
-      return (await import("./onnxruntime.js")).onnxruntimeEngine;
+    case "onnxruntime": {
+      const [{ onnxruntimeEngine }, { probeBlocked }] = await Promise.all([
+        import("./onnxruntime.js"),
+        import("./probe.js"),
+      ]);
+      const blocked = lowering === "standard" ? undefined : await probeBlocked();
+      if (blocked === undefined && lowering === "blocked") {
+        throw new Error(
+          "this onnxruntime has no blocked convolutions that work on this processor; take the standard lowering",
+        );
+      }
+      return onnxruntimeEngine(blocked ? { name: "blocked", ...blocked } : STANDARD);
+    }
     case "tfjs":
       await tf.setBackend("cpu");
       return eagerEngine("tfjs", "cpu", tf.version.tfjs);

@@ -7,6 +7,7 @@ import {
   type HostTensors,
   type Signature,
 } from "./engine.js";
+import { describeLowering, type Lowering } from "./trace/lowering.js";
 import { outputName, trace } from "./trace/index.js";
 
 /** One thread a session: cells run side by side, one per core, and sums keep their order. */
@@ -18,15 +19,34 @@ export const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
 };
 
 /** Traces steps to ONNX graphs and runs them natively; the default engine. */
-export const onnxruntimeEngine: Engine = {
-  name: "onnxruntime",
-  version: ort.env.versions.node ?? ort.env.versions.common,
+export function onnxruntimeEngine(lowering: Lowering): Engine {
+  // The optimizer would merge what was laid out and ordered with care, and onnxruntime computes
+  // a DequantizeLinear again for each of its readers unless it is told not to look at them.
+  const options: ort.InferenceSession.SessionOptions =
+    lowering.name === "standard"
+      ? SESSION_OPTIONS
+      : {
+          ...SESSION_OPTIONS,
+          graphOptimizationLevel: "disabled",
+          extra: { session: { disable_quant_qdq: "1" } },
+        };
+  return {
+    name: "onnxruntime",
+    version: ort.env.versions.node ?? ort.env.versions.common,
+    lowering: describeLowering(lowering),
 
-  async compile(step, signature) {
-    const traced = await trace(step, signature);
-    const session = await ort.InferenceSession.create(traced.model, SESSION_OPTIONS);
-    return compiledStep(session, signature, traced.outputs);
-  },
+    async compile(step, signature) {
+      const traced = await trace(step, signature, lowering);
+      if (Object.keys(traced.outputs).length === 0) return NOTHING; // onnxruntime refuses to
+      const session = await ort.InferenceSession.create(traced.model, options);
+      return compiledStep(session, signature, traced.outputs);
+    },
+  };
+}
+
+const NOTHING: CompiledStep = {
+  run: () => Promise.resolve({}),
+  release: () => Promise.resolve(),
 };
 
 function compiledStep(
@@ -39,7 +59,6 @@ function compiledStep(
   return {
     async run(inputs) {
       checkInputs(inputs, signature);
-      if (session.outputNames.length === 0) return {}; // onnxruntime refuses to run for nothing
       const feeds: Record<string, ort.Tensor> = {};
       for (const [name, { dtype, data, shape }] of Object.entries(inputs)) {
         // The constructor's overloads want dtype and data to be known together.

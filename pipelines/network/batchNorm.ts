@@ -66,10 +66,11 @@ export function normalizeByBatch(x: tf.Tensor, parameters: BatchNormParameters):
         const sum = tf.sum(dy, axes);
         const sumWithX = tf.sum(tf.mul(dy, input), axes);
         const dGamma = tf.mul(inverseSd, tf.sub(sumWithX, tf.mul(center, sum)));
-        // dx = factor * (dy - mean(dy) - xhat * mean(dy * xhat)), as one affine map of x and dy.
-        const slope = tf.neg(tf.div(tf.mul(tf.mul(scale, inverseSd), dGamma), count));
-        const offset = tf.neg(tf.add(tf.div(tf.mul(scale, sum), count), tf.mul(slope, center)));
-        const dx = tf.add(tf.mul(dy, scale), tf.add(tf.mul(input, slope), offset));
+        // dx = factor * (dy - mean(dy) - xhat * mean(dy * xhat)): an affine map of x and dy, and
+        // the factor last, so that an engine can leave it to what reads dx.
+        const slope = tf.neg(tf.div(tf.mul(inverseSd, dGamma), count));
+        const offset = tf.neg(tf.add(tf.div(sum, count), tf.mul(slope, center)));
+        const dx = tf.mul(tf.add(dy, tf.add(tf.mul(input, slope), offset)), scale);
         return [dx, dGamma, sum];
       },
     };

@@ -36,9 +36,9 @@ const DATA_TYPES: Record<OnnxType, DataType> = {
 /** The ONNX enumeration value of an element type, as the `to` attribute of Cast wants it. */
 export const dataTypeCode = (type: OnnxType): number => DATA_TYPES[type];
 
-/** A float attribute; plain numbers become integer attributes. */
+/** A float attribute, or a list of them; plain numbers become integer attributes. */
 export interface FloatAttribute {
-  readonly float: number;
+  readonly float: number | readonly number[];
 }
 export type Attributes = Readonly<
   Record<string, number | readonly number[] | string | FloatAttribute>
@@ -51,12 +51,21 @@ const IR_VERSION = 10n;
 /** Constants up to this many bytes are shared when they are equal. */
 const SHARED_CONSTANT_BYTES = 65536;
 
+/** A node before it is serialized; its one output has a name of its own. */
+export interface GraphNode {
+  /** "Conv", or "com.microsoft.nchwc:Conv" outside of the standard domain. */
+  readonly operator: string;
+  readonly inputs: readonly string[];
+  readonly output: string;
+  readonly attributes: Attributes;
+}
+
 /**
  * Builds an ONNX model node by node. Values are named by strings; a node whose operator, inputs
  * and attributes equal an earlier node's is not added twice (every operator used is pure).
  */
 export class OnnxGraph {
-  readonly #nodes: NodeProto[] = [];
+  readonly #nodes: GraphNode[] = [];
   readonly #constants: TensorProto[] = [];
   readonly #inputs: ValueInfoProto[] = [];
   readonly #outputs: ValueInfoProto[] = [];
@@ -68,6 +77,11 @@ export class OnnxGraph {
     return this.#nodes.length;
   }
 
+  /** In the order in which they were added: inputs come before what uses them. */
+  get nodes(): readonly GraphNode[] {
+    return this.#nodes;
+  }
+
   /** Declares a graph input and returns its name. */
   input(name: string, type: OnnxType, shape: readonly (number | string)[]): string {
     this.#inputs.push(valueInfo(name, type, shape));
@@ -76,7 +90,7 @@ export class OnnxGraph {
 
   /** Declares `value` a graph output under `name`. */
   output(name: string, value: string, type: OnnxType, shape: readonly (number | string)[]): void {
-    this.#nodes.push(node("Identity", [value], [name], "", {}));
+    this.#nodes.push({ operator: "Identity", inputs: [value], output: name, attributes: {} });
     this.#outputs.push(valueInfo(name, type, shape));
   }
 
@@ -91,8 +105,7 @@ export class OnnxGraph {
     const known = name === undefined ? this.#known.get(key) : undefined;
     if (known !== undefined) return known;
     const output = name ?? `v${(this.#count++).toString()}`;
-    const [domain, type] = splitDomain(operator);
-    this.#nodes.push(node(type, inputs, [output], domain, attributes));
+    this.#nodes.push({ operator, inputs, output, attributes });
     this.#known.set(key, output);
     return output;
   }
@@ -139,22 +152,29 @@ export class OnnxGraph {
     this.#metadata.push([key, value]);
   }
 
-  /** The serialized ModelProto. */
-  toBytes(name: string): Uint8Array {
+  /**
+   * The serialized ModelProto.
+   *
+   * @param nodes another list of nodes than the added ones, as a scheduler leaves them
+   */
+  toBytes(name: string, nodes: readonly GraphNode[] = this.#nodes): Uint8Array {
+    const read = new Set(nodes.flatMap(({ inputs }) => inputs));
+    const domains = new Set(nodes.map(({ operator }) => splitDomain(operator)[0]));
+    domains.delete("");
     const model = create(ModelProtoSchema, {
       irVersion: IR_VERSION,
       producerName: "quantbench",
       opsetImport: [
         { domain: "", version: OPSET_VERSION },
-        { domain: "com.microsoft", version: 1n },
+        ...[...domains].sort().map((domain) => ({ domain, version: 1n })),
       ],
       metadataProps: this.#metadata.map(([key, value]) =>
         create(StringStringEntryProtoSchema, { key, value }),
       ),
       graph: {
         name,
-        node: this.#nodes,
-        initializer: this.#constants,
+        node: nodes.map(nodeProto),
+        initializer: this.#constants.filter(({ name }) => read.has(name)),
         input: this.#inputs,
         output: this.#outputs,
       },
@@ -169,19 +189,14 @@ function splitDomain(operator: string): [domain: string, type: string] {
   return colon < 0 ? ["", operator] : [operator.slice(0, colon), operator.slice(colon + 1)];
 }
 
-function node(
-  opType: string,
-  input: readonly string[],
-  output: readonly string[],
-  domain: string,
-  attributes: Attributes,
-): NodeProto {
+function nodeProto({ operator, inputs, output, attributes }: GraphNode): NodeProto {
+  const [domain, opType] = splitDomain(operator);
   return create(NodeProtoSchema, {
     opType,
     domain,
-    name: `${opType}/${output[0] ?? ""}`,
-    input: [...input],
-    output: [...output],
+    name: `${opType}/${output}`,
+    input: [...inputs],
+    output: [output],
     attribute: Object.entries(attributes).map(([name, value]) => attribute(name, value)),
   });
 }
@@ -198,7 +213,13 @@ function attribute(name: string, value: Attributes[string]): AttributeProto {
     });
   }
   if ("float" in value) {
-    return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
+    return typeof value.float === "number"
+      ? create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float })
+      : create(AttributeProtoSchema, {
+          name,
+          type: AttributeType.FLOATS,
+          floats: [...value.float],
+        });
   }
   return create(AttributeProtoSchema, {
     name,

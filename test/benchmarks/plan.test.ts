@@ -15,6 +15,7 @@ const jobs = (cells: readonly Cell[]) =>
       matrix,
       dataset,
       engine: engine.name,
+      lowering: "auto",
       dataDirectory: "",
       cells,
       allCells: cells,
@@ -64,7 +65,10 @@ test("a float training that is stored is no job, and nothing waits for it", () =
   const cells = plan();
   const [cell] = cells;
   if (!cell) throw new Error("the smoke matrix has no cells");
-  const common = { matrix, dataset, engine: engine.name, dataDirectory: "", cells };
+  const common = {
+    ...{ matrix, dataset, engine: engine.name, lowering: "auto" as const },
+    ...{ dataDirectory: "", cells },
+  };
   const stored = new Set([`float-${cell.pretrainKey}`]);
   const found = makeJobs({ ...common, allCells: cells }, cells, "", stored);
   expect(found.map(({ kind, after }) => [kind, after])).toEqual(

@@ -9,6 +9,7 @@ const job = (id: string, after?: string): ScheduledJob => ({
   kind: "cells",
   cells: [],
   engine: "onnxruntime",
+  lowering: "auto",
   runDirectory: "",
   dataDirectory: "",
   ...(after !== undefined && { after }),

@@ -6,7 +6,7 @@ import { lower, type TraceBackend } from "./traceBackend.js";
 type Info = tf.TensorInfo;
 export type ConvolutionInfo = tf.backend_util.Conv2DInfo;
 
-interface Attributes {
+export interface ConvolutionAttributes {
   readonly strides: [number, number] | number;
   readonly pad: "valid" | "same" | number | tf.backend_util.ExplicitPadding;
   readonly dataFormat?: "NHWC" | "NCHW";
@@ -14,10 +14,10 @@ interface Attributes {
   readonly dimRoundingMode?: "floor" | "round" | "ceil";
 }
 
-function convolutionInfo(
+export function convolutionInfo(
   inputShape: readonly number[],
   filterShape: readonly number[],
-  attributes: Attributes,
+  attributes: ConvolutionAttributes,
   depthwise: boolean,
 ): ConvolutionInfo {
   const { strides, pad, dilations = 1, dimRoundingMode, dataFormat = "NHWC" } = attributes;
@@ -33,7 +33,7 @@ function convolutionInfo(
   );
 }
 
-const pads = ({ padInfo: { top, left, bottom, right } }: ConvolutionInfo): number[] => [
+export const pads = ({ padInfo: { top, left, bottom, right } }: ConvolutionInfo): number[] => [
   top,
   left,
   bottom,
@@ -55,18 +55,21 @@ const FILTER_TO_ONNX = [3, 2, 0, 1];
 /** HWIO -> IOHW: input and output channels change places, as the input gradient needs it. */
 const FILTER_TO_ONNX_SWAPPED = [2, 3, 0, 1];
 
-lower<{ x: Info; filter: Info }, Attributes>("Conv2D", ({ x, filter }, attributes, trace) => {
-  const info = convolutionInfo(x.shape, filter.shape, attributes, false);
-  const weights = trace.graph.add("Transpose", [trace.plain(filter)], { perm: FILTER_TO_ONNX });
-  const y = trace.graph.add(
-    "Conv",
-    [trace.in("channelsFirst", x), weights],
-    convolutionAttributes(info, 1),
-  );
-  return trace.result(y, info.outShape, "float32", "channelsFirst");
-});
+lower<{ x: Info; filter: Info }, ConvolutionAttributes>(
+  "Conv2D",
+  ({ x, filter }, attributes, trace) => {
+    const info = convolutionInfo(x.shape, filter.shape, attributes, false);
+    const weights = trace.graph.add("Transpose", [trace.plain(filter)], { perm: FILTER_TO_ONNX });
+    const y = trace.graph.add(
+      "Conv",
+      [trace.in("channelsFirst", x), weights],
+      convolutionAttributes(info, 1),
+    );
+    return trace.result(y, info.outShape, "float32", "channelsFirst");
+  },
+);
 
-lower<{ dy: Info; filter: Info }, Attributes & { inputShape: number[] }>(
+lower<{ dy: Info; filter: Info }, ConvolutionAttributes & { inputShape: number[] }>(
   "Conv2DBackpropInput",
   ({ dy, filter }, attributes, trace) => {
     const info = convolutionInfo(attributes.inputShape, filter.shape, attributes, false);
@@ -95,7 +98,7 @@ lower<{ dy: Info; filter: Info }, Attributes & { inputShape: number[] }>(
   },
 );
 
-lower<{ x: Info; dy: Info }, Attributes & { filterShape: number[] }>(
+lower<{ x: Info; dy: Info }, ConvolutionAttributes & { filterShape: number[] }>(
   "Conv2DBackpropFilter",
   ({ x, dy }, attributes, trace) => {
     const info = convolutionInfo(x.shape, attributes.filterShape, attributes, false);
@@ -108,7 +111,7 @@ lower<{ x: Info; dy: Info }, Attributes & { filterShape: number[] }>(
   },
 );
 
-lower<{ x: Info; filter: Info }, Attributes>(
+lower<{ x: Info; filter: Info }, ConvolutionAttributes>(
   "DepthwiseConv2dNative",
   ({ x, filter }, attributes, trace) => {
     const info = convolutionInfo(x.shape, filter.shape, attributes, true);
@@ -121,7 +124,7 @@ lower<{ x: Info; filter: Info }, Attributes>(
   },
 );
 
-lower<{ dy: Info; filter: Info }, Attributes & { inputShape: number[] }>(
+lower<{ dy: Info; filter: Info }, ConvolutionAttributes & { inputShape: number[] }>(
   "DepthwiseConv2dNativeBackpropInput",
   ({ dy, filter }, attributes, trace) => {
     const info = convolutionInfo(attributes.inputShape, filter.shape, attributes, true);
@@ -149,7 +152,7 @@ lower<{ dy: Info; filter: Info }, Attributes & { inputShape: number[] }>(
   },
 );
 
-lower<{ x: Info; dy: Info }, Attributes & { filterShape: number[] }>(
+lower<{ x: Info; dy: Info }, ConvolutionAttributes & { filterShape: number[] }>(
   "DepthwiseConv2dNativeBackpropFilter",
   ({ x, dy }, attributes, trace) => {
     const info = convolutionInfo(x.shape, attributes.filterShape, attributes, true);
@@ -218,7 +221,7 @@ function depthwiseFilter(trace: TraceBackend, filter: string, info: ConvolutionI
 }
 
 /** Padding of dy so that a convolution with the flipped filter gives the input's gradient. */
-function mirroredPads(info: ConvolutionInfo): number[] {
+export function mirroredPads(info: ConvolutionInfo): number[] {
   const height = (info.filterHeight - 1) * info.dilationHeight;
   const width = (info.filterWidth - 1) * info.dilationWidth;
   const [top = 0, left = 0, bottom = 0, right = 0] = pads(info);

@@ -9,7 +9,7 @@ interface Operands {
 }
 
 /** Kernels with two broadcast operands: tfjs kernel, ONNX operator, element type of the result. */
-const BINARY: readonly [kernel: string, operator: string, dtype?: tf.DataType][] = [
+export const BINARY: readonly [kernel: string, operator: string, dtype?: tf.DataType][] = [
   ["Add", "Add"],
   ["Sub", "Sub"],
   ["Multiply", "Mul"],
@@ -60,7 +60,7 @@ interface Operand {
 }
 
 /** Kernels that apply one ONNX operator to each element. */
-const UNARY: readonly [kernel: string, operator: string][] = [
+export const UNARY: readonly [kernel: string, operator: string][] = [
   ["Abs", "Abs"],
   ["Ceil", "Ceil"],
   ["Cos", "Cos"],
@@ -120,11 +120,29 @@ function binary(
 ): tf.TensorInfo {
   const shape = tf.backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
   const layout = commonLayout(trace, shape, [a, b]);
+  const flat = layout === "plain" ? flatOperands(trace, shape, a, b) : undefined;
+  if (flat !== undefined) {
+    return trace.result(trace.reshape(trace.graph.add(operator, flat), shape), shape, dtype);
+  }
   const name = trace.graph.add(operator, [
     broadcastOperand(trace, layout, a),
     broadcastOperand(trace, layout, b),
   ]);
   return trace.result(name, shape, dtype, layout);
+}
+
+/** onnxruntime steps element by element through images of one channel unless they are flat. */
+function flatOperands(
+  trace: TraceBackend,
+  shape: readonly number[],
+  a: tf.TensorInfo,
+  b: tf.TensorInfo,
+): string[] | undefined {
+  const size = tf.util.sizeFromShape([...shape]);
+  if (size <= 1 || shape.at(-1) !== 1) return undefined;
+  const sizes = [a, b].map((operand) => tf.util.sizeFromShape(operand.shape));
+  if (!sizes.every((count) => count === size || count === 1)) return undefined;
+  return [a, b].map((operand, i) => trace.reshape(trace.plain(operand), [sizes[i] ?? 1]));
 }
 
 function unary(trace: TraceBackend, operator: string, x: tf.TensorInfo): tf.TensorInfo {

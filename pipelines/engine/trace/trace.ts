@@ -1,6 +1,9 @@
 import * as tf from "@tensorflow/tfjs";
-import { OnnxGraph } from "../../onnx/onnxGraph.js";
 import type { HostTensor, Signature, StepFunction } from "../engine.js";
+import { recordBlocked } from "./blocked/index.js";
+import { STANDARD, type Lowering } from "./lowering.js";
+import { Program } from "./program.js";
+import { schedule } from "./schedule.js";
 import type { TraceBackend } from "./traceBackend.js";
 import { onnxType, TRACE_BACKEND } from "./traceBackend.js";
 
@@ -20,43 +23,104 @@ export const outputName = (name: string): string => `result ${name}`;
  *
  * @throws Error naming the kernel and the place of the call when a kernel cannot be recorded
  */
-export async function trace(step: StepFunction, signature: Signature): Promise<TracedStep> {
+export async function trace(
+  step: StepFunction,
+  signature: Signature,
+  lowering: Lowering = STANDARD,
+): Promise<TracedStep> {
   // Typed as a string, but undefined until some backend was used.
   const previous = tf.getBackend() as string | undefined;
   await tf.setBackend(TRACE_BACKEND);
   const backend = tf.backend() as TraceBackend; // the one registered under this name
-  backend.graph = new OnnxGraph();
-  const outputs: Record<string, Pick<HostTensor, "shape" | "dtype">> = {};
+  backend.begin();
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 100; // tfjs puts some twenty frames between a kernel and its caller
   try {
-    tf.tidy(() => {
-      const inputs: Record<string, tf.Tensor> = {};
-      for (const [name, { shape, dtype }] of Object.entries(signature)) {
-        const value = backend.graph.input(name, onnxType(dtype), shape);
-        const info = backend.result(value, shape, dtype);
-        inputs[name] = tf.engine().makeTensorFromTensorInfo(info, backend);
-      }
-      for (const [name, tensor] of Object.entries(step(inputs))) {
-        const dtype = tensor.dtype === "int32" ? "int32" : "float32";
-        if (tensor.dtype !== dtype) {
-          throw new TypeError(
-            `step output "${name}" is ${tensor.dtype}; cast it to float32 or int32`,
-          );
-        }
-        backend.graph.output(outputName(name), backend.plain(tensor), dtype, tensor.shape);
-        outputs[name] = { shape: tensor.shape, dtype };
-      }
-    });
-    const model = backend.graph.toBytes("step");
-    return { model, nodeCount: backend.graph.nodeCount, outputs };
+    // A scope of tfjs frees the tensors; what it returns must not be searched for more of them.
+    tf.engine().startScope();
+    try {
+      const recorded = record(backend, step, signature);
+      return lowering.name === "standard"
+        ? standardGraph(backend, recorded)
+        : blockedGraph(backend, recorded, lowering);
+    } finally {
+      tf.engine().endScope();
+    }
   } catch (error) {
     throw explainMissingKernel(error);
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
-    backend.graph = new OnnxGraph();
+    backend.begin();
     if (previous !== undefined && previous !== TRACE_BACKEND) await tf.setBackend(previous);
   }
+}
+
+interface Recorded {
+  readonly signature: Signature;
+  readonly inputs: Readonly<Record<string, tf.Tensor>>;
+  readonly results: Readonly<Record<string, tf.Tensor>>;
+  readonly outputs: TracedStep["outputs"];
+}
+
+function record(backend: TraceBackend, step: StepFunction, signature: Signature): Recorded {
+  const inputs: Record<string, tf.Tensor> = {};
+  for (const [name, { shape, dtype }] of Object.entries(signature)) {
+    const value = backend.graph.input(name, onnxType(dtype), shape);
+    const info = backend.result(value, shape, dtype);
+    inputs[name] = tf.engine().makeTensorFromTensorInfo(info, backend);
+  }
+  const outputs: Record<string, Pick<HostTensor, "shape" | "dtype">> = {};
+  const results = step(inputs);
+  for (const [name, { shape, dtype }] of Object.entries(results)) {
+    if (dtype !== "int32" && dtype !== "float32") {
+      throw new TypeError(`step output "${name}" is ${dtype}; cast it to float32 or int32`);
+    }
+    outputs[name] = { shape, dtype };
+  }
+  return { signature, inputs, results, outputs };
+}
+
+function addOutputs(
+  backend: TraceBackend,
+  { results, outputs }: Recorded,
+  resolve: (info: tf.TensorInfo) => tf.TensorInfo,
+): void {
+  for (const [name, { shape, dtype }] of Object.entries(outputs)) {
+    const result = results[name];
+    if (result === undefined) continue;
+    backend.graph.output(outputName(name), backend.plain(resolve(result)), dtype, shape);
+  }
+}
+
+function standardGraph(backend: TraceBackend, recorded: Recorded): TracedStep {
+  addOutputs(backend, recorded, (info) => info);
+  const { graph } = backend;
+  return { model: graph.toBytes("step"), nodeCount: graph.nodeCount, outputs: recorded.outputs };
+}
+
+/** Records the calls again, knowing all of them, so that neighbours can be fused. */
+function blockedGraph(
+  backend: TraceBackend,
+  recorded: Recorded,
+  options: Exclude<Lowering, { name: "standard" }>,
+): TracedStep {
+  const program = new Program(backend.calls, Object.values(recorded.results));
+  backend.begin(options);
+  const { graph } = backend;
+  for (const [name, { shape, dtype }] of Object.entries(recorded.signature)) {
+    const info = backend.result(graph.input(name, onnxType(dtype), shape), shape, dtype);
+    const input = recorded.inputs[name];
+    if (input !== undefined) backend.rebind(input, info);
+  }
+  recordBlocked(backend, program);
+  addOutputs(backend, recorded, (info) => program.resolve(info));
+  const names = new Set(Object.keys(recorded.outputs).map(outputName));
+  const nodes = schedule(graph.nodes, names, backend.images.chunkOf);
+  return {
+    model: graph.toBytes("step", nodes),
+    nodeCount: nodes.length,
+    outputs: recorded.outputs,
+  };
 }
 
 /** tfjs names the kernel but not who called it; the first frame outside of packages did. */

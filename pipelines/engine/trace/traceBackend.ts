@@ -1,6 +1,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { OnnxGraph, type OnnxType } from "../../onnx/onnxGraph.js";
+import { BlockedImages, type BlockedOptions } from "./images.js";
 import { CHANNELS_FIRST, isTrivial, type Layout } from "./layout.js";
+import type { Call, DataId } from "./program.js";
 
 type DataType = tf.DataType;
 type HostValues = Float32Array | Int32Array | Uint8Array;
@@ -15,10 +17,24 @@ interface TracedValue {
   readonly host?: HostValues;
   /** The graph value that holds it, per physical layout. */
   readonly names: Map<Layout, string>;
+  /** The same in the blocked layout, one value a chunk of the batch. */
+  blocked?: BlockedValue;
 }
 
-/** tfjs identifies a tensor's data by an opaque object. */
-type DataId = object;
+/** Integers of quantized images: (code - zeroPoint) * scale, both graph values of shape []. */
+export interface Codes {
+  readonly chunks: readonly string[];
+  readonly scale: string;
+  /** Of the codes' own type; absent for 0. */
+  readonly zeroPoint?: string;
+}
+
+/** Images in the blocked layout. */
+export interface BlockedValue {
+  readonly chunks: readonly string[];
+  /** Set on quantized images: what the chunks were made of. */
+  readonly codes?: Codes;
+}
 
 export const TRACE_BACKEND = "quantbench-trace";
 
@@ -28,8 +44,66 @@ export const TRACE_BACKEND = "quantbench-trace";
  */
 export class TraceBackend extends tf.KernelBackend {
   graph = new OnnxGraph();
-  readonly #values = new WeakMap<DataId, TracedValue>();
+  /** Every kernel call since the trace began. */
+  calls: Call[] = [];
+  #images: BlockedImages | undefined;
+  #values = new WeakMap<DataId, TracedValue>();
+  readonly #constants = new WeakMap<DataId, TracedValue>();
   #live = 0;
+
+  /** Forgets all that was recorded; constants, which exist before a step runs, stay. */
+  begin(blocked?: BlockedOptions): void {
+    this.graph = new OnnxGraph();
+    this.calls = [];
+    this.#values = new WeakMap();
+    this.#images = blocked && new BlockedImages(this.graph, blocked);
+  }
+
+  /** How to compute in the blocked layout. */
+  get images(): BlockedImages {
+    if (this.#images === undefined) throw new Error("this trace knows no blocked layout");
+    return this.#images;
+  }
+
+  /** Makes `info`, recorded earlier, stand for what `result` holds. */
+  rebind(info: tf.TensorInfo, result: tf.TensorInfo): void {
+    this.#values.set(info.dataId, this.#value(result.dataId));
+  }
+
+  /** The number that a tensor of one element is known to hold before the step runs. */
+  constantOf(info: tf.TensorInfo): number | undefined {
+    const host = this.#value(info.dataId).host;
+    return host?.length === 1 ? host[0] : undefined;
+  }
+
+  /** Whether the value was computed already. */
+  isKnown(info: tf.TensorInfo): boolean {
+    return this.#values.has(info.dataId);
+  }
+
+  isBlocked(info: tf.TensorInfo): boolean {
+    return this.#value(info.dataId).blocked !== undefined;
+  }
+
+  /** Images in the blocked layout; converts them when they only exist in another. */
+  blocked(info: tf.TensorInfo): BlockedValue {
+    const value = this.#value(info.dataId);
+    value.blocked ??= {
+      chunks: value.names.has("channelsFirst")
+        ? this.images.fromChannelsFirst(this.in("channelsFirst", info), info.shape)
+        : this.images.fromPlain(this.plain(info), info.shape),
+    };
+    return value.blocked;
+  }
+
+  /** Wraps blocked images as the result of a kernel. */
+  blockedResult(blocked: BlockedValue, shape: readonly number[], dtype: DataType): tf.TensorInfo {
+    const dataId = {};
+    const [producer = "nothing"] = blocked.chunks;
+    this.#values.set(dataId, { shape, dtype, producer, names: new Map(), blocked });
+    this.#live += 1;
+    return { dataId, shape: [...shape], dtype };
+  }
 
   /** The ONNX name of a tensor in the given layout; adds a conversion node when there is none. */
   in(layout: Layout, info: tf.TensorInfo): string {
@@ -86,7 +160,12 @@ export class TraceBackend extends tf.KernelBackend {
   }
 
   #value(dataId: DataId): TracedValue {
-    const value = this.#values.get(dataId);
+    let value = this.#values.get(dataId);
+    const constant = value === undefined ? this.#constants.get(dataId) : undefined;
+    if (constant !== undefined) {
+      value = { ...constant, names: new Map() };
+      this.#values.set(dataId, value);
+    }
     if (value === undefined) throw new Error("a tensor of another trace is used in this step");
     return value;
   }
@@ -94,6 +173,10 @@ export class TraceBackend extends tf.KernelBackend {
   #convert(layout: Layout, value: TracedValue, shape: readonly number[]): string {
     if (value.host !== undefined && layout === "plain") {
       return this.graph.constant(onnxType(value.dtype), value.shape, value.host);
+    }
+    if (value.blocked !== undefined && value.names.size === 0) {
+      const convert = layout === "plain" ? "toPlain" : "toChannelsFirst";
+      return this.images[convert](value.blocked.chunks, shape);
     }
     if (layout === "plain") {
       const source = value.names.get("channelsFirst");
@@ -119,7 +202,7 @@ export class TraceBackend extends tf.KernelBackend {
 
   override move(dataId: DataId, values: tf.BackendValues, shape: number[], dtype: DataType): void {
     const host = values as HostValues; // strings never reach a step
-    this.#values.set(dataId, { shape, dtype, producer: "constant", host, names: new Map() });
+    this.#constants.set(dataId, { shape, dtype, producer: "constant", host, names: new Map() });
     this.#live += 1;
   }
 
@@ -175,11 +258,20 @@ export function onnxType(dtype: DataType): OnnxType {
   throw new TypeError(`steps compute with float32, int32 and bool tensors, not ${dtype}`);
 }
 
-type Lowering = (
+export type Lowering = (
   inputs: Readonly<Record<string, tf.TensorInfo>>,
   attributes: Readonly<Record<string, unknown>>,
   trace: TraceBackend,
 ) => tf.TensorInfo | tf.TensorInfo[];
+
+const lowerings = new Map<string, Lowering>();
+
+/** The standard way to record a kernel. */
+export function standardLowering(kernel: string): Lowering {
+  const lowering = lowerings.get(kernel);
+  if (lowering === undefined) throw new Error(`kernel ${kernel} was recorded without a lowering`);
+  return lowering;
+}
 
 /** Registers how one tfjs kernel is recorded. */
 export function lower<I = Record<string, tf.TensorInfo>, A = Record<string, unknown>>(
@@ -187,11 +279,19 @@ export function lower<I = Record<string, tf.TensorInfo>, A = Record<string, unkn
   lowering: (inputs: I, attributes: A, trace: TraceBackend) => tf.TensorInfo | tf.TensorInfo[],
 ): void {
   const untyped = lowering as unknown as Lowering; // tfjs passes inputs and attributes untyped
+  lowerings.set(kernelName, untyped);
   tf.registerKernel({
     kernelName,
     backendName: TRACE_BACKEND,
-    kernelFunc: ({ inputs, attrs, backend }) =>
-      untyped(inputs as Record<string, tf.TensorInfo>, attrs ?? {}, backend as TraceBackend),
+    kernelFunc: ({ inputs, attrs, backend }) => {
+      const trace = backend as TraceBackend;
+      const given = inputs as Record<string, tf.TensorInfo>;
+      const attributes: Readonly<Record<string, unknown>> = attrs ?? {};
+      const result = untyped(given, attributes, trace);
+      const outputs = Array.isArray(result) ? result : [result];
+      trace.calls.push({ kernel: kernelName, inputs: given, attributes, outputs });
+      return result;
+    },
   });
 }
 

@@ -1,0 +1,30 @@
+import type * as tf from "@tensorflow/tfjs";
+import type { Program } from "../program.js";
+import { standardLowering, type TraceBackend } from "../traceBackend.js";
+// What fuses several calls is tried before what records one of them.
+import "./quantize.js";
+import "./affine.js";
+import "./elementwise.js";
+import "./reductions.js";
+import "./convolution.js";
+import "./filterGradient.js";
+import { tryBlocked } from "./registry.js";
+
+/** Records a program again with images in the blocked layout. */
+export function recordBlocked(trace: TraceBackend, program: Program): void {
+  const context = { trace, program };
+  for (const call of program.calls) {
+    const blocked = tryBlocked(call, context);
+    const results =
+      blocked === undefined
+        ? toList(standardLowering(call.kernel)(call.inputs, call.attributes, trace))
+        : [blocked];
+    call.outputs.forEach((output, i) => {
+      const result = results[i];
+      if (result !== undefined) trace.rebind(output, result);
+    });
+  }
+}
+
+const toList = (infos: tf.TensorInfo | tf.TensorInfo[]): tf.TensorInfo[] =>
+  Array.isArray(infos) ? infos : [infos];
