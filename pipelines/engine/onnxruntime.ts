@@ -19,14 +19,15 @@ export const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
 };
 
 /** Traces steps to ONNX graphs and runs them natively; the default engine. */
-export function onnxruntimeEngine(lowering: Lowering): Engine {
+export function onnxruntimeEngine(lowering: Lowering, threads = 1): Engine {
   // The optimizer would merge what was laid out and ordered with care, and onnxruntime computes
   // a DequantizeLinear again for each of its readers unless it is told not to look at them.
+  const common = { ...SESSION_OPTIONS, intraOpNumThreads: threads };
   const options: ort.InferenceSession.SessionOptions =
     lowering.name === "standard"
-      ? SESSION_OPTIONS
+      ? common
       : {
-          ...SESSION_OPTIONS,
+          ...common,
           graphOptimizationLevel: "disabled",
           extra: { session: { disable_quant_qdq: "1" } },
         };

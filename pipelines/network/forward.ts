@@ -70,7 +70,7 @@ export function forward(
       case "relu":
         return tf.relu(value(node.input));
       case "relu6":
-        return tf.relu6(value(node.input));
+        return relu6(value(node.input));
       case "add":
         return tf.add(value(node.inputs[0]), value(node.inputs[1]));
       case "globalAveragePool":
@@ -164,6 +164,24 @@ function convolve(node: ConvNode, x: tf.Tensor, kernel: tf.Tensor): tf.Tensor {
     inputs.map((part, i) => compute(part, kernels[i] as tf.Tensor4D, node.stride, padding)),
     3,
   );
+}
+
+/** ReLU6 whose gradient is told by its result alone, so that its input need not be kept. */
+function relu6(x: tf.Tensor): tf.Tensor {
+  const operation = tf.customGrad<tf.Tensor>((...args: unknown[]) => {
+    const [values, save] = args as [tf.Tensor, tf.GradSaveFunc];
+    const y = tf.relu6(values);
+    save([y]);
+    return {
+      value: y,
+      gradFunc: (dy: tf.Tensor, [result]: tf.Tensor[]) => {
+        if (result === undefined) throw new TypeError("ReLU6 saved no result");
+        const inside = tf.logicalAnd(tf.greater(result, 0), tf.less(result, 6));
+        return tf.mul(dy, tf.cast(inside, "float32"));
+      },
+    };
+  });
+  return operation(x);
 }
 
 /** As the largest of shifted copies, whose gradients every engine has. */

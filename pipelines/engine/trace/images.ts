@@ -150,11 +150,11 @@ export class BlockedImages {
     ]);
   }
 
-  joined(parts: readonly string[]): string {
+  joined(parts: readonly string[], axis = 0): string {
     const [only] = parts;
     return only !== undefined && parts.length === 1
       ? only
-      : this.graph.add("Concat", parts, { axis: 0 });
+      : this.graph.add("Concat", parts, { axis });
   }
 
   /** Appends zeros to an axis of a value of the given rank. */

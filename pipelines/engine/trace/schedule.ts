@@ -45,107 +45,86 @@ function chunksOf(
   });
 }
 
-/** Nodes that can run, in the order of the graph. */
-class Ready {
-  readonly #heap: number[] = [];
-
-  get size(): number {
-    return this.#heap.length;
-  }
-
-  add(node: number): void {
-    const heap = this.#heap;
-    let i = heap.push(node) - 1;
-    while (i > 0) {
-      const parent = (i - 1) >> 1;
-      if ((heap[parent] ?? 0) <= node) break;
-      heap[i] = heap[parent] ?? 0;
-      i = parent;
-    }
-    heap[i] = node;
-  }
-
-  take(): number {
-    const heap = this.#heap;
-    const first = heap[0] ?? 0;
-    const last = heap.pop() ?? 0;
-    if (heap.length === 0) return first;
-    let i = 0;
-    for (;;) {
-      let child = 2 * i + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && (heap[child + 1] ?? 0) < (heap[child] ?? 0)) child += 1;
-      if ((heap[child] ?? 0) >= last) break;
-      heap[i] = heap[child] ?? 0;
-      i = child;
-    }
-    heap[i] = last;
-    return first;
-  }
-}
-
+/**
+ * Cuts the nodes, in their order, into phases: one ends where a chunk needs what all chunks have to
+ * contribute to, as statistics of the batch are. Within a phase one chunk runs after the other, what
+ * they share comes last.
+ */
 function interleave(nodes: readonly GraphNode[], chunks: readonly number[]) {
-  const maker = new Map(nodes.map(({ output }, i) => [output, i]));
-  const users: number[][] = nodes.map(() => []);
-  const waiting = nodes.map(({ inputs }, i) => {
-    const makers = new Set(inputs.flatMap((input) => maker.get(input) ?? []));
-    for (const index of makers) users[index]?.push(i);
-    return makers.size;
-  });
-  const ready = new Map<number, Ready>();
-  const enqueue = (i: number) => {
-    const chunk = chunks[i] ?? -1;
-    const queue = ready.get(chunk) ?? new Ready();
-    ready.set(chunk, queue);
-    queue.add(i);
-  };
-  waiting.forEach((count, i) => {
-    if (count === 0) enqueue(i);
-  });
-
   const ordered: GraphNode[] = [];
   const ends: GraphNode[] = [];
-  /** Chunks, the one that ran last in front: its values may still be in the cache. */
-  let recent: number[] = [...new Set(chunks)].filter((chunk) => chunk >= 0).sort((a, b) => a - b);
-  let stretch: number[] = [];
-  const endStretch = () => {
-    const inside = new Set(stretch);
-    for (const i of stretch) {
-      const used = users[i]?.some((user) => inside.has(user));
-      const node = nodes[i];
-      if (used === true || node === undefined) continue;
-      ends.push({
-        operator: "Shape",
-        inputs: [node.output],
-        output: `end ${node.output}`,
-        attributes: { start: 0, end: 0 },
-      });
+  const users = usersOf(nodes);
+  /** Nodes of the phase by chunk. The chunk that ran last comes first: it may still be cached. */
+  let phase = new Map<number, GraphNode[]>();
+  let recent: number[] = [];
+  /** What waits for the end of the phase, and the names of all that is not ordered yet. */
+  let shared: GraphNode[] = [];
+  let unordered = new Set<string>();
+  let waiting = new Set<string>();
+
+  const endPhase = () => {
+    const order = [...phase.keys()].sort((a, b) => rank(recent, a) - rank(recent, b));
+    for (const chunk of order) {
+      const stretch = phase.get(chunk) ?? [];
+      ordered.push(...stretch);
+      ends.push(...endsOf(stretch, users));
     }
-    stretch = [];
+    recent = order.reverse();
+    ordered.push(...shared);
+    phase = new Map();
+    shared = [];
+    unordered = new Set();
+    waiting = new Set();
   };
-  const run = (i: number) => {
-    const node = nodes[i];
-    if (node !== undefined) ordered.push(node);
-    for (const user of users[i] ?? []) {
-      const left = (waiting[user] ?? 0) - 1;
-      waiting[user] = left;
-      if (left === 0) enqueue(user);
+  nodes.forEach((node, i) => {
+    const chunk = chunks[i] ?? -1;
+    if (chunk >= 0) {
+      if (node.inputs.some((input) => waiting.has(input))) endPhase();
+      const stretch = phase.get(chunk) ?? [];
+      phase.set(chunk, stretch);
+      stretch.push(node);
+      unordered.add(node.output);
+    } else if (node.inputs.some((input) => unordered.has(input))) {
+      shared.push(node);
+      unordered.add(node.output);
+      waiting.add(node.output);
+    } else {
+      ordered.push(node);
     }
-  };
-  while (ordered.length < nodes.length) {
-    const chunk = recent.find((candidate) => (ready.get(candidate)?.size ?? 0) > 0) ?? -1;
-    const shared = ready.get(-1);
-    // What belongs to no chunk is small, and other things wait for it.
-    while (shared !== undefined && shared.size > 0) run(shared.take());
-    const queue = ready.get(chunk);
-    if (chunk < 0 || queue === undefined) continue;
-    while (queue.size > 0) {
-      const i = queue.take();
-      stretch.push(i);
-      run(i);
-    }
-    endStretch();
-    recent = [chunk, ...recent.filter((other) => other !== chunk)];
-  }
+  });
+  endPhase();
   return { nodes: ordered, ends };
+}
+
+const rank = (recent: readonly number[], chunk: number): number => {
+  const index = recent.indexOf(chunk);
+  return index < 0 ? recent.length + chunk : index;
+};
+
+function usersOf(nodes: readonly GraphNode[]): ReadonlyMap<string, readonly string[]> {
+  const users = new Map<string, string[]>();
+  for (const { inputs, output } of nodes) {
+    for (const input of inputs) {
+      const known = users.get(input);
+      if (known === undefined) users.set(input, [output]);
+      else known.push(output);
+    }
+  }
+  return users;
+}
+
+/** Ends for the nodes of a stretch that none of its other nodes reads. */
+function endsOf(
+  stretch: readonly GraphNode[],
+  users: ReadonlyMap<string, readonly string[]>,
+): GraphNode[] {
+  const inside = new Set(stretch.map(({ output }) => output));
+  return stretch
+    .filter(({ output }) => users.get(output)?.some((user) => inside.has(user)) !== true)
+    .map(({ output }) => ({
+      operator: "Shape",
+      inputs: [output],
+      output: `end ${output}`,
+      attributes: { start: 0, end: 0 },
+    }));
 }

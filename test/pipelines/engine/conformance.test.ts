@@ -20,15 +20,25 @@ for (const report of reports) {
     test.todo(`engine ${report.name} is not installed here: ${report.reason}`);
     continue;
   }
-  const engine = await loadEngine(report.name);
-  describe(`engine ${report.name} computes as tfjs does:`, () => {
-    test.each(kernelCases.map((entry) => [entry.name, entry] as const))("%s", async (_, entry) => {
-      const property = fc.asyncProperty(entry.shapes, fc.integer(), async (shapes, seed) => {
-        await compare(engine, entry, shapes, seed);
-      });
-      await fc.assert(property, { numRuns: 10, seed: 7 });
+  const { name } = report;
+  const engines =
+    name === "onnxruntime"
+      ? [await loadEngine(name, "standard"), await loadEngine(name, "auto")]
+      : [await loadEngine(name)];
+  for (const engine of new Map(engines.map((one) => [one.lowering, one])).values()) {
+    const lowering = engine.lowering === undefined ? "" : ` (${engine.lowering})`;
+    describe(`engine ${name}${lowering} computes as tfjs does:`, () => {
+      test.each(kernelCases.map((entry) => [entry.name, entry] as const))(
+        "%s",
+        async (_, entry) => {
+          const property = fc.asyncProperty(entry.shapes, fc.integer(), async (shapes, seed) => {
+            await compare(engine, entry, shapes, seed);
+          });
+          await fc.assert(property, { numRuns: 10, seed: 7 });
+        },
+      );
     });
-  });
+  }
 }
 
 async function compare(

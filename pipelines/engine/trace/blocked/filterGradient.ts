@@ -8,7 +8,7 @@ import {
 import type { Call } from "../program.js";
 import type { BlockedValue, Codes, TraceBackend } from "../traceBackend.js";
 import { withoutFactor } from "./affine.js";
-import { ones, summed } from "./reductions.js";
+import { row, summed } from "./reductions.js";
 import { inputOf, lowerBlocked, outputOf, type BlockedContext } from "./registry.js";
 
 type Info = tf.TensorInfo;
@@ -248,7 +248,7 @@ function depthwiseGradient(
   const size = info.batchSize / gradients.length;
   const { chunks } = trace.blocked(x);
   const parts = gradients.map((gradient, i) => {
-    const perImage = images.convolve(
+    return images.convolve(
       [
         images.reshape(chunks[i] ?? "", [1, size * c, info.inHeight, info.inWidth]),
         images.reshape(gradient, [size * c, 1, info.outHeight, info.outWidth]),
@@ -261,9 +261,10 @@ function depthwiseGradient(
         group: size * c,
       },
     );
-    return trace.graph.add("MatMul", [ones(trace, size), images.reshape(perImage, [size, -1])]);
   });
-  const taps = images.transpose(summed(trace, parts), [c / block, kh * kw, block], [1, 0, 2]);
+  const perImage = images.reshape(images.joined(parts, 1), [info.batchSize, -1]);
+  const sums = trace.graph.add("MatMul", [row(trace, info.batchSize, 1), perImage]);
+  const taps = images.transpose(sums, [c / block, kh * kw, block], [1, 0, 2]);
   return images.reshape(images.cutAxis(images.reshape(taps, [kh * kw, c]), 1, inChannels, c), [
     kh,
     kw,

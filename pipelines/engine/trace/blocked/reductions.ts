@@ -37,11 +37,16 @@ function sumOver(axes: string, x: Info, call: Call, context: BlockedContext): st
   const { graph, images } = trace;
   const [batch = 1, h = 1, w = 1, c = 1] = x.shape;
   if (axes === "1,2" && trace.isBlocked(x)) {
-    const means = trace.blocked(x).chunks.map((chunk) => {
-      const pooled = graph.add("com.microsoft.nchwc:GlobalAveragePool", [chunk]);
-      return images.reshape(pooled, [batch / trace.blocked(x).chunks.length, images.padded(c)]);
-    });
-    const perImage = images.cutAxis(images.joined(means), 1, c, images.padded(c));
+    const means = trace
+      .blocked(x)
+      .chunks.map((chunk) => graph.add("com.microsoft.nchwc:GlobalAveragePool", [chunk]));
+    const padded = images.padded(c);
+    const perImage = images.cutAxis(
+      images.reshape(images.joined(means), [batch, padded]),
+      1,
+      c,
+      padded,
+    );
     return graph.add("Mul", [perImage, graph.scalar(h * w)]);
   }
   if (axes !== "0,1,2" && axes !== "0,1,2,3") return undefined;
@@ -53,28 +58,16 @@ function sumOver(axes: string, x: Info, call: Call, context: BlockedContext): st
     : graph.add("ReduceSum", [channels, graph.integers([0])], { keepdims: 0 });
 }
 
-/** Products with rows of ones run at memory bandwidth, ReduceSum takes many times as long. */
+/** Averages of each image, summed by a product with a row: ReduceSum takes many times as long. */
 function sumOfImages(x: Info, { trace }: BlockedContext): string | undefined {
   if (!trace.isBlocked(x)) return undefined;
-  const { images } = trace;
-  const [, h = 1, w = 1] = x.shape;
-  const { block } = images.options;
-  const { chunks } = trace.blocked(x);
-  const size = (x.shape[0] ?? 1) / chunks.length;
-  return summed(
-    trace,
-    chunks.map((chunk) => {
-      const overImages = trace.graph.add("MatMul", [
-        ones(trace, size),
-        images.reshape(chunk, [size, -1]),
-      ]);
-      const overPixels = trace.graph.add("MatMul", [
-        ones(trace, h * w),
-        images.reshape(overImages, [-1, h * w, block]),
-      ]);
-      return images.reshape(overPixels, [-1]);
-    }),
-  );
+  const { images, graph } = trace;
+  const [batch = 1, h = 1, w = 1, c = 1] = x.shape;
+  const means = trace
+    .blocked(x)
+    .chunks.map((chunk) => graph.add("com.microsoft.nchwc:GlobalAveragePool", [chunk]));
+  const perImage = images.reshape(images.joined(means), [batch, images.padded(c)]);
+  return images.reshape(graph.add("MatMul", [row(trace, batch, h * w), perImage]), [-1]);
 }
 
 /**
@@ -90,25 +83,23 @@ function sumOfProducts(x: Info, call: Call, context: BlockedContext): string | u
   const b = product.inputs["b"] ?? a;
   if (![a, b].every((operand) => operand.shape.join() === x.shape.join())) return undefined;
   if (![a, b].some((operand) => trace.isBlocked(operand))) return undefined;
-  const [, h = 1, w = 1, c = 1] = x.shape;
+  const [batch = 1, h = 1, w = 1, c = 1] = x.shape;
   const padded = images.padded(c);
   const second = trace.blocked(b).chunks;
-  return summed(
-    trace,
-    trace.blocked(a).chunks.map((chunk, i) => {
-      const size = (x.shape[0] ?? 1) / second.length;
-      const channels = size * padded;
-      const dots = images.convolve(
+  const channels = (batch / second.length) * padded;
+  const dots = trace
+    .blocked(a)
+    .chunks.map((chunk, i) =>
+      images.convolve(
         [
           images.reshape(chunk, [1, channels, h, w]),
           images.reshape(second[i] ?? "", [channels, 1, h, w]),
         ],
         { kernel: [h, w], group: channels },
-      );
-      const sums = graph.add("MatMul", [ones(trace, size), images.reshape(dots, [size, padded])]);
-      return images.reshape(sums, [padded]);
-    }),
-  );
+      ),
+    );
+  const perImage = images.reshape(images.joined(dots, 1), [batch, padded]);
+  return images.reshape(graph.add("MatMul", [row(trace, batch, 1), perImage]), [-1]);
 }
 
 /** The sum of a value of each chunk, in their order. */
@@ -117,6 +108,7 @@ export function summed({ graph }: BlockedContext["trace"], parts: readonly strin
   return rest.reduce((sum, part) => graph.add("Add", [sum, part]), first);
 }
 
-export function ones({ graph }: BlockedContext["trace"], count: number): string {
-  return graph.constant("float32", [1, count], new Float32Array(count).fill(1));
+/** [1, count] */
+export function row({ graph }: BlockedContext["trace"], count: number, value: number): string {
+  return graph.constant("float32", [1, count], new Float32Array(count).fill(value));
 }

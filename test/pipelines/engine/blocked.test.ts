@@ -1,0 +1,320 @@
+// The blocked lowering fuses, cuts and reorders what a step computes: whole pieces of networks, with
+// their gradients, against tfjs's plain JavaScript backend and against the standard lowering.
+import * as tf from "@tensorflow/tfjs";
+import { describe, expect, test } from "vitest";
+import { fakeQuantize } from "../../../algorithms/affine.js";
+import { lsq } from "../../../algorithms/lsq.js";
+import { academic } from "../../../backends/academic.js";
+import { preparedTraining, runningTraining } from "../../../benchmarks/preparedTraining.js";
+import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
+import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { onnxruntimeEngine } from "../../../pipelines/engine/onnxruntime.js";
+import {
+  float32,
+  loadEngine,
+  sizeOf,
+  type Engine,
+  type HostTensors,
+  type StepTensors,
+} from "../../../pipelines/engine/index.js";
+import { probeBlocked } from "../../../pipelines/engine/probe.js";
+import { schedule } from "../../../pipelines/engine/trace/schedule.js";
+import { normalizeByBatch } from "../../../pipelines/network/batchNorm.js";
+import type { Training } from "../../../pipelines/train.js";
+import { toyDataset } from "../../support.js";
+import { values } from "./kernelCases.js";
+
+const dataset = toyDataset(64);
+const quantized = { algorithm: lsq, backend: academic, bits: 4 };
+const probed = await probeBlocked();
+const plain = await loadEngine("tfjs");
+const standard = await loadEngine("onnxruntime", "standard");
+/** Chunks of 16 images, so that small batches have several. */
+const blocked = probed && onnxruntimeEngine({ name: "blocked", ...probed, chunkImages: 16 });
+
+describe.skipIf(blocked === undefined)("on blocked images", () => {
+  const engine = blocked ?? standard;
+
+  const convolve = (x: tf.Tensor, w: tf.Tensor, stride = 1) => {
+    const pad = ((w.shape[0] ?? 1) - 1) / 2;
+    const padding: tf.backend_util.ExplicitPadding = [
+      [0, 0],
+      [pad, pad],
+      [pad, pad],
+      [0, 0],
+    ];
+    return tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, stride, padding);
+  };
+  const depthwise = (x: tf.Tensor, w: tf.Tensor, stride = 1) => {
+    const pad = ((w.shape[0] ?? 1) - 1) / 2;
+    const padding: tf.backend_util.ExplicitPadding = [
+      [0, 0],
+      [pad, pad],
+      [pad, pad],
+      [0, 0],
+    ];
+    return tf.depthwiseConv2d(x as tf.Tensor4D, w as tf.Tensor4D, stride, padding);
+  };
+
+  // [images, side, channels, filters, kernel, stride]: whole and broken blocks, chunks and sizes.
+  test.each([
+    [32, 6, 16, 32, 3, 1],
+    [48, 6, 16, 16, 3, 2],
+    [5, 7, 24, 8, 3, 1],
+    [3, 7, 20, 20, 3, 2],
+    [32, 6, 8, 24, 1, 1],
+    [16, 6, 32, 16, 1, 2],
+    [2, 5, 16, 16, 1, 2],
+    [18, 6, 1, 16, 3, 1],
+    [16, 6, 17, 3, 5, 1],
+  ])(
+    "convolution of %i images %i wide, %i to %i channels, kernel %i, stride %i",
+    async (n, side, c, o, k, stride) => {
+      await compareWithPlain(
+        engine,
+        [
+          [n, side, side, c],
+          [1, 1, c, c],
+          [k, k, c, o],
+        ],
+        (x, mix, w) =>
+          convolve(
+            c > 1
+              ? convolve(x as tf.Tensor, mix as tf.Tensor)
+              : tf.mul(x as tf.Tensor, tf.reshape(mix as tf.Tensor, [])),
+            w as tf.Tensor,
+            stride,
+          ),
+      );
+    },
+  );
+
+  test.each([
+    [32, 6, 16, 3, 1],
+    [32, 6, 24, 3, 2],
+    [5, 7, 20, 5, 1],
+    [3, 7, 16, 3, 2],
+  ])(
+    "depthwise convolution of %i images %i wide, %i channels, kernel %i, stride %i",
+    async (n, side, c, k, stride) => {
+      await compareWithPlain(
+        engine,
+        [
+          [n, side, side, c],
+          [1, 1, c, c],
+          [k, k, c, 1],
+        ],
+        (x, mix, w) =>
+          depthwise(convolve(x as tf.Tensor, mix as tf.Tensor), w as tf.Tensor, stride),
+      );
+    },
+  );
+
+  test("batch norm, the residual added to it and the ReLU behind, in one pass", async () => {
+    const channels = 20;
+    await compareWithPlain(
+      engine,
+      [[32, 5, 5, channels], [3, 3, channels, channels], [channels], [channels]],
+      (x, w, gamma, beta) => {
+        const moving = { mean: tf.zeros([channels]), variance: tf.ones([channels]) };
+        const first = convolve(x as tf.Tensor, w as tf.Tensor);
+        const { y } = normalizeByBatch(first, {
+          gamma: gamma as tf.Tensor,
+          beta: beta as tf.Tensor,
+          ...moving,
+        });
+        const h = tf.relu(tf.add(y, first));
+        return convolve(h, w as tf.Tensor);
+      },
+    );
+  });
+
+  test.each([
+    ["unsigned", { quantMin: 0, quantMax: 15 }, undefined],
+    ["signed", { quantMin: -8, quantMax: 7 }, undefined],
+    ["whole bytes", { quantMin: -128, quantMax: 127 }, undefined],
+    ["affine", { quantMin: 0, quantMax: 15 }, 6],
+    ["affine and signed", { quantMin: -8, quantMax: 7 }, 3],
+    ["16 bits", { quantMin: -32768, quantMax: 32767 }, undefined],
+  ])("fake quantization, %s", async (_, range, zeroPoint) => {
+    const channels = 18;
+    await compareWithPlain(
+      engine,
+      [[32, 5, 5, channels], [1, 1, channels, channels], [3, 3, channels, 16], []],
+      (x, mix, w, scale) => {
+        const h = convolve(x as tf.Tensor, mix as tf.Tensor);
+        const step = tf.add(tf.mul(tf.abs(scale as tf.Tensor), 0.01), 0.21); // no value on a border
+        const zero = zeroPoint === undefined ? undefined : tf.scalar(zeroPoint);
+        return convolve(
+          fakeQuantize(range.quantMin === 0 && !zero ? tf.relu(h) : h, step, zero, range),
+          w as tf.Tensor,
+        );
+      },
+    );
+  });
+
+  test("average pooling and what broadcasts from it", async () => {
+    await compareWithPlain(
+      engine,
+      [
+        [32, 5, 5, 24],
+        [1, 1, 24, 24],
+      ],
+      (x, w) => {
+        const h = convolve(x as tf.Tensor, w as tf.Tensor);
+        const attention = tf.sigmoid(tf.mean(h, [1, 2], true));
+        return tf.concat([tf.mean(tf.mul(h, attention), [1, 2]), tf.sum(h, [1, 2])], 1);
+      },
+    );
+  });
+
+  test.each([
+    ["ResNet-8", resnet8, 16],
+    ["ResNet-8 of half a block", resnet8, 8],
+    ["MobileNetV2", mobileNetV2, 4],
+  ])(
+    "a training step of %s changes every tensor as the standard lowering does",
+    async (_, model, width) => {
+      const start = await preparedTraining(standard, {
+        dataset,
+        model,
+        width,
+        batchSize: 32,
+        quantized,
+      });
+      const [a, b] = [await stepped(standard, start, 1), await stepped(engine, start, 1)];
+      const errors = Object.entries(a).map(([name, { data }]) =>
+        relativeError(data, b[name]?.data ?? []),
+      );
+      // A rounding that float noise flips moves single tensors; nearly all of them agree closely.
+      errors.sort((x, y) => x - y);
+      expect(errors[Math.floor(errors.length / 2)]).toBeLessThan(1e-4);
+      expect(errors[Math.floor(errors.length * 0.9)]).toBeLessThan(1e-2);
+    },
+    60_000,
+  );
+
+  test("gives the same bits again, and on two threads", async () => {
+    const start = await preparedTraining(standard, {
+      dataset,
+      model: resnet8,
+      width: 16,
+      batchSize: 32,
+      quantized,
+    });
+    const once = await stepped(engine, start, 12);
+    expect(await stepped(engine, start, 12)).toEqual(once);
+    expect(await stepped(withThreads(2), start, 12)).toEqual(once);
+  }, 60_000);
+});
+
+/** The blocked engine on several threads, which no run uses: sums must not depend on them. */
+function withThreads(intraOpNumThreads: number): Engine {
+  const lowering = { name: "blocked" as const, ...(probed ?? { block: 16 }), chunkImages: 16 };
+  return onnxruntimeEngine(lowering, intraOpNumThreads);
+}
+
+/** All tensors after some steps. */
+async function stepped(engine: Engine, training: Training, steps: number): Promise<HostTensors> {
+  const { phase, batches } = runningTraining(engine, training);
+  for (let i = 0; i < steps; i++) await phase.step(batches.next().value, 0.01);
+  await phase.release();
+  return phase.tensors;
+}
+
+type Compute = (...inputs: (tf.Tensor | undefined)[]) => tf.Tensor;
+
+/** Values and gradients to all inputs, each element of the result weighted differently. */
+async function compareWithPlain(
+  engine: Engine,
+  shapes: readonly (readonly number[])[],
+  compute: Compute,
+): Promise<void> {
+  const inputs: HostTensors = Object.fromEntries(
+    shapes.map((shape, i) => [`x${String(i)}`, float32(values(sizeOf(shape), 5 + i), shape)]),
+  );
+  const step = (tensors: StepTensors) => {
+    const weighted = (...xs: tf.Tensor[]) => {
+      const y = compute(...xs);
+      return tf.mean<tf.Scalar>(tf.mul(y, tf.tensor(values(y.size, 11), y.shape)));
+    };
+    const operands = Object.values(tensors);
+    const { value, grads } = tf.valueAndGrads(weighted)(operands);
+    return {
+      y: compute(...operands),
+      value,
+      ...Object.fromEntries(grads.map((gradient, i) => [`dx${String(i)}`, gradient])),
+    };
+  };
+  const run = async (on: Engine) => {
+    const compiled = await on.compile(step, inputs);
+    const outputs = await compiled.run(inputs);
+    await compiled.release();
+    return outputs;
+  };
+  const [expected, actual] = [await run(plain), await run(engine)];
+  for (const [name, { shape, data }] of Object.entries(expected)) {
+    expect(actual[name]?.shape, name).toEqual(shape);
+    expect(relativeError(data, actual[name]?.data ?? []), name).toBeLessThan(3e-5);
+  }
+}
+
+/** Norm of the difference relative to the norm of what is expected. */
+function relativeError(expected: ArrayLike<number>, actual: ArrayLike<number>): number {
+  let [difference, size] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    const value = expected[i] ?? NaN;
+    difference += (value - (actual[i] ?? NaN)) ** 2;
+    size += value ** 2;
+  }
+  return Math.sqrt(difference / (size + 1e-30));
+}
+
+describe("the schedule", () => {
+  const node = (output: string, ...inputs: string[]) => ({
+    ...{ operator: "Neg", output, inputs, attributes: {} },
+  });
+
+  test("runs a chunk until it needs the others, and drops what no output needs", () => {
+    const nodes = [
+      node("a0", "x0"),
+      node("a1", "x1"),
+      node("b0", "a0"),
+      node("b1", "a1"),
+      node("unused", "b1"),
+      node("sum", "b0", "b1"),
+      node("c0", "b0", "sum"),
+      node("c1", "b1", "sum"),
+      node("result", "c0", "c1"),
+    ];
+    const ordered = schedule(
+      nodes,
+      new Set(["result"]),
+      new Map([
+        ["x0", 0],
+        ["x1", 1],
+      ]),
+    );
+    const names = ordered.filter(({ operator }) => operator === "Neg").map(({ output }) => output);
+    // The chunk that ran last goes on first: it is still in the cache.
+    expect(names).toEqual(["a0", "b0", "a1", "b1", "sum", "c1", "c0", "result"]);
+    // onnxruntime starts from the last end.
+    const ends = ordered
+      .filter(({ operator }) => operator === "Shape")
+      .map(({ inputs }) => inputs[0]);
+    expect(ends).toEqual(["c0", "c1", "b1", "b0"]);
+  });
+});
+
+describe("the choice of the lowering", () => {
+  test("can be forced, and is known by name", async () => {
+    expect(standard.lowering).toBe("standard");
+    expect((await loadEngine("onnxruntime", "auto")).lowering).toMatch(
+      probed ? /^blocked: / : /^standard$/,
+    );
+  });
+
+  test("is none for other engines", async () => {
+    await expect(loadEngine("tfjs", "blocked")).rejects.toThrow(/engine "tfjs" has no lowerings/);
+  });
+});
