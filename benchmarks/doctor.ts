@@ -45,7 +45,11 @@ export async function examine(dataDirectory: string): Promise<Check[]> {
     checks.push({
       name: `engine ${report.name}`,
       ok: report.available,
-      detail: report.available ? report.version : `not available: ${report.reason}`,
+      detail: report.available
+        ? [report.version, ...(report.name === "onnxruntime" ? [environment.lowering] : [])].join(
+            ", ",
+          )
+        : `not available: ${report.reason}`,
       required: report.name === "onnxruntime",
     });
   }

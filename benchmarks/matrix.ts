@@ -27,6 +27,11 @@ const blockSchema = z.strictObject({
     .min(1)
     .optional()
     .describe("what a study varies beside; each entry is a run of the block"),
+  models: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe("only these of the matrix's models; all of them if left out"),
 });
 
 export const matrixSchema = z.strictObject({
@@ -132,6 +137,9 @@ function checkNames(matrix: z.infer<typeof matrixSchema>, fail: Fail): void {
         check(["cells", i, key, j], key.slice(0, -1), name, entries);
       });
     }
+    block.models?.forEach((name, j) => {
+      check(["cells", i, "models", j], "model of the matrix", name, matrix.models);
+    });
     block.variants?.forEach(({ initialization }, j) => {
       for (const role of ["weights", "activations"] as const) {
         const name = initialization?.[role];

@@ -170,6 +170,7 @@ function* configurations(matrix: Matrix, dataset: Dataset, engine: Engine): Gene
   for (const { name, width } of matrix.models) {
     const model = lookup("model", name, models);
     for (const block of matrix.cells) {
+      if (block.models?.includes(name) === false) continue;
       for (const bits of block.bits) {
         for (const algorithm of chosen("algorithm", block.algorithms, algorithms)) {
           for (const backend of chosen("backend", block.backends, backends)) {

@@ -32,7 +32,8 @@ export interface SchedulerOptions {
 const WORKER = fileURLToPath(new URL("./worker.js", import.meta.url));
 
 /**
- * Runs jobs in child processes. A job whose predecessor failed fails with the same reason; one
+ * Runs jobs in child processes, one after the other in each as long as they succeed: starting one
+ * costs as much as a short training. A job whose predecessor failed fails with the same reason; one
  * that crashes, hangs or is killed fails alone. Resolves when every job has ended, or, once the
  * signal is aborted, when the children are gone.
  */
@@ -44,6 +45,7 @@ export async function runJobs(
   const waiting = [...jobs];
   const outcomes = new Map<string, string | undefined>(); // ended jobs: failure or undefined
   const running = new Set<Promise<void>>();
+  const idle: ChildProcess[] = [];
 
   while (waiting.length > 0 || running.size > 0) {
     while (running.size < options.parallel && !options.signal.aborted) {
@@ -56,44 +58,57 @@ export async function runJobs(
     if (running.size === 0) break;
     await Promise.race(running);
   }
+  for (const child of idle) child.disconnect();
 
   async function runOne(job: ScheduledJob): Promise<void> {
     const blocked = job.after === undefined ? undefined : outcomes.get(job.after);
     if (blocked === undefined) events.onStart(job);
-    const failure = blocked ?? (await runInChild(job, events, options));
+    const failure = blocked ?? (await runInChild(job, idle, events, options));
     outcomes.set(job.id, failure);
     if (!options.signal.aborted) await events.onEnd(job, failure);
   }
 }
 
-/** @returns why the job failed, or nothing */
+/**
+ * @param idle children that wait for a job; the one that ran this job joins them if it is well
+ * @returns why the job failed, or nothing
+ */
 function runInChild(
   job: ScheduledJob,
+  idle: ChildProcess[],
   events: SchedulerEvents,
   { silenceMs, signal, workerFile = WORKER }: SchedulerOptions,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const child = fork(workerFile, [], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
-    let done = false;
+    const child =
+      idle.pop() ?? fork(workerFile, [], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
     let failure: string | undefined;
     let lastWords = "";
     const kill = (reason: string) => {
       failure ??= reason;
       child.kill("SIGKILL");
     };
-    let silence = setTimeout(hangs, silenceMs);
-    function hangs(): void {
+    const hangs = () => {
       kill(
         `the worker process said nothing for ${String(silenceMs / 1000)} seconds and was killed`,
       );
-    }
+    };
+    let silence = setTimeout(hangs, silenceMs);
     const abort = () => {
       kill("interrupted");
     };
     signal.addEventListener("abort", abort, { once: true });
-    child.stderr?.on("data", (chunk: Buffer) => {
+    const listen = (chunk: Buffer) => {
       lastWords = `${lastWords}${chunk.toString()}`.slice(-2000);
-    });
+    };
+    const end = (outcome: string | undefined) => {
+      clearTimeout(silence);
+      signal.removeEventListener("abort", abort);
+      child.stderr?.off("data", listen);
+      for (const event of ["message", "error", "close"]) child.removeAllListeners(event);
+      resolve(outcome);
+    };
+    child.stderr?.on("data", listen);
     child.on("message", (message: WorkerMessage) => {
       clearTimeout(silence);
       silence = setTimeout(hangs, silenceMs);
@@ -108,7 +123,14 @@ function runInChild(
           failure ??= message.message;
           break;
         case "done":
-          done = true;
+          end(undefined);
+          if (message.takesMore && !signal.aborted) {
+            idle.push(child);
+            child.once("close", () => {
+              const index = idle.indexOf(child);
+              if (index >= 0) idle.splice(index, 1);
+            });
+          } else if (child.connected) child.disconnect();
           break;
         default:
           message satisfies never;
@@ -118,10 +140,7 @@ function runInChild(
       failure ??= `the worker process could not run: ${error.message}`;
     });
     child.on("close", (code, exitSignal) => {
-      clearTimeout(silence);
-      signal.removeEventListener("abort", abort);
-      if (!done) failure ??= describeExit(code, exitSignal, lastWords);
-      resolve(done ? undefined : failure);
+      end(failure ?? describeExit(code, exitSignal, lastWords));
     });
     sendJob(child, job);
   });

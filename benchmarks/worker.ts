@@ -1,4 +1,5 @@
-// A process of its own for one job: what crashes, hangs or runs out of memory here is one result.
+// A process for one job after the other: what crashes, hangs or runs out of memory here is one result.
+import type { Dataset } from "../pipelines/data.js";
 import { loadEngine, type EngineName, type LoweringChoice } from "../pipelines/engine/index.js";
 import { RunDirectory } from "../results/store.js";
 import { pretrain, runCell, type CellContext } from "./cell.js";
@@ -24,37 +25,38 @@ export type WorkerMessage =
     }
   | { readonly type: "finished"; readonly cellId: string; readonly state: string }
   | { readonly type: "error"; readonly message: string }
-  | { readonly type: "done" };
+  /** The job is done, and whether this process is fit for another. */
+  | { readonly type: "done"; readonly takesMore: boolean };
 
 const PROGRESS_INTERVAL_MS = 250;
+/** Memory that a process may hold on to between jobs, in bytes. */
+const MEMORY_FOR_MORE = 1024 ** 3;
 
 // The parent is gone: nobody waits for this work, and another run may want the directory.
 const exitOrphaned = (): never => process.exit(1);
 process.on("disconnect", exitOrphaned);
 
-process.once("message", (job: Job) => {
-  void run(job)
-    .then(
-      () => {
-        send({ type: "done" });
-      },
-      (error: unknown) => {
-        send({ type: "error", message: describe(error) });
-      },
-    )
-    .finally(() => {
+process.on("message", (job: Job) => {
+  run(job).then(
+    () => {
+      send({ type: "done", takesMore: process.memoryUsage.rss() < MEMORY_FOR_MORE });
+    },
+    (error: unknown) => {
+      // What failed may have left a mess behind: the next job gets a new process.
+      send({ type: "error", message: describe(error) });
       process.off("disconnect", exitOrphaned);
       process.disconnect();
-    });
+    },
+  );
 });
 
 async function run(job: Job): Promise<void> {
   const [first] = job.cells;
   if (first === undefined) throw new Error("a job needs at least one cell");
-  const { dataset, hyperparameters } = first.config;
+  const { dataset } = first.config;
   const context: CellContext = {
     engine: await loadEngine(job.engine, job.lowering),
-    dataset: await loadDataset(dataset.name, job.dataDirectory, hyperparameters),
+    dataset: await datasetFor(job, first.config),
     directory: new RunDirectory(job.runDirectory),
     onProgress: throttledProgress(),
   };
@@ -70,6 +72,20 @@ async function run(job: Job): Promise<void> {
     await context.directory.writeCell(result);
     send({ type: "finished", cellId: cell.id, state: result.state });
   }
+}
+
+let loaded: { readonly key: string; readonly dataset: Dataset } | undefined;
+
+/** The data set of the job before, if it is the same. */
+async function datasetFor(
+  { dataDirectory }: Job,
+  { dataset: { name }, hyperparameters }: Cell["config"],
+): Promise<Dataset> {
+  const key = JSON.stringify([name, dataDirectory, hyperparameters]);
+  if (loaded?.key !== key) {
+    loaded = { key, dataset: await loadDataset(name, dataDirectory, hyperparameters) };
+  }
+  return loaded.dataset;
 }
 
 function throttledProgress(): CellContext["onProgress"] {

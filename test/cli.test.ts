@@ -1,9 +1,10 @@
 import { execFile, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { cp, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import os from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 /** The real program, as built by `npm test`, in real processes on real files. */
 const MAIN = resolve("dist/benchmarks/main.js");
@@ -95,7 +96,7 @@ describe("a run", async () => {
     const child = spawn(process.execPath, [MAIN, "run", "smoke", "--out", interrupted]);
     let stderr = "";
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
-    await sleep(1500);
+    await vi.waitUntil(() => existsSync(join(interrupted, "run.json")), { timeout: 60_000 });
     child.kill("SIGINT");
     const code = await new Promise((done) => child.on("exit", done));
     expect(code).toBe(130);

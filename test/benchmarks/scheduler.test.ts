@@ -25,8 +25,9 @@ async function schedule(
   await writeFile(
     workerFile,
     `process.on("disconnect", () => process.exit(0));
-     process.once("message", ({ id }) => {
-       const done = () => process.send({ type: "done" }, () => process.disconnect());
+     process.on("message", ({ id }) => {
+       const done = (takesMore = false) => process.send({ type: "done", takesMore });
+       if (id.startsWith("again")) { process.send({ type: "finished", cellId: String(process.pid), state: "completed" }); done(true); }
        if (id.startsWith("good")) { process.send({ type: "finished", cellId: id, state: "completed" }); done(); }
        if (id.startsWith("slow")) setTimeout(done, 300);
        if (id.startsWith("error")) process.send({ type: "error", message: "went wrong" }, () => process.disconnect());
@@ -71,6 +72,29 @@ test("what crashes, hangs or is killed fails alone, with its reason", async () =
   expect(ended.has("good")).toBe(true);
   expect(ended.get("good")).toBeUndefined();
 });
+
+test("a process that is well runs the next job too, and is gone in the end", async () => {
+  const ids = ["again 1", "again 2", "good 3", "again 4", "again 5"];
+  const { events } = await schedule(
+    ids.map((id) => job(id)),
+    { parallel: 1 },
+  );
+  const pids = events.filter((event) => event.startsWith("cell")).map((event) => event.slice(5));
+  expect(pids[0]).toBe(pids[1]);
+  expect(pids[3]).toBe(pids[4]);
+  expect(pids[3]).not.toBe(pids[0]); // the third did not take more
+  for (const pid of [pids[0], pids[4]]) {
+    await expect.poll(() => isAlive(Number(pid)), { timeout: 5000 }).toBe(false);
+  }
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 test("a job waits for its predecessor, and fails with its reason", async () => {
   const jobs = [job("good b", "slow a"), job("slow a"), job("good d", "error c"), job("error c")];

@@ -169,18 +169,19 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
   });
 
   test.each([
-    ["ResNet-8", resnet8, 16],
-    ["ResNet-8 of half a block", resnet8, 8],
-    ["MobileNetV2", mobileNetV2, 4],
+    ["quantized ResNet-8", resnet8, 16, true],
+    ["quantized ResNet-8 of half a block", resnet8, 8, true],
+    // Not quantized: through so many layers one flipped rounding moves most tensors.
+    ["MobileNetV2", mobileNetV2, 4, false],
   ])(
     "a training step of %s changes every tensor as the standard lowering does",
-    async (_, model, width) => {
+    async (_, model, width, isQuantized) => {
       const start = await preparedTraining(standard, {
         dataset,
         model,
         width,
         batchSize: 32,
-        quantized,
+        ...(isQuantized && { quantized }),
       });
       const [a, b] = [await stepped(standard, start, 1), await stepped(engine, start, 1)];
       const errors = Object.entries(a).map(([name, { data }]) =>
@@ -259,15 +260,18 @@ async function compareWithPlain(
   }
 }
 
-/** Norm of the difference relative to the norm of what is expected. */
+/**
+ * Norm of the difference relative to the norm of what is expected. Elements count as 1e-4 at least:
+ * gradients that a batch norm behind makes 0, but for float noise, have no relative error.
+ */
 function relativeError(expected: ArrayLike<number>, actual: ArrayLike<number>): number {
   let [difference, size] = [0, 0];
   for (let i = 0; i < expected.length; i++) {
     const value = expected[i] ?? NaN;
     difference += (value - (actual[i] ?? NaN)) ** 2;
-    size += value ** 2;
+    size += value ** 2 + 1e-8;
   }
-  return Math.sqrt(difference / (size + 1e-30));
+  return Math.sqrt(difference / size);
 }
 
 describe("the schedule", () => {
