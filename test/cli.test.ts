@@ -141,6 +141,28 @@ describe("a run", async () => {
     expect(bad.stdout).toMatch(/accuracy\.deployed: stored 0\.123, repeated 0\.\d+/);
   });
 
+  test("by the standard lowering has other ids, is verified by it, and not by a foreign one", async () => {
+    const standard = await temporary();
+    const args = ["run", "smoke", "--lowering", "standard", "--only", "backend=academic"];
+    const run = await quantbench([...args, "--out", standard]);
+    expect(run.code, run.stderr).toBe(0);
+    const files = await cellFiles(standard);
+    const texts = await Promise.all(
+      files.map((file) => readFile(join(standard, "cells", file), "utf8")),
+    );
+    for (const text of texts) expect(text).toMatch(/"lowering": "standard"/);
+    const verified = await quantbench(["verify", standard, "--cells", "1"]);
+    expect(verified.code, verified.stdout + verified.stderr).toBe(0);
+
+    for (const [i, file] of files.entries()) {
+      const foreign = texts[i]?.replace('"standard"', '"blocked: 4 channels, 7 images"') ?? "";
+      await writeFile(join(standard, "cells", file), foreign);
+    }
+    const other = await quantbench(["verify", standard, "--cells", "1"]);
+    expect(other.code).not.toBe(0);
+    expect(other.stderr).toMatch(/cannot be bit-equal.*lowering blocked: 4 channels, 7 images/);
+  });
+
   test("with a broken checkpoint has failed cells with the reason, and recovers", async () => {
     const broken = await temporary();
     await cp(out, broken, { recursive: true });

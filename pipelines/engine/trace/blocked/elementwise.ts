@@ -18,6 +18,9 @@ lowerBlocked("LogicalAnd", ({ inputs }, { trace, program }) => {
   if (!relu || !b || trace.constantOf(inputOf(asked, "b")) !== 0) return undefined;
   return trace.isBlocked(b) ? b : undefined;
 });
+/** The largest power of two in float32. */
+const STEEP = 2 ** 127;
+
 for (const [kernel, operator, dtype] of BINARY) {
   lowerBlocked(kernel, (call, context) => {
     const output = outputOf(call);
@@ -52,8 +55,10 @@ lowerBlocked("Step", (call, context) => {
   const { graph } = context.trace;
   const source = rectified(context, call) ?? inputOf(call, "x");
   return unary(context, { ...call, inputs: { x: source } }, (x) => {
-    const positive = graph.add("Cast", [graph.add("Greater", [x, graph.scalar(0)])], {
-      to: dataTypeCode("float32"),
+    // clip(x * STEEP, 0, 1) in one pass: 1 for every positive number but the smallest denormals.
+    const positive = graph.add("HardSigmoid", [x], {
+      alpha: { float: STEEP },
+      beta: { float: 0 },
     });
     if (alpha === 0) return positive;
     const scaled = graph.add("Mul", [positive, graph.scalar(1 - alpha)]);
