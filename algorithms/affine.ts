@@ -99,7 +99,7 @@ const atLeastMinScale: (scale: tf.Tensor) => tf.Tensor = tf.customGrad<tf.Tensor
  * Rounding is half to even and happens before the zero point is added, as in ONNX QuantizeLinear.
  * Gradients are those of LSQ (Esser et al., 2020, section 2.1, equation 3) and LSQ+ for the zero
  * point, which for constant scale and zero point are the clipped straight-through estimator:
- * inside of the bounds (of x / scale, before rounding) dx = dy, outside dx = 0.
+ * inside of the bounds (of x, before rounding) dx = dy, outside dx = 0.
  *
  * @param x any shape; real units
  * @param scale real units per integer step, > 0; [] or as `scaleShape` gives it

@@ -42,7 +42,7 @@ const program = new Command("quantbench")
     "after",
     `
 Examples:
-  quantbench run quick                        the standard first run, 11 to 12 minutes
+  quantbench run quick                        the standard first run, about 9 minutes
   quantbench run quick --only algorithm=lsq   one algorithm on all backends
   quantbench run my.yaml --dry-run            what would run, and how long it takes
   quantbench verify results/runs/quick        computes 3 cells again, compares every bit

@@ -35,26 +35,21 @@ const blocked = probed && onnxruntimeEngine({ name: "blocked", ...probed, chunkI
 describe.skipIf(blocked === undefined)("on blocked images", () => {
   const engine = blocked ?? standard;
 
-  const convolve = (x: tf.Tensor, w: tf.Tensor, stride = 1) => {
-    const pad = ((w.shape[0] ?? 1) - 1) / 2;
-    const padding: tf.backend_util.ExplicitPadding = [
-      [0, 0],
-      [pad, pad],
-      [pad, pad],
-      [0, 0],
-    ];
-    return tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, stride, padding);
-  };
-  const depthwise = (x: tf.Tensor, w: tf.Tensor, stride = 1) => {
-    const pad = ((w.shape[0] ?? 1) - 1) / 2;
-    const padding: tf.backend_util.ExplicitPadding = [
-      [0, 0],
-      [pad, pad],
-      [pad, pad],
-      [0, 0],
-    ];
-    return tf.depthwiseConv2d(x as tf.Tensor4D, w as tf.Tensor4D, stride, padding);
-  };
+  const padded =
+    (compute: typeof tf.conv2d | typeof tf.depthwiseConv2d) =>
+    (x: tf.Tensor, w: tf.Tensor, stride = 1): tf.Tensor => {
+      const [size = 1] = w.shape as number[];
+      const pad = (size - 1) / 2;
+      const padding: tf.backend_util.ExplicitPadding = [
+        [0, 0],
+        [pad, pad],
+        [pad, pad],
+        [0, 0],
+      ];
+      return compute(x as tf.Tensor4D, w as tf.Tensor4D, stride, padding);
+    };
+  const convolve = padded(tf.conv2d);
+  const depthwise = padded(tf.depthwiseConv2d);
 
   // [images, side, channels, filters, kernel, stride]: whole and broken blocks, chunks and sizes.
   test.each([
