@@ -148,6 +148,26 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
     );
   });
 
+  test.each([16, 20])("a table read at each of %i channels", async (channels) => {
+    // tfjs has no gradient through indices.
+    const read = tf.customGrad<tf.Tensor>((h) => {
+      const steps = tf.clipByValue(tf.add(tf.mul(h as tf.Tensor, 0.7), 4.03), 0, 8);
+      const indices = tf.cast(tf.round(steps), "int32") as tf.Tensor1D;
+      return { value: tf.gather(tf.tensor1d(values(9, 3)), indices), gradFunc: (dy) => dy };
+    });
+    await compareWithPlain(
+      engine,
+      [
+        [32, 5, 5, channels],
+        [1, 1, channels, channels],
+      ],
+      (x, w) => {
+        const h = convolve(x as tf.Tensor, w as tf.Tensor);
+        return tf.mul(read(h), h);
+      },
+    );
+  });
+
   test("average pooling and what broadcasts from it", async () => {
     await compareWithPlain(
       engine,

@@ -86,6 +86,23 @@ lowerBlocked("Select", (call, context) => {
   return trace.blockedResult({ chunks }, output.shape, output.dtype);
 });
 
+// A table read at each pixel: levels that are not uniform.
+lowerBlocked("GatherV2", (call, { trace }) => {
+  const [table, indices] = [inputOf(call, "x"), inputOf(call, "indices")];
+  const { graph, images } = trace;
+  const [size, ...others] = table.shape;
+  if (others.length > 0 || size === undefined || !trace.isBlocked(indices)) return undefined;
+  const [, , , channels = 1] = indices.shape;
+  const bounds = [0, size - 1].map((bound) => graph.constant("int32", [], [bound]));
+  const chunks = trace.blocked(indices).chunks.map((chunk) => {
+    // What fills blocks of channels may point anywhere.
+    const inside =
+      images.padded(channels) === channels ? chunk : graph.add("Clip", [chunk, ...bounds]);
+    return graph.add("Gather", [trace.plain(table), inside], { axis: 0 });
+  });
+  return trace.blockedResult({ chunks }, outputOf(call).shape, table.dtype);
+});
+
 /**
  * Gradients ask for the sign of what a ReLU reads. Its result has the same sign where it is
  * positive, and exists anyway, while its input may be fused away.
