@@ -12,7 +12,7 @@ import { limitDataset, type Dataset } from "../pipelines/data.js";
 import { engineIdentity, type Engine } from "../pipelines/engine/index.js";
 import { DEFAULT_RECONSTRUCTION, stepCount } from "../pipelines/hyperparameters.js";
 import { foldBatchNorm } from "../pipelines/network/foldBatchNorm.js";
-import { multiplications, type Network } from "../pipelines/network/network.js";
+import { featureShapes, multiplications, type Network } from "../pipelines/network/network.js";
 import { placeQuantizers, type QuantizedNetwork } from "../pipelines/network/placeQuantizers.js";
 import { canonicalHash } from "../results/canonicalHash.js";
 import { quantizerOf } from "../pipelines/quantizers.js";
@@ -271,13 +271,14 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
 }
 
 /**
- * Rough costs in multiplications, which the scheduler scales by what it measures: a training
- * step costs about three forward passes, quantizers make it half as much again.
+ * Rough costs, which the scheduler scales by what it measures: a training step costs about three
+ * forward passes, quantizers make it half as much again.
  */
 export function pretrainCost(config: CellConfig, dataset: Dataset): number {
   const { pretrain, batchSize } = config.hyperparameters;
   const images = stepCount(pretrain, dataset.train.count, batchSize) * batchSize;
-  return forwardCost(config, dataset) * (3 * images + dataset.test.count) + START_COST;
+  const forward = imageCost(buildFloatNetwork(config, dataset));
+  return forward * (3 * images + dataset.test.count) + START_COST;
 }
 
 function costOf(
@@ -294,17 +295,25 @@ function costOf(
   const reconstructed =
     algorithm.reconstruction === undefined ? 0 : reconstruction.steps * reconstruction.batchSize;
   const images = 4.5 * (steps * batchSize + reconstructed) + 3 * dataset.test.count;
-  return multiplicationsOf(quantized.network) * images + START_COST;
+  return imageCost(quantized.network) * images + START_COST;
 }
 
-const forwardCost = (config: CellConfig, dataset: Dataset): number =>
-  multiplicationsOf(buildFloatNetwork(config, dataset));
-
-function multiplicationsOf(network: Network): number {
-  return [...multiplications(network).values()].reduce((a, b) => a + b, 0);
+/** Multiplications, and memory traffic, which decides in narrow and depthwise layers. */
+function imageCost(network: Network): number {
+  const shapes = featureShapes(network);
+  const outputs = network.nodes
+    .filter(({ op }) => op === "conv2d")
+    .map(({ name }) => shapes.get(name) ?? [])
+    .map(([h = 1, w = 1, c = 1]) => h * w * Math.ceil(c / BLOCK) * BLOCK);
+  const traffic = outputs.reduce((sum, count) => sum + count, 0);
+  return [...multiplications(network).values()].reduce((a, b) => a + b, COST_OF_OUTPUT * traffic);
 }
 
-/** Starting a process, measuring latency, writing files: about two seconds. */
-const START_COST = 1e10;
+/** Engines fill channels up to whole blocks. */
+const BLOCK = 16;
+/** What one value of a convolution's result costs on its way through the network, in products. */
+const COST_OF_OUTPUT = 280;
+/** Measuring latency and writing files: about a second. */
+const START_COST = 8e10;
 /** Seconds per unit of cost before anything was measured. */
-export const SECONDS_PER_COST = 1.5e-10;
+export const SECONDS_PER_COST = 1.45e-11;
