@@ -169,14 +169,12 @@ export class BlockedImages {
     return size === from ? name : this.slice(name, axis, 0, size);
   }
 
-  /** [channels] (any shape of that many elements) -> filled up to whole blocks with `filling` */
-  channelVector(name: string, channels: number, filling = 0): string {
+  /** [channels] (any shape of that many elements) -> filled up to whole blocks with zeros */
+  channelVector(name: string, channels: number): string {
     const flat = this.reshape(name, [channels]);
     const missing = this.padded(channels) - channels;
     if (missing === 0) return flat;
-    const amounts = this.graph.integers([0, missing]);
-    const fill = filling === 0 ? [] : [this.graph.scalar(filling)]; // 0 of any type is the default
-    return this.graph.add("Pad", [flat, amounts, ...fill]);
+    return this.graph.add("Pad", [flat, this.graph.integers([0, missing])]);
   }
 
   /** HWIO -> the order of a blocked convolution's filter, declared OIHW. */
