@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { MPIC_MACS_PER_CYCLE } from "../backends/mpic.js";
+import { MPIC_MACS_PER_CYCLE } from "../backends/hardware/mpic.js";
 import type { LossTerms, Phase, Quantizer, QuantizerSite, QuantizerTensors } from "./algorithm.js";
 import { MIN_SCALE, scaleGradient, scaleShape, sharedAxes, valueOf } from "./affine.js";
 

@@ -1,4 +1,4 @@
-import { MPIC_SOURCE } from "../backends/mpic.js";
+import { MPIC_SOURCE } from "../backends/hardware/mpic.js";
 import type { Algorithm } from "./algorithm.js";
 import { mixedWidths, needsChoice, searchPhases } from "./channelwise.js";
 import { pact } from "./pact.js";

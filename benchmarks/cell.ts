@@ -1,25 +1,26 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Algorithm, QuantizerSite } from "../algorithms/algorithm.js";
 import { withBits } from "../pipelines/allocateBits.js";
 import type { Dataset } from "../pipelines/data.js";
-import { deployedLogits } from "../pipelines/deploy.js";
-import { float32, type Engine, type HostTensors } from "../pipelines/engine/index.js";
+import { deployedLogits, runtimeOperators } from "../pipelines/deploy.js";
+import type { Engine, HostTensors } from "../pipelines/engine/index.js";
 import { accuracyOf, agreementOf, evaluate } from "../pipelines/evaluate.js";
 import { exportOnnx } from "../pipelines/exportOnnx.js";
 import { freeze, freezeFloat } from "../pipelines/freeze.js";
+import { inspectSites } from "../pipelines/inspect.js";
+import { costOfNetwork } from "../pipelines/network/cost.js";
 import type { Network } from "../pipelines/network/network.js";
 import { describeSite, unquantizedTensors } from "../pipelines/network/coverage.js";
 import { initialParameters } from "../pipelines/parameters.js";
 import { groupChannels } from "../pipelines/groupChannels.js";
 import { channelBits, chosenWidths, quantize } from "../pipelines/quantize.js";
 import { asDeployed, quantizerOf, unquantized } from "../pipelines/quantizers.js";
-import { decodeSafetensors, encodeSafetensors } from "../pipelines/safetensors.js";
 import { train, type TrainingProgress } from "../pipelines/train.js";
 import { cellName, type RunDirectory } from "../results/store.js";
 import type { CellResult, SiteResult } from "../results/schema.js";
 import { writeAtomically } from "../results/writeAtomically.js";
+import { storedOnce, type Checkpoint } from "./checkpoint.js";
 import { measureLatency } from "./latency.js";
 import { buildCell, buildFloatNetwork, type Cell, type CellParts } from "./plan.js";
 
@@ -28,16 +29,6 @@ export interface CellContext {
   readonly dataset: Dataset;
   readonly directory: RunDirectory;
   readonly onProgress: (stage: string, progress?: TrainingProgress) => void;
-}
-
-interface Checkpoint {
-  readonly tensors: HostTensors;
-  readonly losses: Float32Array;
-  readonly divergedAt?: number;
-  /** Of the float network on the test set; absent for quantized trainings. */
-  readonly accuracy?: number;
-  /** Bits of each site, as the algorithm chose them; empty for float trainings. */
-  readonly bits: ReadonlyMap<string, number>;
 }
 
 /** Names of the stored stages that a cell uses: its float and its quantized training. */
@@ -49,7 +40,7 @@ export function stageKeys({ pretrainKey, trainingKey }: Cell): [float: string, q
 export async function pretrain(cell: Cell, context: CellContext): Promise<Checkpoint> {
   const { engine, dataset, onProgress } = context;
   const { hyperparameters, seed } = cell.config;
-  return once(context, stageKeys(cell)[0], async () => {
+  return storedOnce(context.directory, stageKeys(cell)[0], async () => {
     const network = buildFloatNetwork(cell.config, dataset);
     const result = await train(engine, {
       network,
@@ -104,22 +95,27 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
     evaluate(engine, quantized.network, {
       tensors: trained.tensors,
       dataset,
-      mode: (tensors) => asDeployed(algorithm, quantized, tensors),
+      mode: (current) => asDeployed(algorithm, quantized, current),
     }),
   );
-  const [floatModel, model] = await timer.run("export", async () => {
-    const frozen = await freeze(engine, quantized, { algorithm, tensors: trained.tensors });
-    const widths = chosenWidths(algorithm, quantized.sites, trained.tensors);
-    const bytes = exportOnnx(groupChannels(frozen, widths), cellName(cell));
+  const { tensors } = trained;
+  const widths = chosenWidths(algorithm, quantized.sites, tensors);
+  const { floatModel, model, frozen } = await timer.run("export", async () => {
+    const integers = await freeze(engine, quantized, { algorithm, tensors });
+    const bytes = exportOnnx(groupChannels(integers, widths), cellName(cell));
     await writeAtomically(join(directory.models, `${cellName(cell)}.onnx`), bytes);
-    return [exportOnnx(freezeFloat(floatNetwork, checkpoint.tensors), "float"), bytes];
+    const float = exportOnnx(freezeFloat(floatNetwork, checkpoint.tensors), "float");
+    return { floatModel: float, model: bytes, frozen: integers };
   });
   const deployed = await timer.run("deployment", () => deployedLogits(model, dataset));
+  const inspection = await timer.run("inspection", () =>
+    inspectSites(engine, frozen, { algorithm, tensors, dataset }),
+  );
   const [height = 1, width = 1, channels = 1] = dataset.shape;
   const latency = await timer.run("latency", () =>
     measureLatency(floatModel, model, [channels, height, width]),
   );
-  const sites = quantized.sites.map((site) => describe(site, algorithm, trained.tensors));
+  const sites = quantized.sites.map((site) => describe(site, algorithm, tensors));
   const weightBits = quantized.sites
     .filter(({ role }) => role === "weight")
     .reduce((sum, { id: name, shape, scheme }) => {
@@ -138,16 +134,24 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
       deployed: accuracyOf(deployed, dataset),
     },
     agreement: agreementOf(simulated, deployed, dataset.classes),
+    testImages: dataset.test.count,
+    classes: dataset.classes,
     losses: [...trained.losses],
-    weightHash: hashTensors(trained.tensors),
+    batchAccuracies: [...trained.accuracies],
+    weightHash: hashTensors(tensors),
     size: {
       floatFileBytes: floatModel.length,
       quantizedFileBytes: model.length,
       weightBytes: weightBits / 8,
     },
+    cost: {
+      float: costOfNetwork(floatNetwork, []),
+      quantized: costOfNetwork(network, quantized.sites, widths),
+    },
     sites,
+    inspection: { images: inspection.images, sites: [...inspection.sites] },
     unquantized: [...unquantizedTensors(network)],
-    measured: { latency, seconds: timer.seconds },
+    measured: { latency, operators: await runtimeOperators(model), seconds: timer.seconds },
   };
 }
 
@@ -172,7 +176,7 @@ function trainQuantized(
 ): Promise<Checkpoint> {
   const { engine, dataset, checkpoint, onProgress } = context;
   const { hyperparameters, seed } = cell.config;
-  return once(context, stageKeys(cell)[1], async () => {
+  return storedOnce(context.directory, stageKeys(cell)[1], async () => {
     const { sites, ...result } = await quantize(engine, {
       ...parts,
       checkpoint: checkpoint.tensors,
@@ -184,53 +188,6 @@ function trainQuantized(
     const bits = new Map(sites.map(({ id, scheme }) => [id, scheme.bitWidth]));
     return { ...result, bits };
   });
-}
-
-const LOSSES = "training losses";
-
-/** Loads a stage's result, or computes and stores it; the file appears whole or not at all. */
-async function once(
-  { directory }: CellContext,
-  key: string,
-  compute: () => Promise<Checkpoint>,
-): Promise<Checkpoint> {
-  const path = directory.stageFile(key);
-  const stored = await readFile(path).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  });
-  if (stored !== undefined) return decodeCheckpoint(stored, path);
-  const result = await compute();
-  const file = encodeSafetensors(
-    { ...result.tensors, [LOSSES]: float32(result.losses, [result.losses.length]) },
-    {
-      ...(result.accuracy !== undefined && { accuracy: String(result.accuracy) }),
-      ...(result.divergedAt !== undefined && { divergedAt: String(result.divergedAt) }),
-      bits: JSON.stringify([...result.bits]),
-    },
-  );
-  await writeAtomically(path, file);
-  return result;
-}
-
-function decodeCheckpoint(file: Uint8Array, path: string): Checkpoint {
-  try {
-    const { tensors, metadata } = decodeSafetensors(file);
-    const { [LOSSES]: losses, ...rest } = tensors;
-    if (!(losses?.data instanceof Float32Array)) throw new Error("it holds no losses");
-    return {
-      tensors: rest,
-      losses: losses.data,
-      ...(metadata["accuracy"] !== undefined && { accuracy: Number(metadata["accuracy"]) }),
-      ...(metadata["divergedAt"] !== undefined && { divergedAt: Number(metadata["divergedAt"]) }),
-      bits: new Map(JSON.parse(metadata["bits"] ?? "[]") as [string, number][]),
-    };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${path} cannot be read (${reason}); delete it to compute it again`, {
-      cause: error,
-    });
-  }
 }
 
 function hashTensors(tensors: HostTensors): string {

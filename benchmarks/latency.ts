@@ -55,13 +55,17 @@ function summarize(samples: readonly number[]): Latency {
   return {
     medianMs,
     madMs: median(samples.map((sample) => Math.abs(sample - medianMs))),
+    quantilesMs: [0.05, 0.25, 0.5, 0.75, 0.95].map((share) => quantile(samples, share)),
     samples: samples.length,
   };
 }
 
-function median(values: readonly number[]): number {
+const median = (values: readonly number[]): number => quantile(values, 0.5);
+
+/** The value that so large a share of all is at or below, between two where it falls between. */
+function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const [low = NaN, high = NaN] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
-  return (low + high) / 2;
+  const place = share * (sorted.length - 1);
+  const [low = NaN, high = NaN] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
+  return low + (high - low) * (place - Math.floor(place));
 }

@@ -1,3 +1,8 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import os from "node:os";
+import { join } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema } from "onnx-buf";
 import * as ort from "onnxruntime-node";
 import { channelsFirst, type Dataset } from "./data.js";
 import { SESSION_OPTIONS } from "./engine/onnxruntime.js";
@@ -30,5 +35,27 @@ export async function deployedLogits(model: Uint8Array, dataset: Dataset): Promi
     });
   } finally {
     await session.release();
+  }
+}
+
+/**
+ * Operators of the graph that onnxruntime makes of a model, with how often each is in it: shows
+ * what runs in integers (QLinearConv, ...) and what does not.
+ */
+export async function runtimeOperators(model: Uint8Array): Promise<Record<string, number>> {
+  const directory = await mkdtemp(join(os.tmpdir(), "quantbench-graph-"));
+  try {
+    const path = join(directory, "optimized.onnx");
+    const session = await ort.InferenceSession.create(model, {
+      ...SESSION_OPTIONS,
+      optimizedModelFilePath: path,
+    });
+    await session.release();
+    const { graph } = fromBinary(ModelProtoSchema, await readFile(path));
+    const counts = new Map<string, number>();
+    for (const { opType } of graph?.node ?? []) counts.set(opType, (counts.get(opType) ?? 0) + 1);
+    return Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
+  } finally {
+    await rm(directory, { recursive: true, force: true });
   }
 }

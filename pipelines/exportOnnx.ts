@@ -2,7 +2,7 @@ import type { QuantizerSite } from "../algorithms/algorithm.js";
 import { rangeOf } from "../algorithms/affine.js";
 import { roundHalfToEven } from "../algorithms/observers/index.js";
 import type { QuantRange } from "../backends/scheme.js";
-import { isCodebook, type FrozenCodebook, type FrozenGrid, type FrozenNetwork } from "./freeze.js";
+import { isCodebook, type FrozenGrid, type FrozenNetwork } from "./freeze.js";
 import {
   consumersOf,
   featureShapes,
@@ -13,10 +13,13 @@ import {
   type NetworkNode,
   type QuantizeNode,
 } from "./network/network.js";
-import { dataTypeCode, OnnxGraph, type Attributes, type OnnxType } from "./onnx/onnxGraph.js";
+import { dpuRounded, lookUp } from "./onnx/rounding.js";
+import { OnnxGraph, type Attributes, type OnnxType } from "./onnx/onnxGraph.js";
 
 export const IMAGE_INPUT = "image";
 export const LOGITS_OUTPUT = "logits";
+/** The output that shows an activation site's values, where sites are exposed. */
+export const exposedName = (site: string): string => `${site} exposed`;
 
 /**
  * Writes a network as ONNX: NCHW, quantizers as QuantizeLinear / DequantizeLinear pairs, weights
@@ -24,7 +27,13 @@ export const LOGITS_OUTPUT = "logits";
  * the integers keeps it. Biases become int32 with the scale of the accumulator, as devices hold
  * them. Each site's bit width and range are in the model's metadata.
  */
-export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
+export function exportOnnx(
+  frozen: FrozenNetwork,
+  name: string,
+  {
+    exposeSites = false,
+  }: { /** Every quantized activation is an output too. */ readonly exposeSites?: boolean } = {},
+): Uint8Array {
   const { network, sites } = frozen;
   const graph = new OnnxGraph();
   const shapes = featureShapes(network);
@@ -43,12 +52,19 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
     ...(shapes.get(last.name) ?? []),
   ]);
   for (const site of sites) {
+    if (exposeSites && site.role === "activation") expose(site.id);
     graph.describe(
       `quantbench.site.${site.id}`,
       JSON.stringify({ ...site.scheme, ...rangeOf(site) }),
     );
   }
   return graph.toBytes(name);
+
+  function expose(id: string): void {
+    const [...dimensions] = shapes.get(id) ?? [];
+    const channels = dimensions.pop() ?? 1;
+    graph.output(exposedName(id), valueOf(id), "float32", ["batch", channels, ...dimensions]);
+  }
 
   function write(node: NetworkNode): string {
     switch (node.op) {
@@ -119,55 +135,13 @@ export function exportOnnx(frozen: FrozenNetwork, name: string): Uint8Array {
     const levels = frozen.activations.get(site.id);
     if (levels === undefined) throw new Error(`activation "${site.id}" was not frozen`);
     const x = valueOf(node.input);
-    if (isCodebook(levels)) return lookUp(x, levels, site.id);
+    if (isCodebook(levels)) return lookUp(graph, x, { levels, name: site.id });
     const type = storageType(site);
     const [scale, zeroPoint] = gridConstants(levels, type);
-    const rounded = site.scheme.rounding === "dpu" ? dpuRounded(x, levels) : x;
+    const rounded = site.scheme.rounding === "dpu" ? dpuRounded(graph, x, levels) : x;
     const codes = graph.add("QuantizeLinear", [rounded, scale, zeroPoint]);
     const kept = clipCodes(codes, type, codeRange(site, levels, node.input));
     return graph.add("DequantizeLinear", [kept, scale, zeroPoint], {}, site.id);
-  }
-
-  /** x on whole steps, negative ties upwards; what QuantizeLinear then does changes nothing. */
-  function dpuRounded(x: string, { scale }: FrozenGrid): string {
-    const step = graph.scalar(scale[0] ?? 1);
-    const steps = graph.add("Div", [x, step]);
-    const up = graph.add("Floor", [graph.add("Add", [steps, graph.scalar(0.5)])]);
-    const negative = graph.add("Less", [steps, graph.scalar(0)]);
-    const whole = graph.add("Where", [negative, up, graph.add("Round", [steps])]);
-    return graph.add("Mul", [whole, step]);
-  }
-
-  /** Puts x on the levels of a codebook by bisection, in as many steps as it has bits. */
-  function lookUp(x: string, { levels, thresholds }: FrozenCodebook, name: string): string {
-    const bits = Math.ceil(Math.log2(levels.length));
-    const size = 2 ** bits;
-    const padded = (values: Float32Array, length: number, value: number) =>
-      graph.constant(
-        "float32",
-        [length],
-        Float32Array.from({ length }, (_, i) => values[i] ?? value),
-      );
-    const borders = padded(thresholds, size - 1, 3.4e38);
-    const integer = (value: number) => graph.constant("int32", [], [value]);
-    let place: string | undefined;
-    for (let step = size / 2; step >= 1; step /= 2) {
-      const at =
-        place === undefined ? integer(step - 1) : graph.add("Add", [place, integer(step - 1)]);
-      const border = graph.add("Gather", [borders, at], { axis: 0 });
-      const above = graph.add("Cast", [graph.add("GreaterOrEqual", [x, border])], {
-        to: dataTypeCode("int32"),
-      });
-      const moved = graph.add("Mul", [above, integer(step)]);
-      place = place === undefined ? moved : graph.add("Add", [place, moved]);
-    }
-    if (place === undefined) throw new RangeError(`the codebook of "${name}" has one level`);
-    return graph.add(
-      "Gather",
-      [padded(levels, size, levels.at(-1) ?? 0), place],
-      { axis: 0 },
-      name,
-    );
   }
 
   function codeRange(site: QuantizerSite, grid: FrozenGrid, producer: string): QuantRange {

@@ -62,7 +62,7 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
   if (corrections.correctBias) tensors = await correctBias(engine, { ...common, tensors, batches });
   const result: TrainingResult = await (async () => {
     if (reconstruction !== undefined) {
-      return reconstruct(engine, {
+      const reconstructed = await reconstruct(engine, {
         ...common,
         algorithm: { ...algorithm, reconstruction },
         tensors,
@@ -71,9 +71,10 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
         seed,
         ...(task.onStep && { onUnit: task.onStep }),
       });
+      return { ...reconstructed, accuracies: new Float32Array(0) };
     }
     if (phasesOf(algorithm, network).length === 0) {
-      return { tensors, losses: new Float32Array(0) };
+      return { tensors, losses: new Float32Array(0), accuracies: new Float32Array(0) };
     }
     return train(engine, {
       network,

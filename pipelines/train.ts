@@ -1,4 +1,3 @@
-import * as tf from "@tensorflow/tfjs";
 import {
   phasesOf,
   type Algorithm,
@@ -14,17 +13,17 @@ import {
   type HostTensor,
   type HostTensors,
   type StepFunction,
-  type StepTensors,
 } from "./engine/index.js";
+import { predictions } from "./evaluate.js";
 import {
   learningRateAt,
   stepCount,
   type Hyperparameters,
   type Schedule,
 } from "./hyperparameters.js";
-import { forward } from "./network/forward.js";
 import { parameterSpecs, type Network } from "./network/network.js";
-import { quantizerOf, quantizeWith, unquantized, valueName, valuesOf } from "./quantizers.js";
+import { quantizerOf, valueName } from "./quantizers.js";
+import { existing, LOGITS, momentumOf, trainingStep } from "./trainingStep.js";
 
 /** Quantizers of a training; absent while the float network is trained. */
 export interface TrainedQuantizers {
@@ -52,12 +51,18 @@ export interface TrainingProgress {
   readonly step: number;
   readonly steps: number;
   readonly loss: number;
+  /** Of trainings of the whole network. */
+  readonly epoch?: number;
+  readonly epochs?: number;
+  readonly imagesPerSecond?: number;
 }
 
 export interface TrainingResult {
   readonly tensors: HostTensors;
   /** Loss of every step. */
   readonly losses: Float32Array;
+  /** Share of each step's images that were classified right, before the step. */
+  readonly accuracies: Float32Array;
   /** The first step whose loss was not finite; training stops there. */
   readonly divergedAt?: number;
 }
@@ -74,6 +79,8 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
   const batches = trainingBatches(dataset, { batchSize, augmentation, seed, name });
   const steps = stepCount(schedule, dataset.train.count, batchSize);
   const losses = new Float32Array(steps);
+  const accuracies = new Float32Array(steps);
+  const started = performance.now();
   let { tensors } = training;
   let step = 0;
   let endShare = 0;
@@ -89,19 +96,32 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
       for (; step < end; step++) {
         const rate = learningRateAt(schedule, step, steps);
         running.anneal(step / steps);
-        const loss = await running.step(batches.next().value, rate);
+        const { loss, accuracy } = await running.step(batches.next().value, rate);
         losses[step] = loss;
+        accuracies[step] = accuracy;
         if (!Number.isFinite(loss)) {
-          return { tensors: running.tensors, losses: losses.slice(0, step + 1), divergedAt: step };
+          return {
+            tensors: running.tensors,
+            losses: losses.slice(0, step + 1),
+            accuracies: accuracies.slice(0, step + 1),
+            divergedAt: step,
+          };
         }
-        training.onStep?.({ step: step + 1, steps, loss });
+        training.onStep?.({
+          step: step + 1,
+          steps,
+          loss,
+          epoch: ((step + 1) * batchSize) / dataset.train.count,
+          epochs: schedule.epochs,
+          imagesPerSecond: (1000 * (step + 1) * batchSize) / (performance.now() - started),
+        });
       }
       ({ tensors } = running);
     }
   } finally {
     for (const running of known.values()) await running.release();
   }
-  return { tensors, losses };
+  return { tensors, losses, accuracies };
 }
 
 function phasesOfTraining({ quantizers, network }: Training): readonly Phase[] {
@@ -149,8 +169,11 @@ export class RunningPhase {
     this.#tensors = { ...this.#tensors, ...Object.fromEntries(changed) };
   }
 
-  /** @returns the loss before the step; when it is not finite, nothing has changed */
-  async step({ images, labels }: Batch, rate: number): Promise<number> {
+  /** @returns loss and accuracy before the step; when the loss is not finite, nothing has changed */
+  async step(
+    { images, labels }: Batch,
+    rate: number,
+  ): Promise<{ readonly loss: number; readonly accuracy: number }> {
     const learningRate = scalar(rate);
     const inputs = { images, labels, learningRate, ...this.#tensors, ...this.#momenta };
     this.#compiled ??= await this.#engine.compile(this.#step, inputs);
@@ -160,15 +183,16 @@ export class RunningPhase {
       this.#tensors = pick(outputs, this.#tensors);
       this.#momenta = pick(outputs, this.#momenta);
     }
-    return loss;
+    const logits = outputs[LOGITS]?.data as Float32Array;
+    const guesses = predictions(logits, logits.length / labels.data.length);
+    const right = guesses.filter((guess, i) => guess === labels.data[i]).length;
+    return { loss, accuracy: right / guesses.length };
   }
 
   async release(): Promise<void> {
     await this.#compiled?.release();
   }
 }
-
-const momentumOf = (name: string) => `${name} momentum`;
 
 /** What a phase changes by gradient descent. */
 function trainedNames({ network, quantizers, tensors }: Training, phase: Phase): readonly string[] {
@@ -196,137 +220,9 @@ function zerosFor(names: readonly string[], tensors: HostTensors): HostTensors {
   );
 }
 
-function existing<T>(tensors: Readonly<Record<string, T>>, name: string): T {
-  const tensor = tensors[name];
-  if (tensor === undefined) throw new Error(`training has no tensor "${name}"`);
-  return tensor;
-}
-
 /** The entries of `outputs` that `names` has, in its order; what a step does not change stays. */
 function pick(outputs: HostTensors, names: HostTensors): HostTensors {
   return Object.fromEntries(
     Object.entries(names).map(([name, old]): [string, HostTensor] => [name, outputs[name] ?? old]),
   );
-}
-
-/** One step of Nesterov momentum (PyTorch's formulation) as a function on tensors. */
-function trainingStep(training: Training, phase: Phase, names: readonly string[]): StepFunction {
-  const { network, hyperparameters } = training;
-  const { momentum, weightDecay, quantizerWeightDecay = weightDecay } = hyperparameters;
-  const decayed = new Set(
-    [...parameterSpecs(network)]
-      .filter(([, { group }]) => group === "kernel")
-      .map(([name]) => name),
-  );
-  const decayOf = (name: string) =>
-    name.includes(":") ? quantizerWeightDecay : decayed.has(name) ? weightDecay : 0;
-
-  return ({ images, labels, learningRate, ...tensors }) => {
-    if (!images || !labels || !learningRate) throw new TypeError("training step lacks its batch");
-    const statistics: Record<string, tf.Tensor> = {};
-    const objective = (...trained: tf.Tensor[]): tf.Scalar => {
-      const current = {
-        ...tensors,
-        ...Object.fromEntries(names.map((n, i) => [n, trained[i] as tf.Tensor])),
-      };
-      const { loss, newStatistics } = lossOf(training, phase, { images, labels, current });
-      // Differentiation disposes what its function does not return.
-      for (const [name, tensor] of Object.entries(newStatistics))
-        statistics[name] = tf.keep(tensor);
-      return loss;
-    };
-    const { value, grads } = tf.valueAndGrads(objective)(
-      names.map((name) => existing(tensors, name)),
-    );
-    const outputs: Record<string, tf.Tensor> = { loss: value };
-    for (const [name, kept] of Object.entries(statistics)) {
-      outputs[name] = tf.clone(kept);
-      kept.dispose();
-    }
-    names.forEach((name, i) => {
-      const weight = existing(tensors, name);
-      const gradient = grads[i];
-      if (gradient === undefined) throw new Error(`no gradient reaches "${name}"`);
-      const decay = decayOf(name);
-      const decayedGradient = decay > 0 ? tf.add(gradient, tf.mul(weight, decay)) : gradient;
-      const velocity = tf.add(
-        tf.mul(existing(tensors, momentumOf(name)), momentum),
-        decayedGradient,
-      );
-      const direction = tf.add(decayedGradient, tf.mul(velocity, momentum));
-      outputs[momentumOf(name)] = velocity;
-      outputs[name] = tf.sub(weight, tf.mul(direction, learningRate));
-    });
-    return outputs;
-  };
-}
-
-interface StepBatch {
-  readonly images: tf.Tensor;
-  readonly labels: tf.Tensor;
-  readonly current: StepTensors;
-}
-
-function lossOf(
-  { network, quantizers, dataset, hyperparameters }: Training,
-  phase: Phase,
-  batch: StepBatch,
-) {
-  const { images, labels, current } = batch;
-  const { logits, statistics, outputs } = forward(network, images, {
-    parameters: current,
-    training: true,
-    quantize: quantizers
-      ? quantizeWith(quantizers.algorithm, quantizers.sites, current)
-      : unquantized,
-  });
-  const oneHot = tf.cast(
-    tf.oneHot(labels as tf.Tensor1D, dataset.classes),
-    "float32",
-  ) as tf.Tensor2D;
-  const { labelSmoothing = 0 } = hyperparameters;
-  const smooth =
-    labelSmoothing === 0
-      ? oneHot
-      : tf.add(tf.mul(oneHot, 1 - labelSmoothing), labelSmoothing / dataset.classes);
-  const crossEntropy = tf.neg(tf.mean<tf.Scalar>(tf.sum(tf.mul(tf.logSoftmax(logits), smooth), 1)));
-  const loss =
-    quantizers && phase.loss
-      ? phase.loss({
-          crossEntropy,
-          logits,
-          labels: oneHot,
-          output: (node) => outputOf(outputs, node),
-          teacherOutput: teacherOutputs(quantizers.teacher, images),
-          quantizers: new Map(quantizers.sites.map((site) => [site, valuesOf(site, current)])),
-        })
-      : crossEntropy;
-  return { loss, newStatistics: statistics };
-}
-
-function outputOf(outputs: ReadonlyMap<string, tf.Tensor>, node: string): tf.Tensor {
-  const output = outputs.get(node);
-  if (output === undefined) throw new Error(`a loss asks for node "${node}", which is not there`);
-  return output;
-}
-
-/** Runs the float network when it is first asked for; a step that never asks does not pay. */
-function teacherOutputs(
-  { network, parameters }: TrainedQuantizers["teacher"],
-  images: tf.Tensor,
-): (node: string) => tf.Tensor {
-  let outputs: ReadonlyMap<string, tf.Tensor> | undefined;
-  return (node) => {
-    outputs ??= forward(network, images, {
-      parameters: Object.fromEntries(
-        Object.entries(parameters).map(([name, { data, shape }]) => [
-          name,
-          tf.tensor(data, [...shape]),
-        ]),
-      ),
-      training: false,
-      quantize: unquantized,
-    }).outputs;
-    return outputOf(outputs, node);
-  };
 }

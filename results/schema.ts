@@ -86,6 +86,8 @@ const latencySchema = z.strictObject({
   medianMs: z.number().positive(),
   /** Median absolute deviation. */
   madMs: z.number().nonnegative(),
+  /** 5, 25, 50, 75 and 95 % of the samples are at or below these. */
+  quantilesMs: z.array(z.number().positive()).length(5),
   samples: z.number().int().positive(),
 });
 export type Latency = z.infer<typeof latencySchema>;
@@ -102,12 +104,52 @@ const siteSchema = z.strictObject({
 
 export type SiteResult = z.infer<typeof siteSchema>;
 
+/** What quantization does to a tensor, on some test images. */
+const siteStatisticsSchema = z.strictObject({
+  id: z.string(),
+  /** Smallest and largest value before quantization. */
+  low: z.number(),
+  high: z.number(),
+  /** Share of values beyond the outermost levels. */
+  clipped: fraction,
+  /** Signal-to-quantization-noise ratio in decibel; null where quantization changes nothing. */
+  sqnr: z.number().nullable(),
+  /** Of activations: share of values on another level in the deployed network. */
+  differing: fraction.optional(),
+  /** Of activations: the largest such distance, in steps. */
+  largestSteps: z.number().nonnegative().optional(),
+});
+export type SiteStatistics = z.infer<typeof siteStatisticsSchema>;
+
+const modelledCostSchema = z.union([
+  z.strictObject({ unsupported: z.string() }),
+  z.strictObject({
+    cycles: z.number().nonnegative().optional(),
+    milliseconds: z.number().nonnegative().optional(),
+    microjoules: z.number().nonnegative().optional(),
+  }),
+]);
+
+/** Of one image. */
+const networkCostSchema = z.strictObject({
+  macs: count,
+  /** Products weighted with both operands' bits; 32 for float. */
+  bitOps: z.number().nonnegative(),
+  /** Activations that are needed at the same time, at most. */
+  activationBytes: z.number().nonnegative(),
+  /** By hardware model. */
+  hardware: z.record(z.string(), modelledCostSchema),
+});
+export type NetworkCost = z.infer<typeof networkCostSchema>;
+
 /** A tensor that stays in float, and why. */
 const unquantizedSchema = z.strictObject({ tensor: z.string(), reason: z.string() });
 
 /** Depends on the machine and the moment; never compared between runs. */
 const measuredSchema = z.strictObject({
   latency: z.strictObject({ float: latencySchema, quantized: latencySchema }),
+  /** Of the graph that the runtime made of the export, with how often each is in it. */
+  operators: z.record(z.string(), count),
   /** Seconds by stage; a stage that was found finished took none. */
   seconds: z.record(z.string(), z.number().nonnegative()),
 });
@@ -121,8 +163,13 @@ export const cellResultSchema = z.discriminatedUnion("state", [
     accuracy: z.strictObject({ float: fraction, simulated: fraction, deployed: fraction }),
     /** Simulated against deployed, over the test set. */
     agreement: z.strictObject({ share: fraction, largestDifference: z.number().nonnegative() }),
-    /** Loss of each quantized training step; empty for post-training quantization. */
+    testImages: count,
+    /** Of the data set. */
+    classes: count,
+    /** Loss of each step of quantized training or reconstruction; empty where there is none. */
     losses: z.array(z.number()),
+    /** Share of the images of each training step that were classified right; empty without training. */
+    batchAccuracies: z.array(fraction),
     /** SHA-256 over all trained tensors. */
     weightHash: z.string(),
     size: z.strictObject({
@@ -132,7 +179,10 @@ export const cellResultSchema = z.discriminatedUnion("state", [
       /** Weights at their bit width, without scales and biases. */
       weightBytes: z.number().nonnegative(),
     }),
+    cost: z.strictObject({ float: networkCostSchema, quantized: networkCostSchema }),
     sites: z.array(siteSchema),
+    /** Every site, in the order of the network. */
+    inspection: z.strictObject({ images: count, sites: z.array(siteStatisticsSchema) }),
     unquantized: z.array(unquantizedSchema),
     measured: measuredSchema,
   }),

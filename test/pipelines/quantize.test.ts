@@ -8,7 +8,7 @@ import { mse } from "../../algorithms/mse.js";
 import { qdrop } from "../../algorithms/qdrop.js";
 import { academic } from "../../backends/academic.js";
 import { BATCH_NORM_STRATEGIES, type BackendProfile } from "../../backends/backend.js";
-import { mpicCycles, MPIC_JOULE_PER_CYCLE } from "../../backends/mpic.js";
+import { mpicCycles, MPIC_JOULE_PER_CYCLE } from "../../backends/hardware/mpic.js";
 import { onnxruntime } from "../../backends/onnxruntime.js";
 import { snpe } from "../../backends/snpe.js";
 import { resnet20 } from "../../benchmarks/models/resnet20.js";

@@ -1,5 +1,5 @@
 import { canonicalHash } from "../../results/canonicalHash.js";
-import type { CellConfig, CellResult, CompletedCell } from "../../results/schema.js";
+import type { CellConfig, CellResult, CompletedCell, NetworkCost } from "../../results/schema.js";
 
 export function cellConfig(overrides: Partial<CellConfig> = {}): CellConfig {
   return {
@@ -32,9 +32,28 @@ export function completedCell(overrides: Partial<CellConfig> = {}, deployed = 0.
     state: "completed",
     accuracy: { float: 0.89, simulated: 0.8701, deployed },
     agreement: { share: 0.9999, largestDifference: 0.25 },
+    testImages: 10_000,
+    classes: 10,
     losses: [1.5, 0.5],
+    batchAccuracies: [0.5, 0.875],
     weightHash: "beef",
     size: { floatFileBytes: 84216, quantizedFileBytes: 32611, weightBytes: 12000 },
+    cost: { float: cost(1024), quantized: cost(16) },
+    inspection: {
+      images: 128,
+      sites: [
+        {
+          id: "image/output",
+          low: -1,
+          high: 2,
+          clipped: 0,
+          sqnr: 30,
+          differing: 0,
+          largestSteps: 0,
+        },
+        { id: "stem/kernel", low: -0.5, high: 0.4, clipped: 0.01, sqnr: 18.5 },
+      ],
+    },
     sites: [
       { id: "stem/kernel", role: "weight", bitWidth: 8, scheme: "int8" },
       { id: "image/output", role: "activation", bitWidth: 8, scheme: "uint8" },
@@ -42,13 +61,38 @@ export function completedCell(overrides: Partial<CellConfig> = {}, deployed = 0.
     unquantized: [{ tensor: "stem", reason: "batch norm reads it" }],
     measured: {
       latency: {
-        float: { medianMs: 0.25, madMs: 0.01, samples: 100 },
-        quantized: { medianMs: 0.123, madMs: 0.01, samples: 100 },
+        float: {
+          medianMs: 0.25,
+          madMs: 0.01,
+          quantilesMs: [0.1, 0.11, 0.123, 0.13, 0.2],
+          samples: 100,
+        },
+        quantized: {
+          medianMs: 0.123,
+          madMs: 0.01,
+          quantilesMs: [0.1, 0.11, 0.123, 0.13, 0.2],
+          samples: 100,
+        },
       },
+      operators: { QLinearConv: 8 },
       seconds: { evaluation: 2 },
     },
   };
 }
+
+const cost = (bitsPerMac: number): NetworkCost => ({
+  macs: 1000,
+  bitOps: 1000 * bitsPerMac,
+  activationBytes: 64 * bitsPerMac,
+  hardware: {
+    cpuSimd: { cycles: 8 * bitsPerMac },
+    mpic:
+      bitsPerMac > 64
+        ? { unsupported: "stem: it has no float arithmetic" }
+        : { cycles: 400, microjoules: 0.01 },
+    eyeriss: { microjoules: bitsPerMac / 100 },
+  },
+});
 
 export function failedCell(reason: string, overrides: Partial<CellConfig> = {}): CellResult {
   const config = cellConfig({ algorithm: { name: "pact", version: 1 }, ...overrides });

@@ -1,4 +1,5 @@
-import type { Source } from "./backend.js";
+import type { Source } from "../backend.js";
+import { macsOf, upTo, type HardwareModel } from "./hardware.js";
 
 /** Bit widths that MPIC's dot-product unit has. */
 export const MPIC_BITS = [2, 4, 8] as const;
@@ -14,8 +15,9 @@ export const MPIC_MACS_PER_CYCLE: Readonly<Record<MpicBits, Readonly<Record<Mpic
   8: { 2: 2.5, 4: 2.3, 8: 2.1 },
 };
 
+const MPIC_HZ = 250e6;
 /** Joule per cycle: the mean of four measured powers (5.3825 mW) at 250 MHz. */
-export const MPIC_JOULE_PER_CYCLE = 5.3825e-3 / 250e6;
+export const MPIC_JOULE_PER_CYCLE = 5.3825e-3 / MPIC_HZ;
 
 export const MPIC_SOURCE: Source = {
   title:
@@ -34,3 +36,17 @@ export function mpicBits(bits: number): MpicBits {
 export function mpicCycles(macs: number, activationBits: number, weightBits: number): number {
   return macs / MPIC_MACS_PER_CYCLE[mpicBits(activationBits)][mpicBits(weightBits)];
 }
+
+/** A microcontroller core with dot products of 2, 4 and 8 bits in any combination. */
+export const mpic: HardwareModel = {
+  name: "mpic",
+  title: "MPIC RISC-V core (250 MHz)",
+  source: MPIC_SOURCE,
+  provenance: "products per cycle and power as published; nothing but the products is counted",
+  clockHz: MPIC_HZ,
+  unsupported: upTo(8),
+  cost(work) {
+    const cycles = mpicCycles(macsOf(work), work.activationBits, work.weightBits);
+    return { cycles, picojoules: cycles * MPIC_JOULE_PER_CYCLE * 1e12 };
+  },
+};

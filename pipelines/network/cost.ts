@@ -1,0 +1,155 @@
+import type { QuantizerSite } from "../../algorithms/algorithm.js";
+import { FLOAT_BITS, macsOf, type LayerWork } from "../../backends/hardware/hardware.js";
+import { hardwareModels } from "../../backends/hardware/index.js";
+import {
+  consumersOf,
+  featureShapes,
+  findNode,
+  inputsOf,
+  isLayer,
+  parameterSpecs,
+  type Network,
+} from "./network.js";
+
+/** A network's cost for one image. */
+export interface NetworkCost {
+  readonly macs: number;
+  /** Products weighted with both their operands' bits; float operands count as 32. */
+  readonly bitOps: number;
+  /** Largest sum of the activations that are needed at the same time, at their widths. */
+  readonly activationBytes: number;
+  /** By hardware model. */
+  readonly hardware: Readonly<Record<string, ModelledCost>>;
+}
+
+export type ModelledCost =
+  | { readonly cycles?: number; readonly milliseconds?: number; readonly microjoules?: number }
+  | { readonly unsupported: string };
+
+/**
+ * What a network costs, quantized or not.
+ *
+ * @param sites none for a float network
+ * @param channelBits widths of each output channel, where they differ, by the weight's site
+ */
+export function costOfNetwork(
+  network: Network,
+  sites: readonly QuantizerSite[],
+  channelBits: ReadonlyMap<string, readonly number[]> = new Map(),
+): NetworkCost {
+  const work = layerWork(network, sites, channelBits);
+  const total = (of: (layer: LayerWork) => number) => work.reduce((sum, one) => sum + of(one), 0);
+  return {
+    macs: total(macsOf),
+    bitOps: total((layer) => macsOf(layer) * layer.weightBits * layer.activationBits),
+    activationBytes: peakActivationBytes(network, sites),
+    hardware: Object.fromEntries(
+      hardwareModels.map((model) => [model.name, modelled(work, model)]),
+    ),
+  };
+}
+
+function modelled(
+  work: readonly LayerWork[],
+  { clockHz, cost, unsupported }: (typeof hardwareModels)[number],
+): ModelledCost {
+  for (const layer of work) {
+    const reason = unsupported?.(layer);
+    if (reason !== undefined) return { unsupported: `${layer.layer}: ${reason}` };
+  }
+  const costs = work.map(cost);
+  const sum = (values: readonly (number | undefined)[]) =>
+    values.reduce<number | undefined>(
+      (a, b) => (a === undefined || b === undefined ? undefined : a + b),
+      0,
+    );
+  const cycles = sum(costs.map((layer) => layer.cycles));
+  const picojoules = sum(costs.map((layer) => layer.picojoules));
+  return {
+    ...(cycles !== undefined && { cycles }),
+    ...(cycles !== undefined &&
+      clockHz !== undefined && { milliseconds: (cycles / clockHz) * 1000 }),
+    ...(picojoules !== undefined && { microjoules: picojoules / 1e6 }),
+  };
+}
+
+/** Every convolution and dense layer, in parts where its channels have different widths. */
+export function layerWork(
+  network: Network,
+  sites: readonly QuantizerSite[],
+  channelBits: ReadonlyMap<string, readonly number[]> = new Map(),
+): LayerWork[] {
+  const shapes = featureShapes(network);
+  const bits = bitsById(sites);
+  return network.nodes.filter(isLayer).flatMap((node) => {
+    const id = `${node.name}/kernel`;
+    const kernel = parameterSpecs(network).get(id)?.shape ?? [];
+    const output = shapes.get(node.name) ?? [];
+    const outputChannels = output.at(-1) ?? 1;
+    const depthwise = node.op === "conv2d" && node.depthwise;
+    const work = {
+      layer: node.name,
+      kind: node.op === "dense" ? "dense" : depthwise ? "depthwise" : "convolution",
+      taps: product(kernel) / outputChannels,
+      groups: depthwise ? outputChannels : node.op === "conv2d" ? (node.groups ?? 1) : 1,
+      outputPixels: product(output) / outputChannels,
+      inputValues: product(shapes.get(node.input) ?? []),
+      activationBits:
+        findNode(network, node.input).op === "quantize"
+          ? (bits.get(node.input) ?? FLOAT_BITS)
+          : FLOAT_BITS,
+    } as const;
+    const widths = channelBits.get(id);
+    if (widths === undefined || work.groups > 1)
+      return [{ ...work, outputChannels, weightBits: bits.get(id) ?? FLOAT_BITS }];
+    return [...new Set(widths)]
+      .filter((width) => width > 0)
+      .map((weightBits) => ({
+        ...work,
+        weightBits,
+        outputChannels: widths.filter((width) => width === weightBits).length,
+      }));
+  });
+}
+
+/**
+ * The largest sum of activations that exist at the same time, when a node runs as soon as it can
+ * in the network's order. What follows a node alone (batch norm, ReLU, a quantizer) happens in
+ * its registers, so only the last of such a chain is in memory.
+ */
+export function peakActivationBytes(network: Network, sites: readonly QuantizerSite[]): number {
+  const shapes = featureShapes(network);
+  const bits = bitsById(sites);
+  const bufferOf = new Map<string, string>();
+  const buffers = new Map<string, { from: number; to: number; bytes: number }>();
+  network.nodes.forEach((node, index) => {
+    const inputs = inputsOf(node).map((name) => bufferOf.get(name) ?? name);
+    for (const name of inputs) {
+      const buffer = buffers.get(name);
+      if (buffer !== undefined) buffer.to = index;
+    }
+    const [input] = inputsOf(node);
+    const chained =
+      input !== undefined &&
+      (node.op === "batchNorm" ||
+        node.op === "relu" ||
+        node.op === "relu6" ||
+        node.op === "quantize") &&
+      consumersOf(network, input).length === 1;
+    const name = chained ? (inputs[0] ?? node.name) : node.name;
+    bufferOf.set(node.name, name);
+    const width = node.op === "quantize" ? (bits.get(node.name) ?? FLOAT_BITS) : FLOAT_BITS;
+    const bytes = (product(shapes.get(node.name) ?? []) * width) / 8;
+    buffers.set(name, { from: buffers.get(name)?.from ?? index, to: index, bytes });
+  });
+  const live = (index: number) =>
+    [...buffers.values()]
+      .filter(({ from, to }) => from <= index && index <= to)
+      .reduce((sum, { bytes }) => sum + bytes, 0);
+  return Math.max(...network.nodes.map((_, index) => live(index)));
+}
+
+const bitsById = (sites: readonly QuantizerSite[]): ReadonlyMap<string, number> =>
+  new Map(sites.map(({ id, scheme }) => [id, scheme.bitWidth]));
+
+const product = (values: readonly number[]): number => values.reduce((a, b) => a * b, 1);

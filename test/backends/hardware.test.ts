@@ -1,0 +1,138 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { bitFusion } from "../../backends/hardware/bitFusion.js";
+import { bitSerialCloud } from "../../backends/hardware/bitSerial.js";
+import { cpuSimd } from "../../backends/hardware/cpuSimd.js";
+import { eyeriss } from "../../backends/hardware/eyeriss.js";
+import type { LayerWork } from "../../backends/hardware/hardware.js";
+import { hardwareModels } from "../../backends/hardware/index.js";
+import { mpic } from "../../backends/hardware/mpic.js";
+import { mobileNetV2Large } from "../../benchmarks/models/mobileNetV2Large.js";
+import { resnet8 } from "../../benchmarks/models/resnet8.js";
+import { layerWork } from "../../pipelines/network/cost.js";
+
+const pointwise: LayerWork = {
+  layer: "pointwise",
+  kind: "convolution",
+  taps: 320,
+  outputChannels: 1280,
+  groups: 1,
+  outputPixels: 49,
+  inputValues: 49 * 320,
+  weightBits: 8,
+  activationBits: 8,
+};
+const depthwise: LayerWork = {
+  ...pointwise,
+  kind: "depthwise",
+  taps: 9,
+  outputChannels: 32,
+  groups: 32,
+  outputPixels: 112 * 112,
+  inputValues: 112 * 112 * 32,
+};
+const dense: LayerWork = {
+  ...pointwise,
+  kind: "dense",
+  taps: 1280,
+  outputChannels: 1000,
+  outputPixels: 1,
+  inputValues: 1280,
+};
+const withBits = (work: LayerWork, weightBits: number, activationBits: number): LayerWork => ({
+  ...work,
+  weightBits,
+  activationBits,
+});
+
+describe("the bit-serial model meets HAQ's published table of cycles (batch 16)", () => {
+  const batchCycles = (work: LayerWork) => 16 * (bitSerialCloud.cost(work).cycles ?? NaN);
+
+  test.each([
+    ["depthwise 112x112x32", withBits(depthwise, 1, 1), 401_408],
+    ["depthwise 112x112x32, 8-bit activations", withBits(depthwise, 1, 8), 8 * 401_408],
+    ["dense 1280 to 1000", withBits(dense, 8, 1), 8 * 5000],
+    ["pointwise 320 to 1280 at 1 bit", withBits(pointwise, 1, 1), 41_056],
+    ["pointwise 320 to 1280 at 8 bits", withBits(pointwise, 8, 8), 667_872],
+  ])("%s", (_, work, published) => {
+    expect(Math.abs(batchCycles(work) / published - 1)).toBeLessThan(0.03);
+  });
+
+  const network = mobileNetV2Large.build({ inputShape: [224, 224, 3], classes: 1000, width: 32 });
+  test.each([3.434, 7.063, 11.104, 15.716, 20.917, 26.653, 32.887, 39.625])(
+    "MobileNetV2 as a whole: %f million at as many bits as its place in the list",
+    (millions) => {
+      const bits = [3.434, 7.063, 11.104, 15.716, 20.917, 26.653, 32.887, 39.625].indexOf(millions);
+      const cycles = layerWork(network, [])
+        .map((work) => batchCycles(withBits(work, bits + 1, bits + 1)))
+        .reduce((a, b) => a + b, 0);
+      expect(Math.abs(cycles / 1e6 / millions - 1)).toBeLessThan(0.025);
+    },
+  );
+});
+
+test("MPIC: golden cycles and energy of ResNet-8 of width 16 on 32x32x3", () => {
+  const network = resnet8.build({ inputShape: [32, 32, 3], classes: 10, width: 16 });
+  const total = (weights: number, activations: number, of: "cycles" | "picojoules") =>
+    layerWork(network, [])
+      .map((work) => mpic.cost(withBits(work, weights, activations))[of] ?? NaN)
+      .reduce((a, b) => a + b, 0);
+  expect(total(8, 8, "cycles") / 1e6).toBeCloseTo(5.95, 1);
+  expect(total(4, 4, "cycles") / 1e6).toBeCloseTo(3.57, 1);
+  expect(total(8, 8, "picojoules") / 1e6).toBeCloseTo(128.2, 0);
+  expect(total(2, 2, "picojoules") / 1e6).toBeCloseTo(41.4, 0);
+});
+
+test("BitFusion: products fuse by the widths, and memory limits what has few of them", () => {
+  // 49 pixels x 40 columns of 32 channels x 20 rounds of 16 products: by the simulator's rule.
+  expect(bitFusion.cost(pointwise).cycles).toBe(49 * 40 * 20);
+  // A quarter of that at 4 bits, were it not for 192 bits a cycle of weights and activations.
+  const bits = (320 * 1280 + 49 * (320 + 1280)) * 4;
+  expect(bitFusion.cost(withBits(pointwise, 4, 4)).cycles).toBe(Math.ceil(bits / 192));
+  // Dense: 1.28 million weights of 8 bits and 2,280 activations, 192 bits a cycle.
+  expect(bitFusion.cost(dense).cycles).toBe(Math.ceil(((1_280_000 + 2280) * 8) / 192));
+  // Energy of one product: 0.56 pJ at 8 x 8 bits, a quarter of it at 4 x 4; 15 pJ per bit moved.
+  const moved = 320 * 1280 * 8 + (49 * 320 + 49 * 1280) * 8;
+  expect(bitFusion.cost(pointwise).picojoules).toBeCloseTo(0.56 * 49 * 320 * 1280 + 15 * moved, 0);
+});
+
+test("Eyeriss: weights from DRAM, everything once through the buffer", () => {
+  const weights = 320 * 1280;
+  const activations = 49 * (320 + 1280);
+  const macs = 49 * weights;
+  expect(eyeriss.cost(pointwise).picojoules).toBeCloseTo(
+    macs * 0.3 + weights * 103 + activations * 3,
+    0,
+  );
+  expect(eyeriss.cost(withBits(pointwise, 32, 32)).picojoules).toBeCloseTo(
+    macs * 4.6 + 4 * (weights * 103 + activations * 3),
+    0,
+  );
+});
+
+test("a CPU gains four times from 8 bits and nothing below", () => {
+  const cycles = (bits: number) => cpuSimd.cost(withBits(pointwise, bits, bits)).cycles ?? NaN;
+  expect(cycles(32)).toBe((49 * 320 * 1280) / 4);
+  expect(cycles(32) / cycles(8)).toBe(4);
+  expect(cycles(4)).toBe(cycles(8));
+});
+
+test("integer hardware says which widths it lacks", () => {
+  expect(mpic.unsupported?.(withBits(pointwise, 32, 32))).toBe("it has no float arithmetic");
+  expect(bitFusion.unsupported?.(withBits(pointwise, 8, 16))).toBe("it has no 16-bit operands");
+  expect(bitFusion.unsupported?.(pointwise)).toBeUndefined();
+});
+
+test("no model becomes cheaper with more bits", () => {
+  const bits = fc.integer({ min: 2, max: 7 });
+  const layer = fc.constantFrom(pointwise, depthwise, dense);
+  fc.assert(
+    fc.property(fc.constantFrom(...hardwareModels), layer, bits, bits, (model, work, w, a) => {
+      for (const more of [withBits(work, w + 1, a), withBits(work, w, a + 1)]) {
+        const [narrow, wide] = [model.cost(withBits(work, w, a)), model.cost(more)];
+        expect(wide.cycles ?? 0).toBeGreaterThanOrEqual(narrow.cycles ?? 0);
+        expect(wide.picojoules ?? 0).toBeGreaterThanOrEqual(narrow.picojoules ?? 0);
+      }
+    }),
+  );
+});

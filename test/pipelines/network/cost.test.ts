@@ -1,0 +1,79 @@
+import { describe, expect, test } from "vitest";
+import { onnxruntime } from "../../../backends/onnxruntime.js";
+import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { costOfNetwork, layerWork, peakActivationBytes } from "../../../pipelines/network/cost.js";
+import { foldBatchNorm } from "../../../pipelines/network/foldBatchNorm.js";
+import type { ConvNode, Network } from "../../../pipelines/network/network.js";
+import { placeQuantizers } from "../../../pipelines/network/placeQuantizers.js";
+
+const float = resnet8.build({ inputShape: [32, 32, 3], classes: 10, width: 16 });
+const { network, sites } = placeQuantizers(foldBatchNorm(float, 1), onnxruntime, {
+  weights: 4,
+  activations: 4,
+});
+
+describe("a network's cost", () => {
+  test("counts the products of ResNet-8 (MLPerf Tiny's network: 12.50 million)", () => {
+    expect(costOfNetwork(float, []).macs / 1e6).toBeCloseTo(12.5, 2);
+  });
+
+  test("weights products with the bits of both operands: 8 x 8 at the edges, 4 x 4 between", () => {
+    const edges = 32 * 32 * 16 * 27 + 64 * 10;
+    const { macs, bitOps } = costOfNetwork(network, sites);
+    expect(bitOps).toBe(edges * 64 + (macs - edges) * 16);
+    expect(costOfNetwork(float, []).bitOps).toBe(macs * 32 * 32);
+  });
+
+  test("splits a layer whose channels have different widths", () => {
+    const id = "s0.0.a/kernel";
+    const widths = new Map([[id, Array.from({ length: 16 }, (_, i) => (i < 4 ? 8 : 2))]]);
+    const parts = layerWork(network, sites, widths).filter(({ layer }) => layer === "s0.0.a");
+    expect(parts.map(({ weightBits, outputChannels }) => [weightBits, outputChannels])).toEqual([
+      [8, 4],
+      [2, 12],
+    ]);
+  });
+
+  test("names the first layer that hardware has no arithmetic for", () => {
+    expect(costOfNetwork(float, []).hardware["mpic"]).toEqual({
+      unsupported: "stem: it has no float arithmetic",
+    });
+  });
+});
+
+describe("peak activation memory", () => {
+  const image = { op: "input", name: "image", shape: [4, 4, 2] } as const;
+  const conv = (name: string, input: string, filters: number): ConvNode => ({
+    ...{ op: "conv2d", name, input, filters, kernelSize: 3, stride: 1, depthwise: false },
+  });
+
+  test("is the largest sum of an input and an output, in registers what follows a layer", () => {
+    const chain: Network = {
+      nodes: [
+        image,
+        conv("a", "image", 4),
+        { op: "batchNorm", name: "a.bn", input: "a" },
+        { op: "relu", name: "a.relu", input: "a.bn" },
+        conv("b", "a.relu", 2),
+      ],
+    };
+    expect(peakActivationBytes(chain, [])).toBe((16 * 2 + 16 * 4) * 4);
+  });
+
+  test("keeps what a shortcut still needs", () => {
+    const residual: Network = {
+      nodes: [
+        image,
+        conv("a", "image", 8),
+        conv("b", "a", 2),
+        { op: "add", name: "sum", inputs: ["b", "image"] },
+      ],
+    };
+    // Image, a and b at the same time.
+    expect(peakActivationBytes(residual, [])).toBe(16 * (2 + 8 + 2) * 4);
+  });
+
+  test("falls with the bits of quantized activations", () => {
+    expect(peakActivationBytes(network, sites)).toBeLessThan(peakActivationBytes(float, []) / 4);
+  });
+});
