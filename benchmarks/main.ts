@@ -3,16 +3,15 @@ import { basename, join, resolve } from "node:path";
 import { Command, Option } from "commander";
 import pc from "picocolors";
 import { ENGINE_NAMES, LOWERING_CHOICES } from "../pipelines/engine/index.js";
-import { renderHtml } from "../reports/html.js";
+import { renderReport } from "../reports/report.js";
 import { renderTerminal } from "../reports/terminal.js";
 import type { CellResult } from "../results/schema.js";
 import { cellName, RunDirectory } from "../results/store.js";
-import { writeAtomically } from "../results/writeAtomically.js";
 import { check } from "./check.js";
 import { examine } from "./doctor.js";
 import { packageVersion } from "./environment.js";
 import { LISTS, listRows } from "./listing.js";
-import { collectOnly, positive } from "./optionValues.js";
+import { collect, collectOnly, positive } from "./optionValues.js";
 import { loadOrDeclare } from "./plan.js";
 import { duration } from "./progress.js";
 import {
@@ -219,11 +218,13 @@ program
   )
   .argument("<directory>", "a run directory")
   .option("--cells <n>", "how many cells", positive, 3)
+  .option("--cell <id>", "this cell, by the start of its id; repeatable", collect, [])
   .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
-  .action(async (path: string, flags: { cells: number; data?: string }) => {
+  .action(async (path: string, flags: { cells: number; cell: string[]; data?: string }) => {
     const { cells, differences } = await verify({
       directory: path,
       cells: flags.cells,
+      ids: flags.cell,
       dataDirectory: flags.data ?? process.env["QUANTBENCH_DATA"] ?? "data",
       onStage: announceStages(),
     });
@@ -290,9 +291,8 @@ async function writeReport(directory: RunDirectory): Promise<string> {
   const results = await orderedResults(directory);
   const [run, environment] = [await directory.readRun(), await directory.readEnvironment()];
   await directory.writeTables(results);
-  const file = join(directory.report, "index.html");
-  await writeAtomically(file, await renderHtml({ run, environment, results }));
-  return file;
+  await directory.writeReport(renderReport({ run, environment, results }));
+  return join(directory.report, "index.html");
 }
 
 function print(text: string): void {

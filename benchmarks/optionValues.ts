@@ -23,3 +23,9 @@ export const collectOnly = (
   }
   return { ...previous, [property]: [...(previous[property] ?? []), ...values.split(",")] };
 };
+
+/** Values of an option that may be given several times. */
+export const collect = (value: string, previous: readonly string[]): string[] => [
+  ...previous,
+  value,
+];

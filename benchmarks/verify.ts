@@ -23,6 +23,8 @@ export interface VerifyOptions {
   readonly directory: string;
   /** How many finished cells to repeat. */
   readonly cells: number;
+  /** Only cells whose ids start with one of these. */
+  readonly ids: readonly string[];
   readonly dataDirectory: string;
   readonly onStage: (cell: string, stage: string, step?: number, steps?: number) => void;
 }
@@ -35,7 +37,8 @@ export interface VerifyOptions {
  */
 export async function verify(options: VerifyOptions): Promise<Verification> {
   const stored = [...(await new RunDirectory(options.directory).readCells()).values()];
-  const chosen = chooseCells(stored, options.cells);
+  const chosen =
+    options.ids.length > 0 ? namedCells(stored, options.ids) : chooseCells(stored, options.cells);
   const [first] = chosen;
   if (first === undefined) throw new Error(`${options.directory} holds no finished cell to verify`);
   const scratch = new RunDirectory(await mkdtemp(join(os.tmpdir(), "quantbench-verify-")));
@@ -58,6 +61,21 @@ function chooseCells(stored: readonly CellResult[], count: number): CellResult[]
     .filter(({ state }) => state === "completed" || state === "notConverged")
     .toSorted((a, b) => (a.id < b.id ? -1 : 1))
     .slice(0, count);
+}
+
+/** @throws Error naming the id when no finished cell, or more than one, starts with it */
+function namedCells(stored: readonly CellResult[], ids: readonly string[]): CellResult[] {
+  return ids.map((id) => {
+    const [found, ...more] = stored.filter((result) => result.id.startsWith(id));
+    if (found === undefined) throw new Error(`no stored cell has an id that starts with "${id}"`);
+    if (more.length > 0)
+      throw new Error(
+        `${String(more.length + 1)} cells have ids that start with "${id}"; give more of it`,
+      );
+    if (found.state !== "completed" && found.state !== "notConverged")
+      throw new Error(`cell ${cellName(found)} is ${found.state}: there is no number to compare`);
+    return found;
+  });
 }
 
 async function repeat(

@@ -1,3 +1,5 @@
+import { mean, meanMargin } from "./statistics/moments.js";
+
 /** 0.8764 -> "87.64" */
 export const percent = (share: number, digits = 2): string => (100 * share).toFixed(digits);
 
@@ -9,23 +11,19 @@ export function points(drop: number, digits = 2): string {
   return `${value < 0 ? "−" : "+"}${text}`;
 }
 
-export function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
-}
+/** Accuracies are never known better than to a hundredth of a percent. */
+const MOST_DIGITS = 2;
 
-/** Standard deviation of a sample (n - 1); undefined for fewer than two values. */
-export function standardDeviation(values: readonly number[]): number | undefined {
-  if (values.length < 2) return undefined;
-  const center = mean(values);
-  const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
-  return Math.sqrt(squares / (values.length - 1));
-}
+/** Digits after the point that an uncertainty of this size leaves: two that count, 0 to 2. */
+export const digitsFor = (margin: number): number =>
+  margin > 0 ? Math.min(MOST_DIGITS, Math.max(0, 1 - Math.floor(Math.log10(margin)))) : MOST_DIGITS;
 
-/** "87.64", or "87.64 ± 0.12" over several seeds. */
+/** "87.64", or over several seeds "87.64 ± 0.12" with half of the mean's 95 % interval. */
 export function percentOverSeeds(shares: readonly number[]): string {
-  const deviation = standardDeviation(shares);
-  const center = percent(mean(shares));
-  return deviation === undefined ? center : `${center} ± ${percent(deviation)}`;
+  const margin = meanMargin(shares);
+  if (margin === undefined) return percent(mean(shares));
+  const digits = digitsFor(100 * margin);
+  return `${percent(mean(shares), digits)} ± ${percent(margin, digits)}`;
 }
 
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
@@ -36,6 +34,16 @@ export function bytes(count: number): string {
   let unit = 0;
   for (; value >= 1024 && unit < BYTE_UNITS.length - 1; unit++) value /= 1024;
   return `${unit === 0 ? String(Math.round(value)) : value.toFixed(1)} ${BYTE_UNITS[unit] ?? ""}`;
+}
+
+const PREFIXES = ["", "k", "M", "G", "T", "P"] as const;
+
+/** Three significant digits with a prefix: 12502000 -> "12.5 M" */
+export function prefixed(count: number): string {
+  let value = count;
+  let prefix = 0;
+  for (; value >= 999.5 && prefix < PREFIXES.length - 1; prefix++) value /= 1000;
+  return `${String(Number(value.toPrecision(3)))} ${PREFIXES[prefix] ?? ""}`.trimEnd();
 }
 
 /** Three significant digits: 0.1234 -> "0.123 ms" */

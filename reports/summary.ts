@@ -1,6 +1,20 @@
 import type { CellResult, CompletedCell } from "../results/schema.js";
-import { variantLabel } from "../results/variant.js";
-import { mean, percentOverSeeds, points } from "./format.js";
+import { cellName } from "../results/store.js";
+import {
+  algorithmOf,
+  backendOf,
+  bitsOf,
+  groupBy,
+  isAtChance,
+  isCompleted,
+  missesGate,
+  modelOf,
+  stateLabel,
+  unique,
+} from "./cells.js";
+import { percentOverSeeds, points } from "./format.js";
+import { differenceOf } from "./noise.js";
+import { mean } from "./statistics/moments.js";
 
 /** One algorithm on one backend, over all seeds. */
 export interface Entry {
@@ -8,9 +22,17 @@ export interface Entry {
   readonly backend: string;
   /** "87.64 ± 0.12", or the state when no seed completed. */
   readonly accuracy: string;
+  /** Points against float; empty where no seed completed. */
   readonly drop: string;
-  /** For color: "none", "small", "large", "lost"; absent without a completed seed. */
-  readonly severity?: "none" | "small" | "large" | "lost";
+  /** The completed cells behind the number. */
+  readonly cells: readonly CompletedCell[];
+  /** Highest mean of its column. */
+  readonly best: boolean;
+  /** Cannot be told from the best. */
+  readonly notWorse: boolean;
+  /** Mean share of images lost against float. */
+  readonly loss?: number;
+  /** What the number does not say. */
   readonly note?: string;
 }
 
@@ -23,31 +45,24 @@ export interface AccuracyTable {
   readonly rows: readonly { readonly algorithm: string; readonly entries: readonly Entry[] }[];
 }
 
-export const bitsOf = ({ config: { bits } }: CellResult): string =>
-  `W${String(bits.weights)}A${String(bits.activations)}`;
-
-export const modelOf = ({ config: { model } }: CellResult): string =>
-  `${model.name}, width ${String(model.width)}`;
-
-/** The algorithm, with what a study varies: a row of tables. */
-export function algorithmOf({ config }: CellResult): string {
-  const variant = variantLabel(config);
-  return variant === "" ? config.algorithm.name : `${config.algorithm.name}, ${variant}`;
-}
-
-export const isCompleted = (result: CellResult): result is CompletedCell =>
-  result.state === "completed";
-
 /** Accuracy tables, one for each model and bit width, in the order of the results. */
 export function accuracyTables(results: readonly CellResult[]): AccuracyTable[] {
   const groups = groupBy(results, (result) => JSON.stringify([modelOf(result), bitsOf(result)]));
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     if (first === undefined) return [];
-    const backends = unique(group.map(({ config }) => config.backend.name));
+    const backends = unique(group.map(backendOf));
+    const byPlace = groupBy(group, (result) => placeKey(algorithmOf(result), backendOf(result)));
+    const best = new Map(backends.map((backend) => [backend, bestOf(group, backend)]));
     const rows = unique(group.map(algorithmOf)).map((algorithm) => ({
       algorithm,
-      entries: backends.map((backend) => entry(algorithm, backend, group)),
+      entries: backends.map((backend) =>
+        entry(
+          { algorithm, backend },
+          byPlace.get(placeKey(algorithm, backend)) ?? [],
+          best.get(backend) ?? [],
+        ),
+      ),
     }));
     const seeds = new Map(group.filter(isCompleted).map((r) => [r.config.seed, r.accuracy.float]));
     const floatAccuracy = seeds.size > 0 ? percentOverSeeds([...seeds.values()]) : "";
@@ -55,45 +70,60 @@ export function accuracyTables(results: readonly CellResult[]): AccuracyTable[] 
   });
 }
 
-/** Members by key, in order of first appearance. */
-export function groupBy<T>(members: readonly T[], keyOf: (member: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const member of members) {
-    const key = keyOf(member);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [member]);
-    else group.push(member);
-  }
-  return groups;
+const placeKey = (algorithm: string, backend: string): string =>
+  JSON.stringify([algorithm, backend]);
+
+const meanAccuracy = (cells: readonly CompletedCell[]): number =>
+  mean(cells.map(({ accuracy }) => accuracy.deployed));
+
+/** The cells of the algorithm with the highest mean on a backend. */
+function bestOf(group: readonly CellResult[], backend: string): readonly CompletedCell[] {
+  const here = group.filter(isCompleted).filter((cell) => backendOf(cell) === backend);
+  const byAlgorithm = [...groupBy(here, algorithmOf).values()];
+  return byAlgorithm.reduce<readonly CompletedCell[]>(
+    (best, cells) => (best.length === 0 || meanAccuracy(cells) > meanAccuracy(best) ? cells : best),
+    [],
+  );
 }
 
-const unique = (values: readonly string[]): string[] => [...new Set(values)];
-
-function entry(algorithm: string, backend: string, group: readonly CellResult[]): Entry {
-  const seeds = group.filter(
-    (result) => algorithmOf(result) === algorithm && result.config.backend.name === backend,
-  );
-  const completed = seeds.filter(isCompleted);
+function entry(
+  place: { readonly algorithm: string; readonly backend: string },
+  seeds: readonly CellResult[],
+  best: readonly CompletedCell[],
+): Entry {
+  const cells = seeds.filter(isCompleted);
   const others = seeds.filter((result) => !isCompleted(result));
   const states = unique(others.map(({ state }) => stateLabel(state)));
-  if (completed.length === 0) {
+  if (cells.length === 0) {
     const accuracy = seeds.length === 0 ? "–" : states.join(", ");
-    return { algorithm, backend, accuracy, drop: "" };
+    return { ...place, accuracy, drop: "", cells, best: false, notWorse: false };
   }
-  const drop = mean(completed.map(({ accuracy }) => accuracy.float - accuracy.deployed));
-  return {
-    algorithm,
-    backend,
-    accuracy: percentOverSeeds(completed.map(({ accuracy }) => accuracy.deployed)),
-    drop: points(drop),
-    severity: drop < 0.01 ? "none" : drop < 0.03 ? "small" : drop < 0.1 ? "large" : "lost",
+  const loss = mean(cells.map(({ accuracy }) => accuracy.float - accuracy.deployed));
+  const isBest = best[0] !== undefined && algorithmOf(best[0]) === place.algorithm;
+  const guessing = cells.filter(isAtChance).length;
+  const flagged = cells.filter(missesGate).length;
+  const ofSeeds = (count: number) =>
+    seeds.length === 1 ? "" : `${String(count)} of ${String(seeds.length)} seeds `;
+  const notes = [
     // A mean over fewer seeds than were run has to say so.
-    ...(others.length > 0 && {
-      note: `${String(completed.length)} of ${String(seeds.length)} seeds; else ${states.join(", ")}`,
-    }),
+    ...(others.length > 0 ? [`${ofSeeds(cells.length)}; else ${states.join(", ")}`] : []),
+    ...(guessing > 0 ? [`${ofSeeds(guessing)}at chance`] : []),
+    ...(flagged > 0 ? [`⚠ ${ofSeeds(flagged)}below simulation`] : []),
+  ];
+  return {
+    ...place,
+    accuracy: percentOverSeeds(cells.map(({ accuracy }) => accuracy.deployed)),
+    drop: points(loss),
+    cells,
+    loss,
+    best: isBest,
+    notWorse: !isBest && differenceOf(cells, best)?.beyondNoise === false,
+    ...(notes.length > 0 && { note: notes.join("; ").replace(" ;", ";") }),
   };
 }
 
-export function stateLabel(state: CellResult["state"]): string {
-  return state === "notConverged" ? "not converged" : state;
-}
+/** Where a cell's own page lies, from the index. */
+export const pageOf = (cell: CellResult): string =>
+  `cells/${encodeURIComponent(cellName(cell))}.html`;
+
+export const shortId = ({ id }: CellResult): string => id.slice(0, 12);

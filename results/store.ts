@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import { accuracyCsv, latencyCsv } from "./csv.js";
@@ -95,6 +95,24 @@ export class RunDirectory {
   }
   readEnvironment(): Promise<Environment> {
     return readJson(join(this.path, "environment.json"), environmentSchema);
+  }
+
+  /** Writes the files of a report and removes pages of cells that are no longer part of it. */
+  async writeReport(
+    files: AsyncIterable<{ readonly path: string; readonly content: string }>,
+  ): Promise<void> {
+    const pages = join(this.report, "cells");
+    await mkdir(pages, { recursive: true });
+    const written = new Set<string>();
+    for await (const { path, content } of files) {
+      written.add(path);
+      // Not flushed: what a crash takes can be rendered again, and flushing thousands of pages
+      // takes longer than making them.
+      await writeFile(join(this.report, path), content);
+    }
+    for (const page of await readdir(pages)) {
+      if (!written.has(`cells/${page}`)) await rm(join(pages, page));
+    }
   }
 
   /** accuracy.csv holds what must not change between runs, latency.csv what was measured. */

@@ -1,13 +1,13 @@
-import { expect, test } from "vitest";
-import { bytes, percentOverSeeds, points } from "../../reports/format.js";
-import { renderHtml } from "../../reports/html.js";
+import { describe, expect, test } from "vitest";
+import { bytes, digitsFor, percentOverSeeds, points, prefixed } from "../../reports/format.js";
+import { renderReport } from "../../reports/report.js";
 import { accuracyTables } from "../../reports/summary.js";
-import { renderTerminal } from "../../reports/terminal.js";
+import { inert, renderTerminal } from "../../reports/terminal.js";
 import type { CellResult } from "../../results/schema.js";
 import { completedCell, failedCell } from "../results/examples.js";
 
-const render = (results: CellResult[], title = "Test run") =>
-  renderHtml({
+async function render(results: CellResult[], title = "Test run"): Promise<Map<string, string>> {
+  const files = renderReport({
     run: {
       name: "test",
       title,
@@ -29,46 +29,113 @@ const render = (results: CellResult[], title = "Test run") =>
     },
     results,
   });
+  const pages = new Map<string, string>();
+  for await (const { path, content } of files) pages.set(path, content);
+  return pages;
+}
 
-test("the report shows every number, reason and setting, and what was not run", async () => {
-  const html = await render([completedCell(), failedCell("out of memory")]);
-  for (const text of [
-    "87.00",
-    "−2.00",
-    "99.99",
-    "0.123 ms",
-    "2.03",
-    "out of memory",
-    "1 not run",
-    "learns &lt;more&gt;",
-    "4.0 GiB",
-    "quantbench run test",
-    "quantized training: learning rate",
-  ]) {
-    expect(html).toContain(text);
-  }
+const indexOf = async (...options: Parameters<typeof render>) =>
+  (await render(...options)).get("index.html") ?? "";
+
+/** The page of the only cell. */
+const pageOf = async (cell: CellResult, title?: string) => {
+  const pages = await render([cell], title);
+  return [...pages].find(([path]) => path.startsWith("cells/"))?.[1] ?? "";
+};
+
+describe("the index", () => {
+  test("shows every number, reason and setting, and what was not run", async () => {
+    const html = await indexOf([completedCell(), failedCell("out of memory")]);
+    for (const text of [
+      "87.00",
+      "−2.00",
+      "99.99",
+      "0.123",
+      "2.03",
+      "out of memory",
+      "1 not run",
+      "learns &lt;more&gt;",
+      "4.0 GiB",
+      "quantbench run test",
+      "quantized training: learning rate",
+    ]) {
+      expect(html).toContain(text);
+    }
+  });
+
+  test("is one file without requests, the same for the same results", async () => {
+    const html = await indexOf([completedCell()]);
+    expect(html).not.toMatch(/<(?:script|link|img|iframe)[^>]*(?:src|href)="(?!data:)/);
+    expect(html).not.toMatch(/@import|url\(/);
+    expect(await indexOf([completedCell()])).toBe(html);
+  });
+
+  test("names what deployment loses, with the first layer that differs", async () => {
+    const low = completedCell({}, 0.85);
+    const [, stem] = low.inspection.sites;
+    if (stem !== undefined) stem.differing = 0.01;
+    const html = await indexOf([low]);
+    expect(html).toContain("85.00 ⚠");
+    expect(html).toMatch(/simulated 87.01, deployed 85.00.*differs from <code>stem\/kernel/);
+    expect(await indexOf([completedCell()])).not.toContain("85.00 ⚠");
+  });
+
+  test("says what to use where algorithms can be compared, and what cannot be told from it", async () => {
+    const other = (deployed: number, name: string) =>
+      completedCell({ algorithm: { name, version: 1 } }, deployed);
+    const html = await indexOf([completedCell({}, 0.87), other(0.869, "pact"), other(0.6, "dsq")]);
+    expect(html).toMatch(
+      /<strong>lsq<\/strong><\/td><td>87.00<\/td><td>−2.00<\/td><td class="wrap">pact</,
+    );
+    expect(html).toContain("≈ 86.90");
+    expect(html).not.toContain("≈ 60.00");
+  });
+
+  test("leaves a cell that is no better than guessing in the mean, and says so", async () => {
+    const html = await indexOf([completedCell({}, 0.105), completedCell({ seed: 1 }, 0.86)]);
+    expect(html).toContain("1 of 2 seeds at chance");
+    expect(html).toContain("1 completed cells are no better than guessing");
+  });
 });
 
-test("the report is one file without requests, the same for the same results", async () => {
-  const html = await render([completedCell()]);
-  expect(html).not.toMatch(/(?:src|href)="(?!data:)/);
-  expect(html).not.toMatch(/@import|url\(/);
-  expect(await render([completedCell()])).toBe(html);
+describe("a cell's page", () => {
+  test("has its result, costs, layers, configuration, file and commands", async () => {
+    const cell = completedCell();
+    const html = await pageOf(cell);
+    for (const text of [
+      cell.id,
+      "87.00",
+      "18.5", // SQNR of the stem
+      "QLinearConv (8)",
+      "mpic: modelled energy",
+      "batch norm reads it",
+      "hyperparameters: quantized training: learning rate",
+      "--only algorithm=lsq --only backend=onnxruntime --only model=resnet8 --only bits=w4a4 --only seed=0",
+      `quantbench verify results/runs/test --cell ${cell.id.slice(0, 12)}`,
+      `cells/resnet8-w8--lsq--onnxruntime--w4a4--seed0--${cell.id.slice(0, 12)}.json`,
+    ]) {
+      expect(html).toContain(text);
+    }
+  });
+
+  test("exists for cells without a number too", async () => {
+    expect(await pageOf(failedCell("out of memory"))).toContain("out of memory");
+  });
 });
 
-test("names and reasons are inert", async () => {
+test("names and reasons are inert on every page", async () => {
   const attack = `<script>alert("x")</script><img src=x onerror=alert(1)>{{title}}`;
-  const html = await render([failedCell(attack)], attack);
-  expect(html).not.toContain("<script>alert");
-  expect(html).not.toContain("<img");
-  expect(html).toContain("&lt;script&gt;");
-});
-
-test("a low agreement is explained, a usual one is not", async () => {
-  const low = completedCell();
-  low.agreement.share = 0.97;
-  expect(await render([low])).toContain("97.00 % agree");
-  expect(await render([completedCell()])).not.toContain("Where deployment and simulation differ");
+  const cells = [
+    failedCell(attack),
+    completedCell({ algorithm: { name: attack, version: 1 } }),
+    completedCell({ algorithm: { name: attack, version: 1 }, seed: 1 }),
+  ];
+  for (const [path, html] of await render(cells, attack)) {
+    if (!path.endsWith(".html")) continue;
+    expect(html, path).not.toContain("<script>alert");
+    expect(html, path).not.toContain("<img");
+    expect(html, path).toContain("&lt;script&gt;");
+  }
 });
 
 test("seeds become mean and deviation; failed ones enter no mean and are counted", () => {
@@ -79,8 +146,8 @@ test("seeds become mean and deviation; failed ones enter no mean and are counted
     failed,
   ]);
   const entry = table?.rows[0]?.entries[0];
-  expect(entry?.accuracy).toBe("87.00 ± 1.41"); // sample deviation of 86 and 88
-  expect(entry?.note).toBe("2 of 3 seeds; else failed");
+  expect(entry?.accuracy).toBe("87 ± 13"); // 12.706 (t, 1 degree of freedom) x 1.414 / 1.414
+  expect(entry?.note).toContain("2 of 3 seeds; else failed");
 });
 
 test("the terminal table says what is not a number", () => {
@@ -89,11 +156,24 @@ test("the terminal table says what is not a number", () => {
   expect(text).toContain("87.00 (−2.00)");
 });
 
+test("names cannot command a terminal", () => {
+  const attack = "\u001b]0;owned\u0007\u009b31m";
+  expect(inert(attack)).toBe("\\x1b]0;owned\\x07\\x9b31m");
+  const text = renderTerminal([completedCell({ algorithm: { name: attack, version: 1 } })]);
+  expect(text).not.toContain("\u001b]0;");
+});
+
 test.each([
   [() => points(0.0123), "−1.23"],
   [() => points(-0.001), "+0.10"],
   [() => points(0), "±0.00"],
   [() => percentOverSeeds([0.5]), "50.00"],
+  [() => prefixed(12_502_000), "12.5 M"],
+  [() => prefixed(999.9), "1 k"],
+  [() => prefixed(7), "7"],
+  [() => String(digitsFor(0.7)), "2"],
+  [() => String(digitsFor(3.4)), "1"],
+  [() => String(digitsFor(28)), "0"],
   [() => bytes(84216), "82.2 KiB"],
   [() => bytes(512), "512 B"],
 ])("%s", (format, expected) => {

@@ -1,0 +1,251 @@
+import type {
+  CellConfig,
+  CellResult,
+  CompletedCell,
+  NetworkCost,
+  SiteResult,
+} from "../results/schema.js";
+import { cellName } from "../results/store.js";
+import {
+  algorithmOf,
+  backendOf,
+  bitsOf,
+  GATE_TOLERANCE,
+  groupBy,
+  isAtChance,
+  missesGate,
+  modelOf,
+  stateLabel,
+} from "./cells.js";
+import { bitAllocationChart } from "./charts/bitAllocation.js";
+import { curveChart } from "./charts/curve.js";
+import { quantileChart } from "./charts/quantiles.js";
+import { bytes, milliseconds, percent, points, prefixed } from "./format.js";
+import type { ReportInput } from "./report.js";
+import { flatten } from "./settings.js";
+import { shortId } from "./summary.js";
+
+/** What cell.hbs shows. */
+export function cellView(result: CellResult, { run }: ReportInput) {
+  const { config, state } = result;
+  const completed = result.state === "completed";
+  return {
+    name: cellName(result),
+    title: run.title,
+    id: result.id,
+    algorithm: algorithmOf(result),
+    backend: backendOf(result),
+    bits: bitsOf(result),
+    model: modelOf(result),
+    dataset: config.dataset.name,
+    seed: config.seed,
+    state: stateLabel(state),
+    reason: "reason" in result ? result.reason : undefined,
+    completed,
+    ...(completed ? completedView(result) : {}),
+    configuration: flatten(config),
+    command: commandFor(run.command, config),
+    verify: `quantbench verify results/runs/${run.name} --cell ${shortId(result)}`,
+  };
+}
+
+/** The run's command, narrowed to what the cell is. */
+const commandFor = (command: string, { algorithm, backend, model, bits, seed }: CellConfig) =>
+  [
+    command,
+    `--only algorithm=${algorithm.name}`,
+    `--only backend=${backend.name}`,
+    `--only model=${model.name}`,
+    `--only bits=w${String(bits.weights)}a${String(bits.activations)}`,
+    `--only seed=${String(seed)}`,
+  ].join(" ");
+
+function completedView(cell: CompletedCell) {
+  const { accuracy, agreement, testImages, inspection, unquantized, measured } = cell;
+  return {
+    testImages,
+    float: percent(accuracy.float),
+    simulated: percent(accuracy.simulated),
+    deployed: percent(accuracy.deployed),
+    drop: points(accuracy.float - accuracy.deployed),
+    agreement: percent(agreement.share),
+    largest: agreement.largestDifference.toPrecision(3),
+    missesGate: missesGate(cell),
+    gate: percent(GATE_TOLERANCE, 1),
+    atChance: isAtChance(cell),
+    divergence: divergenceOf(cell),
+    costs: costsOf(cell),
+    charts: chartsOf(cell),
+    images: inspection.images,
+    layers: layersOf(cell),
+    unquantized: [...groupBy(unquantized, ({ reason }) => reason)].map(([reason, tensors]) => ({
+      reason,
+      tensors: tensors.map(({ tensor }) => tensor).join(", "),
+    })),
+    operators: Object.entries(measured.operators)
+      .map(([name, count]) => `${name} (${String(count)})`)
+      .join(", "),
+  };
+}
+
+/** Which layer is the first to differ on the runtime. */
+function divergenceOf({ inspection: { images, sites } }: CompletedCell): string {
+  const first = sites.find(({ differing = 0 }) => differing > 0);
+  if (first === undefined)
+    return `Every quantized activation has the same integers in simulation and on the runtime, on ${String(images)} images.`;
+  const { id, differing = 0, largestSteps = 0 } = first;
+  return `The first tensor that differs between simulation and runtime is ${id}: ${percent(differing, 4)} % of its values, by at most ${largestSteps.toFixed(2)} steps.`;
+}
+
+interface CostRow {
+  readonly name: string;
+  readonly float: string;
+  readonly quantized: string;
+  readonly ratio: string;
+}
+
+function costsOf({ cost, size, measured: { latency } }: CompletedCell): CostRow[] {
+  const row = (
+    name: string,
+    [float, quantized]: readonly [number | undefined, number | undefined],
+    format: (value: number) => string,
+  ): CostRow => ({
+    name,
+    float: float === undefined ? "–" : format(float),
+    quantized: quantized === undefined ? "–" : format(quantized),
+    ratio: float === undefined || quantized === undefined ? "–" : (float / quantized).toFixed(2),
+  });
+  const both = (of: (network: NetworkCost) => number | undefined) =>
+    [of(cost.float), of(cost.quantized)] as const;
+  const hardware = Object.keys(cost.quantized.hardware).flatMap((model) => {
+    const modelled = (unit: "cycles" | "milliseconds" | "microjoules") =>
+      both((network) => {
+        const found = network.hardware[model];
+        return found === undefined || "unsupported" in found ? undefined : found[unit];
+      });
+    const found = cost.quantized.hardware[model] ?? {};
+    if ("unsupported" in found)
+      return [{ name: model, float: "–", quantized: found.unsupported, ratio: "–" }];
+    return [
+      ...("cycles" in found ? [row(`${model}: cycles`, modelled("cycles"), prefixed)] : []),
+      ...("milliseconds" in found
+        ? [row(`${model}: modelled latency`, modelled("milliseconds"), milliseconds)]
+        : []),
+      ...("microjoules" in found
+        ? [
+            row(
+              `${model}: modelled energy`,
+              modelled("microjoules"),
+              (e) => `${e.toPrecision(3)} µJ`,
+            ),
+          ]
+        : []),
+    ];
+  });
+  return [
+    row(
+      "multiplications",
+      both(({ macs }) => macs),
+      prefixed,
+    ),
+    row(
+      "bit operations",
+      both(({ bitOps }) => bitOps),
+      prefixed,
+    ),
+    row("weights", [undefined, size.weightBytes], bytes),
+    row(
+      "activations at the same time",
+      both(({ activationBytes }) => activationBytes),
+      bytes,
+    ),
+    row("ONNX file", [size.floatFileBytes, size.quantizedFileBytes], bytes),
+    row(
+      "measured latency, median",
+      [latency.float.medianMs, latency.quantized.medianMs],
+      milliseconds,
+    ),
+    ...hardware,
+  ];
+}
+
+function chartsOf({ losses, batchAccuracies, measured: { latency }, sites }: CompletedCell) {
+  const mixed = mixedBits(sites);
+  return [
+    ...(losses.length > 1
+      ? [
+          {
+            name: batchAccuracies.length > 0 ? "Loss" : "Reconstruction error",
+            svg: curveChart(losses, { name: "Loss by step", label: "loss" }),
+          },
+        ]
+      : []),
+    ...(batchAccuracies.length > 1
+      ? [
+          {
+            name: "Accuracy on training batches",
+            svg: curveChart(
+              batchAccuracies.map((share) => 100 * share),
+              { name: "Accuracy by step", label: "accuracy, %" },
+            ),
+          },
+        ]
+      : []),
+    {
+      name: "Latency",
+      svg: quantileChart(
+        [
+          { label: "float", quantiles: latency.float.quantilesMs },
+          { label: "quantized", quantiles: latency.quantized.quantilesMs },
+        ],
+        { name: "Latency", label: "milliseconds; box: middle half, line: 5 to 95 %" },
+      ),
+    },
+    ...(mixed.length > 0
+      ? [{ name: "Bits of weights", svg: bitAllocationChart(mixed, "Bits of weights by layer") }]
+      : []),
+  ];
+}
+
+/** Bits of each layer's weights, where an algorithm chose them. */
+function mixedBits(sites: readonly SiteResult[]) {
+  const layers = sites
+    .filter(({ role }) => role === "weight")
+    .map(({ id, bitWidth, channelBits = [bitWidth] }) => ({
+      layer: id.replace(/\/kernel$/, ""),
+      bits: channelBits,
+    }));
+  // Edges have widths of their own in every network.
+  const inner = layers.slice(1, -1).flatMap(({ bits }) => bits);
+  return new Set(inner).size > 1 ? layers : [];
+}
+
+/** A ratio of so many decibel fills a bar. */
+const FULL_BAR = 50;
+
+function layersOf({ inspection, sites }: CompletedCell) {
+  const byId = new Map(sites.map((site) => [site.id, site]));
+  return inspection.sites.map(({ id, low, high, clipped, sqnr, differing, largestSteps }) => {
+    const { scheme = "", bitWidth = 0, channelBits } = byId.get(id) ?? {};
+    return {
+      id,
+      scheme,
+      bits: channelBits === undefined ? String(bitWidth) : channelShares(channelBits),
+      low: low.toPrecision(3),
+      high: high.toPrecision(3),
+      clipped: percent(clipped, 3),
+      sqnr: sqnr === null ? "exact" : sqnr.toFixed(1),
+      share: Math.min(1, Math.max(0, (sqnr ?? FULL_BAR) / FULL_BAR)).toFixed(2),
+      differing: differing === undefined ? "–" : percent(differing, 4),
+      steps: largestSteps === undefined ? "–" : largestSteps.toFixed(2),
+    };
+  });
+}
+
+/** "2 bits: 3 channels, 8 bits: 5 channels" */
+function channelShares(bits: readonly number[]): string {
+  return [...groupBy(bits, String)]
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([width, channels]) => `${width} bits: ${String(channels.length)} channels`)
+    .join(", ");
+}

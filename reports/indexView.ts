@@ -1,0 +1,236 @@
+import type { CellResult, CompletedCell, Environment } from "../results/schema.js";
+import {
+  algorithmOf,
+  backendOf,
+  bitsOf,
+  GATE_TOLERANCE,
+  groupBy,
+  isAtChance,
+  isCompleted,
+  missesGate,
+  modelOf,
+  stateLabel,
+  unique,
+} from "./cells.js";
+import { criticalDifferenceChart } from "./charts/criticalDifference.js";
+import { cellRow, COLUMNS } from "./cellRows.js";
+import { costCharts } from "./costCharts.js";
+import { ENERGY_MODEL_TITLE } from "./energy.js";
+import { bytes, percent, points } from "./format.js";
+import { pairings, ranking } from "./ranking.js";
+import type { ReportInput } from "./report.js";
+import { flatten } from "./settings.js";
+import { accuracyTables, pageOf, shortId, type AccuracyTable, type Entry } from "./summary.js";
+
+/** Below this share of equal predictions, the report explains. */
+const EXPECTED_AGREEMENT = 0.995;
+/** What report.hbs shows. */
+export function indexView({ run, environment, results }: ReportInput) {
+  const completed = results.filter(isCompleted);
+  const others = results.filter((result) => !isCompleted(result));
+  const flagged = completed.filter(
+    (cell) => missesGate(cell) || cell.agreement.share < EXPECTED_AGREEMENT,
+  );
+  const counts = groupBy(results, ({ state }) => stateLabel(state));
+  const tables = accuracyTables(results);
+  const charts = costCharts(completed);
+  const engine = results[0]?.config.engine;
+  const atChance = completed.filter(isAtChance).length;
+  return {
+    title: run.title,
+    command: run.command,
+    verify: `quantbench verify results/runs/${run.name}`,
+    missing: run.cells.length - results.length,
+    counts: [...counts].map(([state, members]) => ({ state, count: members.length })),
+    sections: sections({ choices: tables.length > 0, charts, flagged }),
+    choices: choicesOf(tables),
+    tables: tables.map(tableView),
+    charts,
+    energyModel: ENERGY_MODEL_TITLE,
+    ...rankingView(results),
+    pairings: pairingViews(results),
+    gate: points(-GATE_TOLERANCE, 1).slice(1),
+    columns: COLUMNS.map(([name]) => name),
+    cellRows: completed.map(cellRow).join(""),
+    expectedAgreement: percent(EXPECTED_AGREEMENT, 1),
+    flagged: flagged.map(flaggedView),
+    recipes: recipesOf(results),
+    atChance: atChance === 0 ? undefined : atChance,
+    others: groupedByReason(others),
+    deviations: listsOf(run.deviations),
+    notes: listsOf(run.notes),
+    engine:
+      engine === undefined
+        ? "none"
+        : [
+            `${engine.name} ${String(engine.version)}`,
+            ...(engine.lowering ? [engine.lowering] : []),
+          ].join("; "),
+    checksum: results[0]?.config.dataset.checksum ?? "",
+    environment: environmentRows(environment),
+  };
+}
+
+function sections({
+  choices,
+  charts,
+  flagged,
+}: {
+  readonly choices: boolean;
+  readonly charts: readonly unknown[];
+  readonly flagged: readonly unknown[];
+}) {
+  return [
+    ...(choices ? [{ id: "choices", name: "What to use" }] : []),
+    { id: "accuracy", name: "Accuracy" },
+    ...(charts.length > 0 ? [{ id: "cost", name: "Cost" }] : []),
+    { id: "statistics", name: "Which differ" },
+    { id: "cells", name: "Every cell" },
+    ...(flagged.length > 0 ? [{ id: "gate", name: "Deployment" }] : []),
+    { id: "audit", name: "Alignment audit" },
+    { id: "reproduce", name: "Reproduce" },
+  ];
+}
+
+/** The best algorithm of each column of the tables that has several. */
+function choicesOf(tables: readonly AccuracyTable[]) {
+  return tables.flatMap(({ model, bits, backends, rows }) =>
+    backends.flatMap((backend, column) => {
+      const entries = rows.flatMap(({ entries: all }) => all[column] ?? []);
+      const best = entries.find((entry) => entry.best);
+      if (best === undefined || entries.filter(({ cells }) => cells.length > 0).length < 2)
+        return [];
+      const { algorithm, accuracy, drop } = best;
+      const ties = entries.filter(({ notWorse }) => notWorse).map((entry) => entry.algorithm);
+      return [
+        { ...{ model, bits, backend, accuracy, drop }, best: algorithm, others: ties.join(", ") },
+      ];
+    }),
+  );
+}
+
+/** A loss of so many points has the strongest color. */
+const WORST_LOSS = 0.2;
+
+function tableView({ model, bits, floatAccuracy, backends, rows }: AccuracyTable) {
+  return {
+    ...{ model, bits, floatAccuracy, backends },
+    rows: rows.map(({ algorithm, entries }) => ({ algorithm, entries: entries.map(entryView) })),
+  };
+}
+
+function entryView({ accuracy, drop, cells, best, notWorse, loss = 0, note }: Entry) {
+  const [first] = cells;
+  // The square root shows small losses, which are the ones to choose between.
+  const heat = Math.sqrt(Math.min(1, Math.max(0, loss) / WORST_LOSS));
+  return {
+    ...{ accuracy, drop, best, notWorse, note },
+    heat: heat.toFixed(2),
+    link: first === undefined ? undefined : pageOf(first),
+    cells: cells.map(shortId).join(" "),
+  };
+}
+
+function rankingView(results: readonly CellResult[]) {
+  const found = ranking(results);
+  if ("reason" in found) return { diagram: undefined, noRanking: found.reason };
+  return {
+    diagram: criticalDifferenceChart(found),
+    noRanking: "",
+    blocks: found.blocks,
+    ranked: found.algorithms.length,
+    statistic: found.statistic.toFixed(2),
+    pValue: formatP(found.pValue),
+  };
+}
+
+const formatP = (p: number): string => (p < 0.001 ? "< 0.001" : p.toFixed(3));
+
+function pairingViews(results: readonly CellResult[]) {
+  return pairings(results).map(
+    ({ first, second, pairs, difference, interval, pValue, verdict }) => ({
+      ...{ first, second, pairs, verdict },
+      difference: points(-difference),
+      interval: interval === undefined ? "–" : interval.map((end) => points(-end)).join(" to "),
+      p: pValue === undefined ? "–" : formatP(pValue),
+    }),
+  );
+}
+
+function flaggedView(cell: CompletedCell) {
+  const layer = cell.inspection.sites.find(({ differing = 0 }) => differing > 0);
+  return {
+    ...identity(cell),
+    link: pageOf(cell),
+    simulated: percent(cell.accuracy.simulated),
+    deployed: percent(cell.accuracy.deployed),
+    share: percent(cell.agreement.share),
+    largest: cell.agreement.largestDifference.toPrecision(3),
+    layer: layer?.id,
+  };
+}
+
+function identity(result: CellResult) {
+  return {
+    model: modelOf(result),
+    algorithm: algorithmOf(result),
+    backend: backendOf(result),
+    bits: bitsOf(result),
+    seed: result.config.seed,
+  };
+}
+
+/** The hyperparameters; several where cells differ, which studies do. */
+function recipesOf(results: readonly CellResult[]) {
+  const groups = [
+    ...groupBy(results, ({ config }) => JSON.stringify(config.hyperparameters)).values(),
+  ];
+  return groups.flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const settings = flatten(first.config.hyperparameters);
+    return [{ settings, count: group.length, only: groups.length === 1 }];
+  });
+}
+
+/** Cells without a number that share algorithm, bits and reason, as one row. */
+function groupedByReason(others: readonly CellResult[]) {
+  const reasonOf = (result: CellResult) => ("reason" in result ? result.reason : "");
+  const groups = groupBy(others, (result) => {
+    const { algorithm, model, bits } = identity(result);
+    return JSON.stringify([algorithm, model, bits, result.state, reasonOf(result)]);
+  });
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const list = (of: (result: CellResult) => string) => unique(group.map(of)).join(", ");
+    return [
+      {
+        ...identity(first),
+        backend: list(backendOf),
+        seed: list(({ config }) => String(config.seed)),
+        state: stateLabel(first.state),
+        reason: reasonOf(first),
+      },
+    ];
+  });
+}
+
+const listsOf = (lists: Readonly<Record<string, readonly string[]>>) =>
+  Object.entries(lists)
+    .filter(([, list]) => list.length > 0)
+    .map(([name, list]) => ({ name, list }));
+
+function environmentRows(environment: Environment) {
+  const { engines, memoryBytes, cpuFeatures, commit, ...rest } = environment;
+  return [
+    ...flatten(rest),
+    { name: "memory", value: bytes(memoryBytes) },
+    { name: "cpu features", value: cpuFeatures.join(", ") },
+    ...Object.entries(engines).map(([name, version]) => ({
+      name: `engine ${name}`,
+      value: version,
+    })),
+    { name: "commit", value: commit ?? "unknown" },
+  ];
+}
