@@ -7,7 +7,7 @@ import { cellName, RunDirectory } from "../results/store.js";
 import { stageKeys } from "./cell.js";
 import { describeEnvironment } from "./environment.js";
 import { SECONDS_PER_COST, type Cell } from "./plan.js";
-import { describeTotals, ProgressDisplay, type RunningCell } from "./progress.js";
+import { ProgressDisplay, type RunningCell } from "./progress.js";
 import {
   estimateSeconds,
   finishedCells,
@@ -115,7 +115,7 @@ async function runPending(
 ): Promise<void> {
   const { directory, options, signal } = execution;
   const jobs = makeJobs(plan, pending, options.out, await directory.stages());
-  const display = new ProgressDisplay();
+  const display = new ProgressDisplay(options.progress);
   const running = new Map<string, RunningCell>();
   const written = new Set<string>();
   const started = new Map<string, number>();
@@ -133,7 +133,7 @@ async function runPending(
   };
   const reused = plan.cells.length - pending.length;
   if (reused > 0)
-    display.line(`${String(reused)} of ${String(plan.cells.length)} cells are finished already`);
+    display.note(`${String(reused)} of ${String(plan.cells.length)} cells are finished already`);
 
   await runJobs(
     jobs,
@@ -143,14 +143,9 @@ async function runPending(
         running.set(job.id, { label: labelOf(job), stage: "starting" });
         display.status(totals(), running.values());
       },
-      onProgress(job, { stage, step, steps, loss }) {
-        running.set(job.id, {
-          label: labelOf(job),
-          stage,
-          ...(step !== undefined && { step }),
-          ...(steps !== undefined && { steps }),
-          ...(loss !== undefined && { loss }),
-        });
+      onProgress(job, { type: _, ...progress }) {
+        running.set(job.id, { label: labelOf(job), ...progress });
+        const { step, steps } = progress;
         if (step !== undefined && steps !== undefined) {
           left.set(job.id, Math.max(0.2, 1 - step / steps) * jobCost(plan, job));
         }
@@ -159,7 +154,7 @@ async function runPending(
       onCell(job, cellId, state) {
         written.add(cellId);
         const cell = job.cells.find(({ id }) => id === cellId);
-        display.line(`${describeTotals(totals())} ${cell ? cellName(cell) : cellId}: ${state}`);
+        display.cell(totals(), cell ? cellName(cell) : cellId, state);
       },
       async onEnd(job, failure) {
         running.delete(job.id);
@@ -170,8 +165,7 @@ async function runPending(
             seconds: measured.seconds + seconds,
             cost: measured.cost + jobCost(plan, job),
           };
-          if (job.kind === "pretrain")
-            display.line(`${describeTotals(totals())} ${labelOf(job)}: done`);
+          if (job.kind === "pretrain") display.pretrained(totals(), labelOf(job));
           return;
         }
         if (job.kind === "pretrain") return; // the cells that wait for it fail with its reason
@@ -184,7 +178,7 @@ async function runPending(
             state: "failed",
             reason: failure,
           });
-          display.line(`${describeTotals(totals())} ${cellName(cell)}: failed: ${failure}`);
+          display.cell(totals(), cellName(cell), "failed", failure);
         }
       },
     },

@@ -6,6 +6,7 @@ import type { CellResult } from "../results/schema.js";
 import { RunDirectory } from "../results/store.js";
 import { stageKeys } from "./cell.js";
 import { loadMatrix, type Matrix } from "./matrix.js";
+import type { ProgressMode } from "./progress.js";
 import { loadDataset, planCells, pretrainCost, SECONDS_PER_COST, type Cell } from "./plan.js";
 import type { ScheduledJob } from "./scheduler.js";
 
@@ -23,6 +24,7 @@ export interface RunOptions {
   /** Run finished cells again. */
   readonly force: boolean;
   readonly hangSeconds: number;
+  readonly progress: ProgressMode;
   /** What the user typed, for the report. */
   readonly command: string;
 }
@@ -62,7 +64,7 @@ export async function makePlan(options: RunOptions, load = loadDataset): Promise
   };
 }
 
-const properties: Readonly<Record<string, (cell: Cell) => string>> = {
+const properties: Readonly<Record<string, (cell: Pick<Cell, "config">) => string>> = {
   algorithm: ({ config }) => config.algorithm.name,
   backend: ({ config }) => config.backend.name,
   model: ({ config }) => config.model.name,
@@ -71,7 +73,11 @@ const properties: Readonly<Record<string, (cell: Cell) => string>> = {
 };
 export const CELL_PROPERTIES = Object.keys(properties);
 
-function filterCells(cells: readonly Cell[], only: RunOptions["only"]): Cell[] {
+/** @throws Error listing what is there when a property or a value is not */
+export function filterCells<T extends Pick<Cell, "config">>(
+  cells: readonly T[],
+  only: RunOptions["only"],
+): T[] {
   let chosen = [...cells];
   for (const [property, values] of Object.entries(only)) {
     const read = properties[property];
@@ -82,7 +88,7 @@ function filterCells(cells: readonly Cell[], only: RunOptions["only"]): Cell[] {
     const unknown = values.find((value) => !existing.has(value));
     if (unknown !== undefined) {
       throw new Error(
-        `--only ${property}=${unknown}: the matrix has no such cell; it has ${[...existing].join(", ")}`,
+        `--only ${property}=${unknown}: there is no such cell; there are ${[...existing].join(", ")}`,
       );
     }
     chosen = chosen.filter((cell) => values.includes(read(cell)));

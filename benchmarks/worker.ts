@@ -1,6 +1,7 @@
 // A process for one job after the other: what crashes, hangs or runs out of memory here is one result.
 import type { Dataset } from "../pipelines/data.js";
 import { loadEngine, type EngineName, type LoweringChoice } from "../pipelines/engine/index.js";
+import type { TrainingProgress } from "../pipelines/train.js";
 import { RunDirectory } from "../results/store.js";
 import { pretrain, runCell, type CellContext } from "./cell.js";
 import { loadDataset, type Cell } from "./plan.js";
@@ -16,13 +17,7 @@ export interface Job {
 }
 
 export type WorkerMessage =
-  | {
-      readonly type: "progress";
-      readonly stage: string;
-      readonly step?: number;
-      readonly steps?: number;
-      readonly loss?: number;
-    }
+  | ({ readonly type: "progress"; readonly stage: string } & Partial<TrainingProgress>)
   | { readonly type: "finished"; readonly cellId: string; readonly state: string }
   | { readonly type: "error"; readonly message: string }
   /** The job is done, and whether this process is fit for another. */

@@ -14,6 +14,8 @@ import {
 import { writeAtomically } from "./writeAtomically.js";
 
 const HASH_DIGITS = 12;
+/** Files that are read or written side by side. */
+const FILES_AT_ONCE = 32;
 const STAGE_ENDING = ".safetensors";
 
 /**
@@ -76,10 +78,13 @@ export class RunDirectory {
    */
   async readCells(): Promise<Map<string, CellResult>> {
     const results = new Map<string, CellResult>();
-    for (const file of await readdir(this.#cells)) {
-      if (!file.endsWith(".json")) continue; // leftovers of a killed write end otherwise
-      const result = await readJson(join(this.#cells, file), cellResultSchema);
-      results.set(result.id, result);
+    // Leftovers of a killed write end otherwise.
+    const files = (await readdir(this.#cells)).filter((file) => file.endsWith(".json"));
+    for (let start = 0; start < files.length; start += FILES_AT_ONCE) {
+      const part = files
+        .slice(start, start + FILES_AT_ONCE)
+        .map((file) => readJson(join(this.#cells, file), cellResultSchema));
+      for (const result of await Promise.all(part)) results.set(result.id, result);
     }
     return results;
   }
@@ -104,12 +109,18 @@ export class RunDirectory {
     const pages = join(this.report, "cells");
     await mkdir(pages, { recursive: true });
     const written = new Set<string>();
+    let pending: Promise<void>[] = [];
     for await (const { path, content } of files) {
       written.add(path);
       // Not flushed: what a crash takes can be rendered again, and flushing thousands of pages
       // takes longer than making them.
-      await writeFile(join(this.report, path), content);
+      pending.push(writeFile(join(this.report, path), content));
+      if (pending.length === FILES_AT_ONCE) {
+        await Promise.all(pending);
+        pending = [];
+      }
     }
+    await Promise.all(pending);
     for (const page of await readdir(pages)) {
       if (!written.has(`cells/${page}`)) await rm(join(pages, page));
     }

@@ -10,8 +10,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
 export const escapeMarkup = (text: string): string =>
   text.replace(/[&<>"']/g, (letter) => ENTITIES[letter] ?? letter);
 
-/** A coordinate, to a hundredth of a pixel. */
-export const at = (value: number): string => String(Math.round(value * 100) / 100);
+/** A coordinate, to a tenth of a pixel. */
+export const at = (value: number): string => String(Math.round(value * 10) / 10);
 
 export interface Size {
   readonly width: number;

@@ -1,0 +1,176 @@
+import { basename, join, resolve } from "node:path";
+import { Option, type Command } from "commander";
+import pc from "picocolors";
+import { ENGINE_NAMES, LOWERING_CHOICES } from "../../pipelines/engine/index.js";
+import { inert, renderTerminal } from "../../reports/terminal.js";
+import type { CellResult } from "../../results/schema.js";
+import { cellName, RunDirectory } from "../../results/store.js";
+import { executePlan } from "../execution.js";
+import { collectOnly, positive } from "../optionValues.js";
+import { loadOrDeclare } from "../plan.js";
+import { duration, PROGRESS_MODES, type ProgressMode } from "../progress.js";
+import {
+  CELL_PROPERTIES,
+  DEFAULT_JOBS,
+  estimateSeconds,
+  finishedCells,
+  jobCost,
+  makeJobs,
+  makePlan,
+  type RunOptions,
+} from "../run.js";
+import { writeReport } from "../storedRun.js";
+import { EXIT, print } from "./exit.js";
+
+interface RunFlags {
+  readonly out?: string;
+  readonly jobs: number;
+  readonly only: Record<string, string[]>;
+  readonly seeds?: number;
+  readonly engine: RunOptions["engine"];
+  readonly lowering: RunOptions["lowering"];
+  readonly data?: string;
+  readonly force: boolean;
+  readonly dryRun: boolean;
+  readonly json: boolean;
+  readonly hangLimit: number;
+  readonly progress: ProgressMode;
+  readonly quiet: boolean;
+}
+
+export function addRun(program: Command): void {
+  program
+    .command("run")
+    .description("run a matrix; finished cells are kept, so the same command goes on after a stop")
+    .argument("<matrix>", "a preset (quantbench list matrices) or a .yaml file")
+    .option("--out <dir>", "run directory (default: results/runs/<matrix>)")
+    .option("--jobs <n>", "processes at a time, one thread each", positive, DEFAULT_JOBS)
+    .option(
+      "--only <property=values>",
+      `only these cells; by ${CELL_PROPERTIES.join(", ")}; repeatable`,
+      collectOnly,
+      {},
+    )
+    .option("--seeds <n>", "repetitions, instead of the matrix's", positive)
+    .addOption(
+      new Option("--engine <name>", "what computes")
+        .choices(["auto", ...ENGINE_NAMES])
+        .default("auto"),
+    )
+    .addOption(
+      new Option(
+        "--lowering <name>",
+        "graphs for onnxruntime: blocked is fast, standard runs anywhere",
+      )
+        .choices(LOWERING_CHOICES)
+        .default("auto"),
+    )
+    .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
+    .option("--force", "run finished cells again", false)
+    .option("--dry-run", "list the cells and estimate the time; run nothing", false)
+    .option("--json", "print results as JSON", false)
+    .addOption(
+      new Option(
+        "--progress <mode>",
+        "on stderr: redrawn lines on a terminal, lines, json, or none",
+      )
+        .choices(PROGRESS_MODES)
+        .default("auto"),
+    )
+    .option("-q, --quiet", "no progress: the same as --progress none", false)
+    .option("--hang-limit <seconds>", "kill a worker that is silent for so long", positive, 300)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  quantbench run quick                          the standard first run, about 9 minutes
+  quantbench run quick --only algorithm=lsq     one algorithm on all its backends
+  quantbench run my.yaml --dry-run              what would run, and how long it takes
+  quantbench run quick --progress json 2>log    one JSON object a line, for programs
+
+Exit codes: 0 every cell has a result; 1 a cell failed; 2 bad input; 130 interrupted.`,
+    )
+    .action(async (matrix: string, flags: RunFlags) => {
+      const name = basename(matrix).replace(/\.ya?ml$/, "");
+      const options: RunOptions = {
+        matrix,
+        out: resolve(flags.out ?? join("results", "runs", name)),
+        jobs: flags.jobs,
+        only: flags.only,
+        ...(flags.seeds !== undefined && { seeds: flags.seeds }),
+        engine: flags.engine,
+        lowering: flags.lowering,
+        ...(flags.data !== undefined && { dataDirectory: flags.data }),
+        force: flags.force,
+        hangSeconds: flags.hangLimit,
+        progress: flags.quiet ? "none" : flags.progress,
+        command: commandFor(basename(matrix), flags),
+      };
+      process.exitCode = flags.dryRun
+        ? await dryRun(options, flags.json)
+        : await run(options, flags.json);
+    });
+}
+
+/** What reproduces the run; leaves out what does not change numbers. */
+function commandFor(matrix: string, { seeds, engine, lowering }: RunFlags): string {
+  const extra = [
+    ...(seeds === undefined ? [] : [`--seeds ${String(seeds)}`]),
+    ...(engine === "auto" ? [] : [`--engine ${engine}`]),
+    ...(lowering === "auto" ? [] : [`--lowering ${lowering}`]),
+  ];
+  return ["quantbench run", matrix, ...extra].join(" ");
+}
+
+async function run(options: RunOptions, json: boolean): Promise<number> {
+  const started = performance.now();
+  const interrupt = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      process.stderr.write("\nstopping; finished cells are kept\n");
+      interrupt.abort();
+    });
+  }
+  const plan = await makePlan(options);
+  const results = await executePlan(plan, options, interrupt.signal).catch((error: unknown) => {
+    if (!interrupt.signal.aborted) throw error;
+    process.stderr.write(`${(error as Error).message}\n`);
+    return undefined;
+  });
+  if (results === undefined) return EXIT.interrupted;
+  const { file } = await writeReport(new RunDirectory(options.out));
+  print(json ? JSON.stringify(results, null, 2) : renderTerminal(results));
+  const failed = results.filter(({ state }) => state === "failed");
+  for (const result of failed)
+    process.stderr.write(`${pc.red("failed")} ${inert(describeFailure(result))}\n`);
+  if (options.progress === "none") return failed.length > 0 ? EXIT.failed : EXIT.ok;
+  process.stderr.write(
+    `\n${String(results.length)} cells in ${duration((performance.now() - started) / 1000)}; report: ${file}\n`,
+  );
+  return failed.length > 0 ? EXIT.failed : EXIT.ok;
+}
+
+const describeFailure = (result: CellResult): string =>
+  `${cellName(result)}: ${"reason" in result ? result.reason : ""}`;
+
+async function dryRun(options: RunOptions, json: boolean): Promise<number> {
+  const plan = await makePlan(options, loadOrDeclare);
+  const finished = options.force ? new Map<string, CellResult>() : await finishedCells(options.out);
+  const pending = plan.cells.filter(({ id }) => !finished.has(id));
+  const costs = makeJobs(plan, pending, options.out).map((job) => jobCost(plan, job));
+  const seconds = estimateSeconds(costs, options.jobs);
+  const cells = plan.cells.map((cell) => ({
+    cell: cellName(cell),
+    state:
+      finished.get(cell.id)?.state ?? (cell.unsupported === undefined ? "to run" : "unsupported"),
+  }));
+  if (json) {
+    print(JSON.stringify({ cells, estimateSeconds: seconds }, null, 2));
+    return EXIT.ok;
+  }
+  for (const { cell, state } of cells) print(`${state.padEnd(13)} ${cell}`);
+  print(
+    `${String(pending.length)} of ${String(cells.length)} cells to run, about ${duration(seconds)} with ${String(options.jobs)} processes`,
+  );
+  return EXIT.ok;
+}

@@ -1,0 +1,59 @@
+import { resolve } from "node:path";
+import { Option, type Command } from "commander";
+import {
+  AGGREGATES,
+  paperTables,
+  TABLE_FORMATS,
+  TABLE_PROPERTIES,
+  TABLE_VALUES,
+  type TableFormat,
+  type TableOptions,
+} from "../../reports/paperTable.js";
+import { RunDirectory } from "../../results/store.js";
+import { writeAtomically } from "../../results/writeAtomically.js";
+import { collectOnly } from "../optionValues.js";
+import { filterCells } from "../run.js";
+import { readStoredRun } from "../storedRun.js";
+import { print } from "./exit.js";
+
+interface TableFlags extends TableOptions {
+  readonly format: TableFormat;
+  readonly only: Record<string, string[]>;
+  readonly out?: string;
+}
+
+const choice = (flags: string, description: string, choices: object, standard: string) =>
+  new Option(flags, description).choices(Object.keys(choices)).default(standard);
+
+export function addTable(program: Command): void {
+  program
+    .command("table")
+    .description("print a run's results as tables for a paper or a spreadsheet")
+    .argument("<directory>", "a run directory")
+    .addOption(choice("--rows <property>", "what the rows are", TABLE_PROPERTIES, "algorithm"))
+    .addOption(choice("--columns <property>", "what the columns are", TABLE_PROPERTIES, "backend"))
+    .addOption(choice("--value <name>", "what the cells hold", TABLE_VALUES, "deployed"))
+    .addOption(choice("--aggregate <name>", "one number of several seeds", AGGREGATES, "mean"))
+    .addOption(choice("--format <name>", "how to write it", TABLE_FORMATS, "markdown"))
+    .option("--only <property=values>", "only these cells; repeatable", collectOnly, {})
+    .option("--out <file>", "write to a file instead of the terminal")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  quantbench table results/reference --format latex --out table.tex
+  quantbench table results/runs/quick --value latency --rows backend --columns bits
+  quantbench table results/reference --only model=resnet8 --only bits=w4a4
+
+Means carry half of their 95 % interval over seeds. Bold is the best of a column; ≈ marks what is
+not significantly worse. What is neither row, column nor seed makes tables of its own.`,
+    )
+    .action(async (path: string, { format, only, out, ...options }: TableFlags) => {
+      if (options.rows === options.columns)
+        throw new Error(`rows and columns are both "${options.rows}"; choose two`);
+      const { results } = await readStoredRun(new RunDirectory(path));
+      const text = TABLE_FORMATS[format](paperTables(filterCells(results, only), options));
+      if (out === undefined) print(text);
+      else await writeAtomically(resolve(out), `${text}\n`);
+    });
+}

@@ -1,0 +1,313 @@
+import { stringify } from "csv-stringify/sync";
+import type { CellResult, CompletedCell } from "../results/schema.js";
+import {
+  algorithmOf,
+  backendOf,
+  bitsOf,
+  groupBy,
+  isCompleted,
+  modelOf,
+  stateLabel,
+  unique,
+} from "./cells.js";
+import { energyOf } from "./energy.js";
+import { digitsFor, points } from "./format.js";
+import { differenceOf } from "./noise.js";
+import { mean, meanMargin } from "./statistics/moments.js";
+
+/** What rows and columns can be. */
+export const TABLE_PROPERTIES = {
+  algorithm: algorithmOf,
+  backend: backendOf,
+  model: modelOf,
+  bits: bitsOf,
+  seed: ({ config }: CellResult) => String(config.seed),
+} as const satisfies Record<string, (cell: CellResult) => string>;
+export type TableProperty = keyof typeof TABLE_PROPERTIES;
+
+interface Quantity {
+  readonly title: string;
+  readonly of: (cell: CompletedCell) => number | undefined;
+  readonly best: "highest" | "lowest";
+  /** Digits after the point where nothing says how uncertain a value is. */
+  readonly digits: number;
+  /** Of the accuracies, for which differences can be tested. */
+  readonly accuracy?: boolean;
+}
+
+/** What a table can show. */
+export const TABLE_VALUES = {
+  deployed: {
+    ...{ title: "deployed accuracy, %", best: "highest", digits: 2, accuracy: true },
+    of: ({ accuracy }) => 100 * accuracy.deployed,
+  },
+  simulated: {
+    ...{ title: "simulated accuracy, %", best: "highest", digits: 2 },
+    of: ({ accuracy }) => 100 * accuracy.simulated,
+  },
+  change: {
+    ...{
+      title: "change of accuracy against float, points",
+      best: "highest",
+      digits: 2,
+      accuracy: true,
+    },
+    of: ({ accuracy }) => 100 * (accuracy.deployed - accuracy.float),
+  },
+  agreement: {
+    ...{ title: "agreement of simulation and deployment, %", best: "highest", digits: 2 },
+    of: ({ agreement }) => 100 * agreement.share,
+  },
+  latency: {
+    ...{ title: "median latency, ms", best: "lowest", digits: 3 },
+    of: ({ measured }) => measured.latency.quantized.medianMs,
+  },
+  speedup: {
+    ...{ title: "float latency / quantized latency", best: "highest", digits: 2 },
+    of: ({ measured: { latency } }) => latency.float.medianMs / latency.quantized.medianMs,
+  },
+  weights: {
+    ...{ title: "weights, KiB", best: "lowest", digits: 1 },
+    of: ({ size }) => size.weightBytes / 1024,
+  },
+  bitOps: {
+    ...{ title: "bit operations, millions", best: "lowest", digits: 1 },
+    of: ({ cost }) => cost.quantized.bitOps / 1e6,
+  },
+  energy: { ...{ title: "modelled energy, µJ", best: "lowest", digits: 2 }, of: energyOf },
+} as const satisfies Record<string, Quantity>;
+export type TableValue = keyof typeof TABLE_VALUES;
+
+/** How the seeds of a cell become one number. */
+export const AGGREGATES = {
+  mean,
+  median: (values: readonly number[]) => {
+    const sorted = values.toSorted((a, b) => a - b);
+    const middle = (sorted.length - 1) / 2;
+    return mean([sorted[Math.floor(middle)] ?? NaN, sorted[Math.ceil(middle)] ?? NaN]);
+  },
+  min: (values: readonly number[]) => Math.min(...values),
+  max: (values: readonly number[]) => Math.max(...values),
+} as const;
+export type Aggregate = keyof typeof AGGREGATES;
+
+export interface TableOptions {
+  readonly rows: TableProperty;
+  readonly columns: TableProperty;
+  readonly value: TableValue;
+  readonly aggregate: Aggregate;
+}
+
+export interface PaperCell {
+  /** "87.64 ± 0.12", a state in words, or "–". */
+  readonly text: string;
+  readonly value?: number;
+  readonly margin?: number;
+  readonly seeds: number;
+  readonly best: boolean;
+  /** Not significantly worse than the best of its column. */
+  readonly notWorse: boolean;
+}
+
+export interface PaperTable {
+  readonly caption: string;
+  readonly rowName: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly { readonly name: string; readonly cells: readonly PaperCell[] }[];
+}
+
+/**
+ * Tables of a run's results. What is neither row nor column nor seed is not mixed: each
+ * combination of it is a table of its own.
+ */
+export function paperTables(results: readonly CellResult[], options: TableOptions): PaperTable[] {
+  const { rows, columns, value, aggregate } = options;
+  const apart = (Object.keys(TABLE_PROPERTIES) as TableProperty[]).filter(
+    (property) => property !== rows && property !== columns && property !== "seed",
+  );
+  const groups = groupBy(results, (cell) =>
+    apart.map((property) => TABLE_PROPERTIES[property](cell)).join("; "),
+  );
+  return [...groups].map(([name, cells]) => {
+    const columnNames = unique(cells.map(TABLE_PROPERTIES[columns]));
+    const rowNames = unique(cells.map(TABLE_PROPERTIES[rows]));
+    const places = groupBy(cells, (cell) =>
+      JSON.stringify([TABLE_PROPERTIES[rows](cell), TABLE_PROPERTIES[columns](cell)]),
+    );
+    const table = rowNames.map((row) =>
+      columnNames.map((column) => places.get(JSON.stringify([row, column])) ?? []),
+    );
+    const best = columnNames.map((_, i) =>
+      bestGroup(
+        table.map((row) => row[i] ?? []),
+        options,
+      ),
+    );
+    return {
+      caption: `${name}: ${TABLE_VALUES[value].title}${aggregate === "mean" ? "" : ` (${aggregate} over seeds)`}`,
+      rowName: rows,
+      columns: columnNames,
+      rows: rowNames.map((row, r) => ({
+        name: row,
+        cells: (table[r] ?? []).map((group, i) => paperCell(group, best[i], options)),
+      })),
+    };
+  });
+}
+
+const aggregated = (
+  group: readonly CellResult[],
+  { value, aggregate }: TableOptions,
+): number | undefined => {
+  const { of }: Quantity = TABLE_VALUES[value];
+  const values = group.filter(isCompleted).flatMap((cell) => of(cell) ?? []);
+  return values.length === 0 ? undefined : AGGREGATES[aggregate](values);
+};
+
+function bestGroup(
+  groups: readonly (readonly CellResult[])[],
+  options: TableOptions,
+): readonly CellResult[] | undefined {
+  const sign = TABLE_VALUES[options.value].best === "highest" ? 1 : -1;
+  const known = groups.filter((group) => aggregated(group, options) !== undefined);
+  if (known.length < 2) return undefined; // nothing to be better than
+  return known.reduce((a, b) =>
+    sign * (aggregated(b, options) ?? NaN) > sign * (aggregated(a, options) ?? NaN) ? b : a,
+  );
+}
+
+function paperCell(
+  group: readonly CellResult[],
+  best: readonly CellResult[] | undefined,
+  options: TableOptions,
+): PaperCell {
+  const { of, digits, accuracy }: Quantity = TABLE_VALUES[options.value];
+  const completed = group.filter(isCompleted);
+  const value = aggregated(group, options);
+  if (value === undefined) {
+    const states = unique(group.map(({ state }) => stateLabel(state))).join(", ");
+    return { text: states === "" ? "–" : states, seeds: 0, best: false, notWorse: false };
+  }
+  const margin =
+    options.aggregate === "mean"
+      ? meanMargin(completed.flatMap((cell) => of(cell) ?? []))
+      : undefined;
+  const shown = margin === undefined || margin === 0 ? digits : Math.min(digits, digitsFor(margin));
+  const number = options.value === "change" ? points(-value / 100, shown) : value.toFixed(shown);
+  const missing =
+    completed.length < group.length
+      ? ` (${String(completed.length)} of ${String(group.length)} seeds)`
+      : "";
+  return {
+    text: (margin === undefined ? number : `${number} ± ${margin.toFixed(shown)}`) + missing,
+    value,
+    ...(margin !== undefined && { margin }),
+    seeds: completed.length,
+    best: group === best,
+    notWorse:
+      accuracy === true &&
+      best !== undefined &&
+      group !== best &&
+      differenceOf(completed, best.filter(isCompleted))?.beyondNoise === false,
+  };
+}
+
+/** The forms that tables can be written in. */
+export const TABLE_FORMATS = {
+  markdown: (tables) => tables.map(markdown).join("\n\n"),
+  latex: (tables) => ["% needs \\usepackage{booktabs}", ...tables.map(latex)].join("\n\n"),
+  csv,
+  json: (tables) => JSON.stringify(tables, null, 2),
+} as const satisfies Record<string, (tables: readonly PaperTable[]) => string>;
+export type TableFormat = keyof typeof TABLE_FORMATS;
+
+const LEGEND = "Best of each column in bold; what is not significantly worse is marked ≈.";
+
+function markdown({ caption, rowName, columns, rows }: PaperTable): string {
+  // Markdown is HTML with signs of its own; both must not act.
+  const escape = (text: string) =>
+    text.replace(/[\\`*_{}[\]<>|&~]/g, (sign) => `\\${sign}`).replace(/\s+/g, " ");
+  const mark = ({ text, best, notWorse }: PaperCell) =>
+    best ? `**${escape(text)}**` : notWorse ? `≈ ${escape(text)}` : escape(text);
+  const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [
+    `${escape(caption)}. ${LEGEND}`,
+    "",
+    row([rowName, ...columns.map(escape)]),
+    row(["---", ...columns.map(() => "---:")]),
+    ...rows.map(({ name, cells }) => row([escape(name), ...cells.map(mark)])),
+  ].join("\n");
+}
+
+const LATEX: Readonly<Record<string, string>> = {
+  "\\": "\\textbackslash{}",
+  "{": "\\{",
+  "}": "\\}",
+  $: "\\$",
+  "&": "\\&",
+  "#": "\\#",
+  "^": "\\textasciicircum{}",
+  _: "\\_",
+  "~": "\\textasciitilde{}",
+  "%": "\\%",
+  "<": "\\textless{}",
+  ">": "\\textgreater{}",
+  "|": "\\textbar{}",
+  '"': "''",
+  "±": "$\\pm$",
+  "≈": "$\\approx$",
+  "−": "$-$",
+  "–": "--",
+  µ: "$\\mu$",
+};
+
+/** Text that LaTeX sets as it is. */
+export const escapeLatex = (text: string): string =>
+  text.replace(/\p{Cc}+/gu, " ").replace(/[\\{}$&#^_~%<>|"±≈−–µ]/g, (sign) => LATEX[sign] ?? sign);
+
+function latex({ caption, rowName, columns, rows }: PaperTable): string {
+  const mark = ({ text, best, notWorse }: PaperCell) =>
+    best
+      ? `\\textbf{${escapeLatex(text)}}`
+      : notWorse
+        ? `$\\approx$ ${escapeLatex(text)}`
+        : escapeLatex(text);
+  const row = (cells: readonly string[]) => `    ${cells.join(" & ")} \\\\`;
+  return [
+    "\\begin{table}",
+    "  \\centering",
+    `  \\caption{${escapeLatex(`${caption}. ${LEGEND}`)}}`,
+    `  \\begin{tabular}{l${"r".repeat(columns.length)}}`,
+    "    \\toprule",
+    row([rowName, ...columns.map(escapeLatex)]),
+    "    \\midrule",
+    ...rows.map(({ name, cells }) => row([escapeLatex(name), ...cells.map(mark)])),
+    "    \\bottomrule",
+    "  \\end{tabular}",
+    "\\end{table}",
+  ].join("\n");
+}
+
+function csv(tables: readonly PaperTable[]): string {
+  const records = tables.flatMap(({ caption, rowName, columns, rows }) =>
+    rows.flatMap(({ name, cells }) =>
+      cells.map(({ value, margin, seeds, best, notWorse, text }, i) => ({
+        table: caption,
+        [rowName]: name,
+        column: columns[i],
+        value,
+        margin,
+        seeds,
+        best,
+        not_worse: notWorse,
+        text,
+      })),
+    ),
+  );
+  // A cell that starts like a formula would be executed by spreadsheet programs.
+  return stringify(records, {
+    header: true,
+    escape_formulas: true,
+    cast: { boolean: String },
+  }).trimEnd();
+}
