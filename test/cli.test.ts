@@ -5,6 +5,9 @@ import os from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
+import type { ProgressEvent } from "../benchmarks/progress.js";
+import type { RunComparison } from "../reports/compareRuns.js";
+import type { CompletedCell } from "../results/schema.js";
 
 /** The real program, as built by `npm test`, in real processes on real files. */
 const MAIN = resolve("dist/benchmarks/main.js");
@@ -191,6 +194,71 @@ describe("a run", async () => {
     expect(await readFile(page, "utf8")).toBe(before);
   });
 
+  test("has a page for each cell, and pages of cells that are gone are taken away", async () => {
+    const pages = join(out, "report", "cells");
+    await writeFile(join(pages, "gone.html"), "of a cell that was");
+    await quantbench(["report", out]);
+    const names = (await readdir(pages)).map((file) => file.replace(/html$/, "json"));
+    expect(names.toSorted()).toEqual((await cellFiles(out)).toSorted());
+  });
+
+  test("is verified cell by cell, by the start of an id", async () => {
+    const [file = ""] = await cellFiles(out);
+    const id = file.slice(-17, -5);
+    const { code, stdout, stderr } = await quantbench(["verify", out, "--cell", id]);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toBe(`equal   ${file.replace(/\.json$/, "")}\n`);
+    expect((await quantbench(["verify", out, "--cell", "xyz"])).stderr).toMatch(
+      /no stored cell has an id that starts with "xyz"/,
+    );
+  });
+
+  test("compares equal with itself, and a loss fails the comparison", async () => {
+    const same = await quantbench(["compare", out, out]);
+    expect(same.code, same.stderr).toBe(0);
+    expect(same.stdout).toMatch(/4 in both: 4 identical/);
+    const worse = await temporary();
+    await cp(out, worse, { recursive: true });
+    const [file = ""] = await cellFiles(worse);
+    const path = join(worse, "cells", file);
+    const cell = JSON.parse(await readFile(path, "utf8")) as CompletedCell;
+    cell.accuracy.deployed = 0.05;
+    await writeFile(path, JSON.stringify(cell));
+    const page = join(worse, "changes.html");
+    const changed = await quantbench(["compare", out, worse, "--html", page, "--json"]);
+    expect(changed.code).toBe(1);
+    const { changes } = JSON.parse(changed.stdout) as RunComparison;
+    expect(changes.filter(({ verdict }) => verdict === "worse")).toHaveLength(1);
+    expect(await readFile(page, "utf8")).toContain("1 worse");
+  });
+
+  test.each(["markdown", "latex", "csv", "json"])("becomes a table as %s", async (format) => {
+    const { code, stdout, stderr } = await quantbench(["table", out, "--format", format]);
+    expect(code, stderr).toBe(0);
+    const [row] = (await csv(out)).split("\n").filter((line) => line.includes(",lsq,academic,"));
+    const deployed = (100 * Number(row?.split(",")[13])).toFixed(2);
+    expect(stdout).toContain(deployed);
+  });
+
+  test("tells programs what happens, a JSON object a line", async () => {
+    const { stderr, code } = await quantbench([
+      ...["run", "smoke", "--out", await temporary(), "--only", "algorithm=minMax"],
+      ...["--progress", "json"],
+    ]);
+    expect(code).toBe(0);
+    const lines = stderr.split("\n").filter((line) => line.startsWith("{"));
+    const events = lines.map((line) => JSON.parse(line) as ProgressEvent);
+    const cells = events.filter((entry) => entry.event === "cell");
+    expect(cells.map(({ state }) => state)).toEqual(["completed", "completed"]);
+    expect(cells.at(-1)).toMatchObject({ done: 2, total: 2, failed: 0 });
+  });
+
+  test("says nothing but its result when asked to be quiet", async () => {
+    const { stderr, stdout } = await quantbench(["run", "smoke", "--out", out, "--quiet"]);
+    expect(stderr).toBe("");
+    expect(stdout).toContain("deployed accuracy in percent");
+  });
+
   test("that would run is listed, with those already done and an estimate", async () => {
     const dry = await quantbench(["run", "smoke", "--out", out, "--seeds", "2", "--dry-run"]);
     expect(dry.stdout).toMatch(/completed {5}resnet8-w4--minMax--academic--w4a4--seed0/);
@@ -221,10 +289,7 @@ describe("bad input gets a clear error and exit code 2:", () => {
   test.each([
     [["run", "quik"], /Unknown matrix "quik"\. Did you mean "quick"/],
     [["run", "missing.yaml"], /cannot read the matrix file/],
-    [
-      ["run", "smoke", "--only", "algorithm=pact"],
-      /the matrix has no such cell; it has minMax, lsq/,
-    ],
+    [["run", "smoke", "--only", "algorithm=pact"], /there is no such cell; there are minMax, lsq/],
     [["run", "smoke", "--only", "colour=red"], /property of algorithm, backend, model, bits, seed/],
     [["run", "smoke", "--jobs", "none"], /whole number from 1/],
     [
@@ -288,7 +353,46 @@ test("doctor finds what a run needs", async () => {
   expect(stdout).toMatch(/ok +dataset fashionMnist +20000 training and 10000 test images/);
 });
 
-test("the walk-through in CONTRIBUTING.md adds an algorithm in one file and one line", async () => {
+test("init writes a matrix that can be run, and nobody's file is written over", async () => {
+  const cwd = await temporary();
+  expect((await quantbench(["init", "my.yaml"], { cwd })).code).toBe(0);
+  const plan = await quantbench(["run", "my.yaml", "--dry-run"], { cwd });
+  expect(plan.stdout, plan.stderr).toMatch(/24 of 24 cells to run/);
+  const again = await quantbench(["init", "my.yaml"], { cwd });
+  expect(again.code).toBe(2);
+  expect(again.stderr).toMatch(/my.yaml exists already/);
+});
+
+test("completion knows every command, option and choice", async () => {
+  const bash = (await quantbench(["completion", "bash"])).stdout;
+  const complete = (line: string) =>
+    new Promise<string[]>((done) => {
+      const words = line.split(" ");
+      const script = `${bash}\nCOMP_WORDS=(${words.map((word) => `"${word}"`).join(" ")}); COMP_CWORD=${String(words.length - 1)}; _quantbench; printf '%s\\n' "\${COMPREPLY[@]}"`;
+      execFile("bash", ["-c", script], (_, stdout) => {
+        done(stdout.trim().split("\n"));
+      });
+    });
+  expect(await complete("quantbench co")).toEqual(["compare", "completion"]);
+  expect(await complete("quantbench run qu")).toEqual(["quick"]);
+  expect(await complete("quantbench run quick --dry")).toEqual(["--dry-run"]);
+  expect(await complete("quantbench run quick --engine tfjs-")).toEqual(["tfjs-node"]);
+  const fish = (await quantbench(["completion", "fish"])).stdout;
+  expect(fish).toContain("__fish_seen_subcommand_from table' -l format");
+});
+
+test("every command has a help with examples or exit codes", async () => {
+  const { stdout } = await quantbench(["--help"]);
+  const commands = [...stdout.matchAll(/^ {2}(\w+) [[<]/gm)].map(([, name]) => name ?? "");
+  expect(commands.length).toBeGreaterThan(9);
+  for (const command of commands.filter((name) => name !== "help")) {
+    const help = await quantbench([command, "--help"]);
+    expect(help.stdout, command).toMatch(/Examples?:|Exit codes:/);
+  }
+});
+
+/** The source in a folder of its own, to be changed and built there. */
+async function sourceCopy(): Promise<string> {
   const copy = await temporary();
   for (const name of [
     "algorithms",
@@ -302,10 +406,63 @@ test("the walk-through in CONTRIBUTING.md adds an algorithm in one file and one 
   ]) {
     await cp(name, join(copy, name), {
       recursive: true,
-      filter: (path) => !path.includes("results/runs"),
+      filter: (path) => !/results\/(?:runs|reference)/.test(path),
     });
   }
   await symlink(resolve("node_modules"), join(copy, "node_modules"));
+  return copy;
+}
+
+/** @returns what the compiler complains about */
+const compile = (copy: string) =>
+  new Promise<string>((done) => {
+    execFile(
+      process.execPath,
+      [resolve("node_modules/typescript/bin/tsc"), "-p", copy],
+      (_, stdout) => {
+        done(stdout);
+      },
+    );
+  });
+
+test("new adds a working algorithm and a working backend, each with its test", async () => {
+  const copy = await sourceCopy();
+  await cp("test", join(copy, "test"), { recursive: true });
+  for (const [what, name] of [
+    ["algorithm", "myRounding"],
+    ["backend", "myChip"],
+  ] as const) {
+    const { code, stderr } = await quantbench(["new", what, name], { cwd: copy });
+    expect(code, stderr).toBe(0);
+    const again = await quantbench(["new", what, name], { cwd: copy });
+    expect(again.stderr).toMatch(/exists already/);
+  }
+  expect(await compile(copy)).toBe("");
+  const main = join(copy, "dist", "benchmarks", "main.js");
+  const check = await quantbench(["check", "algorithm", "myRounding"], { main, cwd: copy });
+  expect(check.stdout).toMatch(/ok +myRounding: .* 0 problems/);
+  const list = await quantbench(["list", "backends"], { main, cwd: copy });
+  expect(list.stdout).toContain("myChip");
+  const tests = await new Promise<string>((done) => {
+    execFile(
+      process.execPath,
+      [
+        resolve("node_modules/vitest/vitest.mjs"),
+        ...["run", "--root", copy, "--dir", "test", "myRounding", "myChip"],
+      ],
+      { cwd: copy },
+      (_, stdout) => {
+        done(stdout);
+      },
+    );
+  });
+  expect(tests).toMatch(/2 passed/);
+  const wrong = await quantbench(["new", "algorithm", "../evil"], { cwd: copy });
+  expect(wrong.stderr).toMatch(/must be a camelCase name/);
+});
+
+test("the walk-through in CONTRIBUTING.md adds an algorithm in one file and one line", async () => {
+  const copy = await sourceCopy();
   const guide = await readFile("CONTRIBUTING.md", "utf8");
   const [file = "", list = ""] = [...guide.matchAll(/```ts\n(.*?)```/gs)].map(
     ([, code]) => code ?? "",
@@ -319,16 +476,7 @@ test("the walk-through in CONTRIBUTING.md adds an algorithm in one file and one 
     .replace("[academic, onnxruntime]", "[academic, snpe]");
   await writeFile(join(copy, "mine.yaml"), matrix);
 
-  const compiled = await new Promise<string>((done) => {
-    execFile(
-      process.execPath,
-      [resolve("node_modules/typescript/bin/tsc"), "-p", copy],
-      (_, stdout) => {
-        done(stdout);
-      },
-    );
-  });
-  expect(compiled).toBe("");
+  expect(await compile(copy)).toBe("");
   const main = join(copy, "dist", "benchmarks", "main.js");
   const check = await quantbench(["check", "algorithm", "threeSigma"], { main, cwd: copy });
   expect(check.stdout).toMatch(/ok +threeSigma: 11 checks at \d+ places, 0 problems/);

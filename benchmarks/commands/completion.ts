@@ -61,14 +61,12 @@ const firstLine = (text: string): string => text.split("\n", 1)[0] ?? "";
 /** Words after an option's name are its choices; else options, and words for the first argument. */
 function posix(commands: readonly CompletedCommand[], shell: "bash" | "zsh"): string {
   const cases = commands.flatMap(({ name, words, options }) => [
-    `    ${name})`,
+    `    ${name}) case "$previous" in`,
     ...options
       .filter(({ choices }) => choices.length > 0)
-      .map(
-        ({ flag, choices }) =>
-          `      [ "$previous" = ${flag} ] && words="${choices.join(" ")}" || \\`,
-      ),
-    `      words="${[...words, ...options.map(({ flag }) => flag), "--help"].join(" ")}" ;;`,
+      .map(({ flag, choices }) => `      ${flag}) words="${choices.join(" ")}" ;;`),
+    `      *) words="${[...words, ...options.map(({ flag }) => flag), "--help"].join(" ")}" ;;`,
+    "      esac ;;",
   ]);
   return [
     ...(shell === "zsh" ? ["autoload -U +X bashcompinit && bashcompinit"] : []),

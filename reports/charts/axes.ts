@@ -26,7 +26,7 @@ export function plane({ width, height }: Size, xAxis: AxisOptions, yAxis: AxisOp
   const x = axis(xAxis, [left, right]);
   const y = axis(yAxis, [bottom, top]);
   const parts = [
-    ...ticksOf(x, xAxis, (right - left) / TICK_SPACING.x).map(
+    ...apart(ticksOf(x, xAxis, (right - left) / TICK_SPACING.x), x).map(
       ([value, label]) =>
         line(x(value), top, x(value), bottom, "grid") +
         text(x(value), bottom + 16, label, { anchor: "middle" }),
@@ -67,6 +67,22 @@ function ticksOf(scale: Scale, options: AxisOptions, room: number): [number, str
   return values
     .map((value): [number, string] => [value, format(value)])
     .filter(([, label]) => label !== "");
+}
+
+/** Pixels between the middles of neighbouring labels, at least. */
+const LABEL_DISTANCE = 44;
+
+/** Ticks whose labels do not touch: on a logarithmic axis equal steps come closer and closer. */
+function apart(
+  ticks: readonly [number, string][],
+  x: (value: number) => number,
+): [number, string][] {
+  let last = -Infinity;
+  return ticks.filter(([value]) => {
+    const fits = x(value) - last >= LABEL_DISTANCE;
+    if (fits) last = x(value);
+    return fits;
+  });
 }
 
 /** Round values of a logarithmic axis: decades, or with 2 and 5 between them, as many as fit. */

@@ -25,7 +25,7 @@ export function criticalDifferenceChart({
     sorted.map(({ rank }) => rank),
     criticalDifference,
   );
-  const axisY = 44;
+  const axisY = 62;
   const barsY = axisY + 12;
   const labelsY = barsY + groups.length * BAR + 14;
   const half = Math.ceil(count / 2);

@@ -19,68 +19,91 @@ export interface ScatterOptions {
 }
 
 const SIZE = { width: 460, height: 320 } as const;
-/** Pixels between two labels, so that they can be read. */
-const LABEL_HEIGHT = 12;
-const LABEL_WIDTH = 120;
+const BOTTOM = SIZE.height - 40;
+/** Points that are so much worse than the best are drawn as ticks below the axis. */
+const SHOWN_RANGE = 25;
+/** Of labels, in pixels; letters are about so wide. */
+const LABEL = { height: 12, letter: 5.6, offset: 7 } as const;
 
 /** Worth against cost, with the Pareto front: its points are links with labels. */
 export function scatterChart(points: readonly ScatterPoint[], options: ScatterOptions): string {
   const { name, costLabel, worthLabel, formatCost } = options;
   if (points.length === 0) return "";
-  const extent = (values: readonly number[]): [number, number] => [
-    values.reduce((a, b) => Math.min(a, b)),
-    values.reduce((a, b) => Math.max(a, b)),
-  ];
+  const costs = points.map(({ cost }) => cost);
+  const best = points.reduce((most, { worth }) => Math.max(most, worth), -Infinity);
+  const shown = points.filter(({ worth }) => worth > best - SHOWN_RANGE);
+  const below = points.filter(({ worth }) => worth <= best - SHOWN_RANGE);
   const { x, y, drawn } = plane(
     SIZE,
     {
       label: costLabel,
-      domain: extent(points.map(({ cost }) => cost)),
+      domain: extent(costs),
       logarithmic: true,
       ...(formatCost && { format: formatCost }),
     },
-    { label: worthLabel, domain: extent(points.map(({ worth }) => worth)) },
+    { label: worthLabel, domain: extent(shown.map(({ worth }) => worth)) },
   );
   const front = paretoFront(points, ({ cost, worth }) => [cost, worth]);
   const onFront = new Set(front);
   // One path for all others: thousands of them would each weigh as much as a row of a table.
-  const others = points
+  const others = shown
     .filter((point) => !onFront.has(point))
     .map(({ cost, worth }) => `M${at(x(cost))} ${at(y(worth))}h0`)
     .join("");
-  const place = ({ cost, worth }: ScatterPoint) => [x(cost), y(worth)] as const;
-  const labels = labelled(front, place);
+  const place = ({ cost, worth }: ScatterPoint) => [x(cost), Math.min(y(worth), BOTTOM)] as const;
+  const labels = labelsOf(front, place);
   const linked = front.map((point) => {
     const [px, py] = place(point);
     const title = `${point.label}: ${costLabel} ${formatCost?.(point.cost) ?? String(point.cost)}, ${worthLabel} ${point.worth.toFixed(2)}`;
-    const left = px > SIZE.width - LABEL_WIDTH;
-    const shown = labels.has(point)
-      ? text(px + (left ? -7 : 7), py + 12, point.label, { anchor: left ? "end" : "start" })
-      : "";
-    return `<a href="${escapeMarkup(point.href)}"><title>${escapeMarkup(title)}</title><circle class="front" cx="${at(px)}" cy="${at(py)}" r="4.5"/>${shown}</a>`;
+    return `<a href="${escapeMarkup(point.href)}" aria-label="${escapeMarkup(title)}"><title>${escapeMarkup(title)}</title><circle class="front" cx="${at(px)}" cy="${at(py)}" r="4.5"/>${labels.get(point) ?? ""}</a>`;
   });
-  const best = front.map(({ label }) => label).join(", ");
+  const ticks = below.map(({ cost }) => `M${at(x(cost))} ${at(BOTTOM)}v5`).join("");
+  const names = front.map(({ label }) => label).join(", ");
+  const hidden = below.length === 0 ? "" : `; ${String(below.length)} below what is shown`;
   return picture(
     SIZE,
-    { name, description: `${String(points.length)} points; on the front: ${best}` },
-    `${drawn}<path class="points" d="${others}"/><path class="frontLine" d="${pathOf(front.map(place))}"/>${linked.join("")}`,
+    { name, description: `${String(points.length)} points${hidden}; on the front: ${names}` },
+    `${drawn}<path class="points" d="${others}"/><path class="below" d="${ticks}"/><path class="frontLine" d="${pathOf(front.map(place))}"/>${linked.join("")}`,
   );
 }
 
-/** The members that have room for a label. */
-function labelled(
+const extent = (values: readonly number[]): [number, number] => [
+  values.reduce((a, b) => Math.min(a, b)),
+  values.reduce((a, b) => Math.max(a, b)),
+];
+
+/** Labels beside their points, the best first, wherever there is room that no other label has. */
+function labelsOf(
   front: readonly ScatterPoint[],
   place: (point: ScatterPoint) => readonly [number, number],
-): ReadonlySet<ScatterPoint> {
-  const taken: (readonly [number, number])[] = [];
-  return new Set(
-    front.toReversed().filter((point) => {
-      const [x, y] = place(point);
-      const crowded = taken.some(
-        ([a, b]) => Math.abs(a - x) < LABEL_WIDTH && Math.abs(b - y) < LABEL_HEIGHT,
-      );
-      if (!crowded) taken.push([x, y]);
-      return !crowded;
-    }),
-  );
+): ReadonlyMap<ScatterPoint, string> {
+  const taken: { left: number; right: number; y: number }[] = [];
+  const labels = new Map<ScatterPoint, string>();
+  for (const point of front.toReversed()) {
+    const [px, py] = place(point);
+    const width = point.label.length * LABEL.letter;
+    for (const [side, y] of [
+      ["right", py + 13],
+      ["left", py + 13],
+      ["left", py - 6],
+      ["right", py - 6],
+    ] as const) {
+      const left = side === "right" ? px + LABEL.offset : px - LABEL.offset - width;
+      const box = { left, right: left + width, y };
+      const free =
+        box.left > 50 &&
+        box.right < SIZE.width &&
+        taken.every(
+          (other) =>
+            Math.abs(other.y - y) >= LABEL.height || other.right < left || other.left > box.right,
+        );
+      if (!free) continue;
+      taken.push(box);
+      const anchor = side === "right" ? "start" : "end";
+      const x = side === "right" ? px + LABEL.offset : px - LABEL.offset;
+      labels.set(point, text(x, y, point.label, { anchor }));
+      break;
+    }
+  }
+  return labels;
 }

@@ -30,7 +30,9 @@ export function picture(
   content: string,
 ): string {
   const label = escapeMarkup(`${name}. ${description}`);
-  return `<svg class="chart" viewBox="0 0 ${at(width)} ${at(height)}" width="${at(width)}" height="${at(height)}" role="img" aria-label="${label}">${content}</svg>`;
+  // The links of an image could not be reached by who hears it; a group's can.
+  const role = content.includes("<a ") ? "group" : "img";
+  return `<svg class="chart" viewBox="0 0 ${at(width)} ${at(height)}" width="${at(width)}" height="${at(height)}" role="${role}" aria-label="${label}">${content}</svg>`;
 }
 
 export function text(
