@@ -10,7 +10,16 @@ const forbidden = {
 };
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", "results/runs/", "results/reference/", "eslint.config.js", "reports/browser.js"] },
+  {
+    ignores: [
+      "dist/",
+      "node_modules/",
+      "results/runs/",
+      "results/reference/",
+      "eslint.config.js",
+      "reports/browser.js",
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {
