@@ -3,11 +3,11 @@ import { join } from "node:path";
 import type { Algorithm, QuantizerSite } from "../algorithms/algorithm.js";
 import { withBits } from "../pipelines/allocateBits.js";
 import type { Dataset } from "../pipelines/data.js";
-import { deployedLogits, runtimeOperators } from "../pipelines/deploy.js";
+import { deployedLogits, profileOperators } from "../pipelines/deploy.js";
 import type { Engine, HostTensors } from "../pipelines/engine/index.js";
 import { accuracyOf, agreementOf, evaluate } from "../pipelines/evaluate.js";
 import { exportOnnx } from "../pipelines/exportOnnx.js";
-import { freeze, freezeFloat } from "../pipelines/freeze.js";
+import { freeze, freezeFloat, type FrozenNetwork } from "../pipelines/freeze.js";
 import { inspectSites } from "../pipelines/inspect.js";
 import { costOfNetwork } from "../pipelines/network/cost.js";
 import type { Network } from "../pipelines/network/network.js";
@@ -112,9 +112,14 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
     inspectSites(engine, frozen, { algorithm, tensors, dataset }),
   );
   const [height = 1, width = 1, channels = 1] = dataset.shape;
-  const latency = await timer.run("latency", () =>
-    measureLatency(floatModel, model, [channels, height, width]),
-  );
+  const imageShape = [channels, height, width];
+  const { latency, operators } = await timer.run("latency", async () => ({
+    latency: await measureLatency(floatModel, model, imageShape),
+    operators: {
+      float: await profileOperators(floatModel, imageShape),
+      quantized: await profileOperators(model, imageShape),
+    },
+  }));
   const sites = quantized.sites.map((site) => describe(site, algorithm, tensors));
   const weightBits = quantized.sites
     .filter(({ role }) => role === "weight")
@@ -151,8 +156,25 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
     sites,
     inspection: { images: inspection.images, sites: [...inspection.sites] },
     unquantized: [...unquantizedTensors(network)],
-    measured: { latency, operators: await runtimeOperators(model), seconds: timer.seconds },
+    measured: { latency, operators, seconds: timer.seconds },
   };
+}
+
+/**
+ * A cell's trained network, with nothing left to learn; what is not stored is computed again.
+ *
+ * @throws Error when the training does not converge
+ */
+export async function frozenCell(cell: Cell, context: CellContext): Promise<FrozenNetwork> {
+  const checkpoint = await pretrain(cell, context);
+  const parts = buildCell(cell.config, context.dataset);
+  const trained = await trainQuantized(cell, parts, { ...context, checkpoint });
+  if (checkpoint.divergedAt !== undefined || trained.divergedAt !== undefined)
+    throw new Error(`${cellName(cell)} did not converge: it has no network`);
+  const { network, sites } = parts.quantized;
+  const quantized = { network, sites: withBits(sites, trained.bits) };
+  const { algorithm } = parts;
+  return freeze(context.engine, quantized, { algorithm, tensors: trained.tensors });
 }
 
 /** A site as results show it. */

@@ -7,6 +7,7 @@ import { addCompare } from "./commands/compare.js";
 import { addCompletion } from "./commands/completion.js";
 import { addDoctor } from "./commands/doctor.js";
 import { EXIT } from "./commands/exit.js";
+import { addExport } from "./commands/export.js";
 import { addInit } from "./commands/init.js";
 import { addList } from "./commands/list.js";
 import { addNew } from "./commands/new.js";
@@ -46,6 +47,7 @@ for (const add of [
   addTable,
   addCompare,
   addVerify,
+  addExport,
   addCheck,
   addNew,
   addDoctor,

@@ -85,7 +85,10 @@ function syntheticCell(index: number): CompletedCell {
     unquantized: [{ tensor: "classifier", reason: "the network's output" }],
     measured: {
       latency: { float: latency, quantized: latency },
-      operators: { QLinearConv: 8 },
+      operators: {
+        float: { Conv: { count: 8, microseconds: 200 } },
+        quantized: { QLinearConv: { count: 8, microseconds: 100 } },
+      },
       seconds: { evaluation: 2 },
     },
   };

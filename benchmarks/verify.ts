@@ -1,11 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import { join } from "node:path";
-import { choiceOf, engineIdentity, loadEngine } from "../pipelines/engine/index.js";
 import type { CellResult } from "../results/schema.js";
 import { cellName, RunDirectory } from "../results/store.js";
 import { runCell } from "./cell.js";
-import { buildCell, loadDataset, planCell } from "./plan.js";
+import { contextFor, findCell } from "./storedCell.js";
 
 export interface Difference {
   readonly cell: string;
@@ -38,7 +37,9 @@ export interface VerifyOptions {
 export async function verify(options: VerifyOptions): Promise<Verification> {
   const stored = [...(await new RunDirectory(options.directory).readCells()).values()];
   const chosen =
-    options.ids.length > 0 ? namedCells(stored, options.ids) : chooseCells(stored, options.cells);
+    options.ids.length > 0
+      ? options.ids.map((id) => findCell(stored, id))
+      : chooseCells(stored, options.cells);
   const [first] = chosen;
   if (first === undefined) throw new Error(`${options.directory} holds no finished cell to verify`);
   const scratch = new RunDirectory(await mkdtemp(join(os.tmpdir(), "quantbench-verify-")));
@@ -63,69 +64,20 @@ function chooseCells(stored: readonly CellResult[], count: number): CellResult[]
     .slice(0, count);
 }
 
-/** @throws Error naming the id when no finished cell, or more than one, starts with it */
-function namedCells(stored: readonly CellResult[], ids: readonly string[]): CellResult[] {
-  return ids.map((id) => {
-    const [found, ...more] = stored.filter((result) => result.id.startsWith(id));
-    if (found === undefined) throw new Error(`no stored cell has an id that starts with "${id}"`);
-    if (more.length > 0)
-      throw new Error(
-        `${String(more.length + 1)} cells have ids that start with "${id}"; give more of it`,
-      );
-    if (found.state !== "completed" && found.state !== "notConverged")
-      throw new Error(`cell ${cellName(found)} is ${found.state}: there is no number to compare`);
-    return found;
-  });
-}
-
 async function repeat(
-  { id, config }: CellResult,
+  result: CellResult,
   directory: RunDirectory,
   { dataDirectory, onStage }: VerifyOptions,
 ): Promise<CellResult> {
-  const { name, lowering } = config.engine;
-  // Names come from EngineName; other engines than onnxruntime have no lowerings.
-  const engine = await loadEngine(
-    name as "onnxruntime",
-    name === "onnxruntime" ? choiceOf(lowering) : "auto",
-  );
-  const dataset = await loadDataset(config.dataset.name, dataDirectory, config.hyperparameters);
-  if (dataset.checksum !== config.dataset.checksum) {
-    throw new Error(`data set "${dataset.name}" has other files than the run had`);
-  }
-  const { algorithm, backend } = buildCell(config, dataset);
-  const now = planCell(
-    {
-      ...config,
-      algorithm: { name: algorithm.name, version: algorithm.version },
-      backend: { name: backend.name, version: backend.version },
-      engine: engineIdentity(engine),
-    },
-    dataset,
-  );
-  if (now.id !== id) {
-    throw new Error(
-      `cell ${cellName({ id, config })} was computed by other versions and cannot be bit-equal: ` +
-        `${versions(config)}; this installation has ${versions(now.config)}`,
-    );
-  }
-  return runCell(now, {
-    engine,
-    dataset,
+  const { cell, context } = await contextFor(result, {
+    dataDirectory,
     directory,
-    onProgress: (stage, progress) => {
-      onStage(cellName({ id, config }), stage, progress?.step, progress?.steps);
+    onStage: (stage, progress) => {
+      onStage(cellName(result), stage, progress?.step, progress?.steps);
     },
   });
+  return runCell(cell, context);
 }
-
-const versions = ({ engine, algorithm, backend, numerics }: CellResult["config"]): string =>
-  [
-    ...[engine, algorithm, backend, { name: "numerics", version: numerics }].map(
-      ({ name, version }) => `${name} ${String(version)}`,
-    ),
-    `lowering ${engine.lowering ?? "standard"}`,
-  ].join(", ");
 
 /** A result without what was measured. */
 function reproducible(result: CellResult): Record<string, unknown> {

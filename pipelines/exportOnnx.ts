@@ -1,10 +1,8 @@
 import type { QuantizerSite } from "../algorithms/algorithm.js";
 import { rangeOf } from "../algorithms/affine.js";
-import { roundHalfToEven } from "../algorithms/observers/index.js";
 import type { QuantRange } from "../backends/scheme.js";
 import { isCodebook, type FrozenGrid, type FrozenNetwork } from "./freeze.js";
 import {
-  consumersOf,
   featureShapes,
   findNode,
   parameterSpecs,
@@ -13,13 +11,25 @@ import {
   type NetworkNode,
   type QuantizeNode,
 } from "./network/network.js";
+import { dequantized, encodingOf, isClippedByCodes, keptRange } from "./encoding.js";
+import { fakeQuantize } from "./onnx/fakeQuantize.js";
 import { dpuRounded, lookUp } from "./onnx/rounding.js";
+import { smallestType, STORAGE_RANGES, storageType, type StorageType } from "./onnx/storage.js";
 import { OnnxGraph, type Attributes, type OnnxType } from "./onnx/onnxGraph.js";
 
 export const IMAGE_INPUT = "image";
 export const LOGITS_OUTPUT = "logits";
 /** The output that shows an activation site's values, where sites are exposed. */
 export const exposedName = (site: string): string => `${site} exposed`;
+
+export interface ExportOptions {
+  /** Every quantized activation is an output too. */
+  readonly exposeSites?: boolean;
+  /** Weights of up to 4 bits are stored in 4, not in 8. */
+  readonly packWeights?: boolean;
+  /** Quantizers as integers and back, or as OpenVINO's FakeQuantize on float values. */
+  readonly quantizers?: "integers" | "fakeQuantize";
+}
 
 /**
  * Writes a network as ONNX: NCHW, quantizers as QuantizeLinear / DequantizeLinear pairs, weights
@@ -30,9 +40,7 @@ export const exposedName = (site: string): string => `${site} exposed`;
 export function exportOnnx(
   frozen: FrozenNetwork,
   name: string,
-  {
-    exposeSites = false,
-  }: { /** Every quantized activation is an output too. */ readonly exposeSites?: boolean } = {},
+  { exposeSites = false, packWeights = false, quantizers = "integers" }: ExportOptions = {},
 ): Uint8Array {
   const { network, sites } = frozen;
   const graph = new OnnxGraph();
@@ -82,7 +90,7 @@ export function exportOnnx(
         return graph.add("Relu", [valueOf(node.input)], {}, node.name);
       case "relu6": {
         const x = valueOf(node.input);
-        if (isClippedByCodes(node.name)) return x;
+        if (quantizers === "integers" && isClippedByCodes(frozen, node.name)) return x;
         return graph.add("Clip", [x, graph.scalar(0), graph.scalar(6)], {}, node.name);
       }
       case "add":
@@ -120,39 +128,21 @@ export function exportOnnx(
     return site;
   }
 
-  /**
-   * A ReLU6 that only quantizers read becomes bounds on their integers, which gives the same
-   * values since rounding keeps order. Left as a float Clip, one that the integers make almost
-   * superfluous (a grid that ends at 6.0007) has the optimizer of onnxruntime 1.30 build a graph
-   * that it then rejects.
-   */
-  function isClippedByCodes(name: string): boolean {
-    const readers = consumersOf(network, name);
-    return readers.length > 0 && readers.every(({ op }) => op === "quantize");
-  }
-
   function quantize(site: QuantizerSite, node: QuantizeNode): string {
     const levels = frozen.activations.get(site.id);
     if (levels === undefined) throw new Error(`activation "${site.id}" was not frozen`);
     const x = valueOf(node.input);
+    if (quantizers === "fakeQuantize") {
+      const encoding = encodingOf(site, levels);
+      return fakeQuantize(graph, x, { ...encoding, rank: 0, axis: 0, name: site.id });
+    }
     if (isCodebook(levels)) return lookUp(graph, x, { levels, name: site.id });
     const type = storageType(site);
     const [scale, zeroPoint] = gridConstants(levels, type);
     const rounded = site.scheme.rounding === "dpu" ? dpuRounded(graph, x, levels) : x;
     const codes = graph.add("QuantizeLinear", [rounded, scale, zeroPoint]);
-    const kept = clipCodes(codes, type, codeRange(site, levels, node.input));
+    const kept = clipCodes(codes, type, keptRange(frozen, site));
     return graph.add("DequantizeLinear", [kept, scale, zeroPoint], {}, site.id);
-  }
-
-  function codeRange(site: QuantizerSite, grid: FrozenGrid, producer: string): QuantRange {
-    const range = rangeOf(site);
-    if (findNode(network, producer).op !== "relu6" || !isClippedByCodes(producer)) return range;
-    const [scale = 1, zeroPoint = 0] = [grid.scale[0], grid.zeroPoint[0]];
-    const six = roundHalfToEven(Math.fround(6 / scale)) + zeroPoint;
-    return {
-      quantMin: Math.max(range.quantMin, zeroPoint),
-      quantMax: Math.min(range.quantMax, six),
-    };
   }
 
   function clipCodes(codes: string, type: StorageType, range: QuantRange): string {
@@ -204,6 +194,7 @@ export function exportOnnx(
     const producer = findNode(network, node.input);
     const input = producer.op === "quantize" ? frozen.activations.get(producer.name) : undefined;
     const channels = node.op === "dense" ? node.units : node.filters;
+    if (quantizers === "fakeQuantize") return undefined; // such models keep their biases in float
     if (weight === undefined || isCodebook(weight.on)) return undefined;
     if (input === undefined || isCodebook(input)) return undefined;
     const { on } = weight;
@@ -235,6 +226,13 @@ export function exportOnnx(
       if (data === undefined) throw new Error(`kernel "${id}" was not frozen`);
       return graph.constant("float32", onnxShape, transpose(data, shape, order), id);
     }
+    const axis = node.op === "dense" ? 1 : 0;
+    if (quantizers === "fakeQuantize") {
+      const values = transpose(dequantized(frozen, id), shape, order);
+      const constant = graph.constant("float32", onnxShape, values, `${id} values`);
+      const encoding = encodingOf(siteOf(id), weight.on);
+      return fakeQuantize(graph, constant, { ...encoding, rank: shape.length, axis, name: id });
+    }
     if (isCodebook(weight.on)) {
       const { levels } = weight.on;
       const places = transpose(weight.codes, shape, order);
@@ -248,7 +246,7 @@ export function exportOnnx(
         id,
       );
     }
-    const type = storageType(siteOf(id));
+    const type = packWeights ? smallestType(siteOf(id)) : storageType(siteOf(id));
     const codes = graph.constant(
       type,
       onnxShape,
@@ -256,7 +254,6 @@ export function exportOnnx(
       `${id} codes`,
     );
     const [scale, zeroPoint] = gridConstants(weight.on, type);
-    const axis = node.op === "dense" ? 1 : 0;
     return graph.add("DequantizeLinear", [codes, scale, zeroPoint], { axis }, id);
   }
 
@@ -269,19 +266,6 @@ export function exportOnnx(
     );
     return graph.add("BatchNormalization", [x, ...vectors], { epsilon: { float: epsilon } }, name);
   }
-}
-
-const STORAGE_RANGES = {
-  int8: [-128, 127],
-  uint8: [0, 255],
-  int16: [-32768, 32767],
-  uint16: [0, 65535],
-} as const;
-type StorageType = keyof typeof STORAGE_RANGES;
-
-function storageType({ scheme: { signed, bitWidth } }: QuantizerSite): StorageType {
-  if (bitWidth > 8) return signed ? "int16" : "uint16";
-  return signed ? "int8" : "uint8";
 }
 
 function transpose(

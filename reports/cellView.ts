@@ -3,6 +3,7 @@ import type {
   CellResult,
   CompletedCell,
   NetworkCost,
+  Operators,
   SiteResult,
 } from "../results/schema.js";
 import { cellName } from "../results/store.js";
@@ -16,6 +17,7 @@ import {
   missesGate,
   modelOf,
   stateLabel,
+  unique,
 } from "./cells.js";
 import { bitAllocationChart } from "./charts/bitAllocation.js";
 import { curveChart } from "./charts/curve.js";
@@ -82,10 +84,23 @@ function completedView(cell: CompletedCell) {
       reason,
       tensors: tensors.map(({ tensor }) => tensor).join(", "),
     })),
-    operators: Object.entries(measured.operators)
-      .map(([name, count]) => `${name} (${String(count)})`)
-      .join(", "),
+    operators: operatorsOf(measured.operators),
   };
+}
+
+/** Operators of both graphs beside each other, the most expensive of the quantized one first. */
+function operatorsOf({ float, quantized }: CompletedCell["measured"]["operators"]) {
+  const time = (name: string) => quantized[name]?.microseconds ?? 0;
+  const names = unique([...Object.keys(quantized), ...Object.keys(float)]);
+  const show = (operators: Operators, name: string) => {
+    const found = operators[name];
+    return found === undefined
+      ? { count: "–", time: "–" }
+      : { count: String(found.count), time: found.microseconds.toPrecision(3) };
+  };
+  return names
+    .sort((a, b) => time(b) - time(a))
+    .map((name) => ({ name, float: show(float, name), quantized: show(quantized, name) }));
 }
 
 /** Which layer is the first to differ on the runtime. */

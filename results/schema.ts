@@ -145,11 +145,17 @@ export type NetworkCost = z.infer<typeof networkCostSchema>;
 /** A tensor that stays in float, and why. */
 const unquantizedSchema = z.strictObject({ tensor: z.string(), reason: z.string() });
 
+const operatorsSchema = z.record(
+  z.string(),
+  z.strictObject({ count, microseconds: z.number().nonnegative() }),
+);
+export type Operators = z.infer<typeof operatorsSchema>;
+
 /** Depends on the machine and the moment; never compared between runs. */
 const measuredSchema = z.strictObject({
   latency: z.strictObject({ float: latencySchema, quantized: latencySchema }),
-  /** Of the graph that the runtime made of the export, with how often each is in it. */
-  operators: z.record(z.string(), count),
+  /** Of the graphs that the runtime made of both networks: how many there are, and their time. */
+  operators: z.strictObject({ float: operatorsSchema, quantized: operatorsSchema }),
   /** Seconds by stage; a stage that was found finished took none. */
   seconds: z.record(z.string(), z.number().nonnegative()),
 });

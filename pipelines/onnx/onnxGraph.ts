@@ -20,10 +20,12 @@ import {
 
 /** Element types that graphs of this project use, by their ONNX names. */
 export type OnnxType =
-  "float32" | "int8" | "uint8" | "int16" | "uint16" | "int32" | "int64" | "bool";
+  "float32" | "int4" | "uint4" | "int8" | "uint8" | "int16" | "uint16" | "int32" | "int64" | "bool";
 
 const DATA_TYPES: Record<OnnxType, DataType> = {
   float32: DataType.FLOAT,
+  int4: DataType.INT4,
+  uint4: DataType.UINT4,
   int8: DataType.INT8,
   uint8: DataType.UINT8,
   int16: DataType.INT16,
@@ -256,6 +258,13 @@ function elementBytes(type: OnnxType, data: ArrayLike<number>): Uint8Array<Array
     switch (type) {
       case "float32":
         return Float32Array.from(data);
+      case "int4":
+      case "uint4":
+        // Two to a byte, the first in the low half.
+        return Uint8Array.from(
+          { length: Math.ceil(data.length / 2) },
+          (_, i) => ((data[2 * i] ?? 0) & 15) | (((data[2 * i + 1] ?? 0) & 15) << 4),
+        );
       case "int8":
         return Int8Array.from(data);
       case "uint8":

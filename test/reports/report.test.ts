@@ -106,7 +106,7 @@ describe("a cell's page", () => {
       cell.id,
       "87.00",
       "18.5", // SQNR of the stem
-      "QLinearConv (8)",
+      "QLinearConv",
       "mpic: modelled energy",
       "batch norm reads it",
       "hyperparameters: quantized training: learning rate",

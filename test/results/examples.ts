@@ -74,7 +74,10 @@ export function completedCell(overrides: Partial<CellConfig> = {}, deployed = 0.
           samples: 100,
         },
       },
-      operators: { QLinearConv: 8 },
+      operators: {
+        float: { Conv: { count: 8, microseconds: 200 } },
+        quantized: { QLinearConv: { count: 8, microseconds: 100 } },
+      },
       seconds: { evaluation: 2 },
     },
   };

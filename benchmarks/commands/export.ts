@@ -1,0 +1,62 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Option, type Command } from "commander";
+import { artefactFormats, writeArtefact } from "../../pipelines/artefacts/index.js";
+import { cellName, RunDirectory } from "../../results/store.js";
+import { writeAtomically } from "../../results/writeAtomically.js";
+import { frozenCell } from "../cell.js";
+import { contextFor, findCell } from "../storedCell.js";
+import { print } from "./exit.js";
+
+interface ExportFlags {
+  readonly format: string;
+  readonly out: string;
+  readonly data?: string;
+}
+
+export function addExport(program: Command): void {
+  program
+    .command("export")
+    .description("write a cell's network in the form that a toolchain reads, and read it back")
+    .argument("<directory>", "a run directory")
+    .argument("<cell>", "the start of a cell's id")
+    .addOption(
+      new Option("--format <name>", "which form")
+        .choices(artefactFormats.map(({ name }) => name))
+        .default("onnx"),
+    )
+    .option("--out <dir>", "where to", "artefacts")
+    .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
+    .addHelpText(
+      "after",
+      `
+Forms:
+${artefactFormats.map(({ name, title, backends }) => `  ${name.padEnd(9)} ${title} (${backends.join(", ")})`).join("\n")}
+
+Examples:
+  quantbench export results/runs/quick 3f2a91
+  quantbench export results/runs/quick 3f2a91 --format snpe --out handover
+
+Every quantizer is read back from what was written and compared with the trained one; a form that
+cannot hold it is an error that says why. Checkpoints that are no longer there are computed again.`,
+    )
+    .action(async (path: string, id: string, { format: name, out, data }: ExportFlags) => {
+      const format = artefactFormats.find((entry) => entry.name === name);
+      if (format === undefined) throw new Error(`no format "${name}"`);
+      const directory = new RunDirectory(path);
+      const stored = findCell([...(await directory.readCells()).values()], id);
+      const { cell, context } = await contextFor(stored, {
+        dataDirectory: data ?? process.env["QUANTBENCH_DATA"] ?? "data",
+        directory,
+        onStage: (stage) => {
+          process.stderr.write(`${stage}\n`);
+        },
+      });
+      const files = writeArtefact(format, await frozenCell(cell, context), cellName(stored));
+      await mkdir(out, { recursive: true });
+      for (const [file, content] of files) {
+        await writeAtomically(join(out, file), content);
+        print(join(out, file));
+      }
+    });
+}

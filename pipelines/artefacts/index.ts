@@ -1,0 +1,24 @@
+import type { ArtefactFormat } from "./artefact.js";
+import { nnie } from "./nnie.js";
+import { onnx, onnxInt4 } from "./onnx.js";
+import { openvino } from "./openvino.js";
+import { ppl } from "./ppl.js";
+import { snpe } from "./snpe.js";
+import { tengine } from "./tengine.js";
+import { tensorrt } from "./tensorrt.js";
+import { vitis } from "./vitis.js";
+
+export { writeArtefact, type ArtefactFiles, type ArtefactFormat } from "./artefact.js";
+
+/** Every form in which networks can be handed to a toolchain. */
+export const artefactFormats: readonly ArtefactFormat[] = [
+  onnx,
+  onnxInt4,
+  tensorrt,
+  snpe,
+  openvino,
+  ppl,
+  vitis,
+  nnie,
+  tengine,
+];
