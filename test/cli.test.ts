@@ -259,6 +259,45 @@ describe("a run", async () => {
     expect(stdout).toContain("deployed accuracy in percent");
   });
 
+  test("makes every command of the README and of CONTRIBUTING do what it is there for", async () => {
+    const text =
+      (await readFile("README.md", "utf8")) + (await readFile("CONTRIBUTING.md", "utf8"));
+    const fences = [...text.matchAll(/```\n(.*?)```/gs)].map(([, code]) => code ?? "").join("");
+    const inline = [...text.matchAll(/`npx (quantbench [^`]+)`/g)].map(
+      ([, code]) => `npx ${code ?? ""}\n`,
+    );
+    const commands = [...(fences + inline.join("")).matchAll(/^npx quantbench (.*?)\s*(?:#.*)?$/gm)]
+      .map(([, command]) => command ?? "")
+      // They change the source, and have a test of their own below.
+      .filter((command) => !/threeSigma|^new /.test(command));
+    expect(commands.length).toBeGreaterThan(10);
+    const cwd = await temporary();
+    const [file = ""] = await cellFiles(out);
+    for (const command of commands) {
+      const args = command
+        .replaceAll(/results\/(?:runs\/quick|reference)/g, out)
+        .replace("CELL", file.slice(-17, -5))
+        .split(" ");
+      if (args[0] === "run") args.push("--dry-run"); // what they run takes minutes
+      if (args[0] === "verify") args.push("--cells", "1");
+      const { code, stderr } = await quantbench(args, { cwd });
+      expect(code, `${command}: ${stderr}`).toBe(0);
+    }
+  });
+
+  test("hands each cell over as an artefact, or says why it cannot", async () => {
+    const cwd = await temporary();
+    const files = await cellFiles(out);
+    const id = (files.find((file) => file.includes("lsq--onnxruntime")) ?? "").slice(-17, -5);
+    const packed = await quantbench(["export", out, id, "--format", "onnxInt4"], { cwd });
+    expect(packed.code, packed.stderr).toBe(0);
+    const [path = ""] = packed.stdout.trim().split("\n");
+    expect((await stat(join(cwd, path))).size).toBeGreaterThan(10_000);
+    const refused = await quantbench(["export", out, id, "--format", "tensorrt"], { cwd });
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/TensorRT dynamic ranges cannot hold ".*": /);
+  });
+
   test("that would run is listed, with those already done and an estimate", async () => {
     const dry = await quantbench(["run", "smoke", "--out", out, "--seeds", "2", "--dry-run"]);
     expect(dry.stdout).toMatch(/completed {5}resnet8-w4--minMax--academic--w4a4--seed0/);
