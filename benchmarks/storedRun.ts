@@ -13,7 +13,7 @@ export interface StoredRun {
 
 /** @throws Error naming the file when one is missing or not valid */
 export async function readStoredRun(directory: RunDirectory): Promise<StoredRun> {
-  const [run, environment] = [await directory.readRun(), await directory.readEnvironment()];
+  const [run, environment] = [directory.readRun(), directory.readEnvironment()];
   const stored = await directory.readCells();
   return { run, environment, results: run.cells.flatMap((id) => stored.get(id) ?? []) };
 }

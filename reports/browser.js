@@ -29,67 +29,91 @@ themeButton.addEventListener("click", () => {
 });
 
 const numberOf = (text) => parseFloat(text.replace("−", "-").replace(/^[±+W]/, ""));
-for (const table of document.querySelectorAll("table.sortable")) {
-  table.querySelectorAll("th button").forEach((button, column) => {
+
+/** Rows in the order of a column; numbers by value, all else by its letters. */
+const sortedRows = (rows, column, descending) => {
+  const keyed = rows.map((row) => {
+    const text = row.cells[column].textContent;
+    return { row, text, number: numberOf(text) };
+  });
+  const numeric = keyed.every(({ text, number }) => text === "–" || !Number.isNaN(number));
+  const value = ({ number }) => (Number.isNaN(number) ? -Infinity : number);
+  keyed.sort((a, b) => {
+    const order = numeric ? value(a) - value(b) : a.text < b.text ? -1 : a.text > b.text ? 1 : 0;
+    return (descending ? -order : order) || 0;
+  });
+  return keyed.map(({ row }) => row);
+};
+
+/** Calls `use` with the column that someone sorts by, and in which direction. */
+const onSort = (table, use) => {
+  table.querySelectorAll("th button").forEach((button) => {
     button.addEventListener("click", () => {
       const header = button.parentElement;
       const descending = header.getAttribute("aria-sort") === "ascending";
       for (const other of table.querySelectorAll("th[aria-sort]"))
         other.removeAttribute("aria-sort");
       header.setAttribute("aria-sort", descending ? "descending" : "ascending");
-      const keyed = [...table.tBodies[0].rows].map((row) => {
-        const text = row.cells[column].textContent;
-        return { row, text, number: numberOf(text) };
-      });
-      const numeric = keyed.every(({ text, number }) => text === "–" || !Number.isNaN(number));
-      keyed.sort((a, b) => {
-        const order = numeric
-          ? (Number.isNaN(a.number) ? -Infinity : a.number) -
-            (Number.isNaN(b.number) ? -Infinity : b.number)
-          : a.text < b.text
-            ? -1
-            : a.text > b.text
-              ? 1
-              : 0;
-        return (descending ? -order : order) || 0;
-      });
-      table.tBodies[0].append(...keyed.map(({ row }) => row));
+      use(header.cellIndex, descending);
     });
   });
+};
+
+for (const table of document.querySelectorAll("table.sortable:not(.cells)")) {
+  const body = table.tBodies[0];
+  onSort(table, (...by) => body.append(...sortedRows([...body.rows], ...by)));
 }
+
+/** Rows of the table of cells, by id; most of thousands are not in the document. */
+const cellRows = new Map();
 
 const filters = document.querySelector("form.filters");
 if (filters) {
   const table = document.querySelector("table.cells");
-  const rows = [...table.tBodies[0].rows].map((row) => ({
-    row,
-    values: [...row.cells].slice(0, 4).map((cell) => cell.textContent),
-    text: row.textContent.toLowerCase(),
-  }));
-  const selects = [...filters.querySelectorAll("select")];
-  selects.forEach((select, column) => {
-    const values = [...new Set(rows.map(({ values }) => values[column]))].sort();
-    for (const value of values) select.add(new Option(value, value));
-  });
-  const search = filters.querySelector("input");
+  const body = table.tBodies[0];
+  const more = document.querySelector("#more");
   const count = document.querySelector("#shown");
-  const apply = () => {
-    const words = search.value.toLowerCase().split(/\s+/);
-    let shown = 0;
-    for (const { row, values, text } of rows) {
-      const fits =
-        selects.every(({ value }, i) => value === "" || value === values[i]) &&
-        words.every((word) => text.includes(word));
-      if (row.hidden === fits) row.hidden = !fits;
-      if (fits) shown++;
-    }
-    count.textContent = `${shown} of ${rows.length} cells`;
+  const step = Number(table.dataset.page);
+  const later = document.querySelector("#later");
+  let rows = [...body.rows, ...(later === null ? [] : later.content.querySelectorAll("tr"))];
+  for (const row of rows) cellRows.set(row.id, row);
+
+  const selects = [...filters.querySelectorAll("select")];
+  const search = filters.querySelector("input");
+  selects.forEach((select, column) => {
+    const values = new Set(rows.map((row) => row.cells[column].textContent));
+    for (const value of [...values].sort()) select.add(new Option(value, value));
+  });
+
+  const fits = (row, words) =>
+    selects.every(({ value }, i) => value === "" || value === row.cells[i].textContent) &&
+    (words.length === 0 || words.every((word) => row.textContent.toLowerCase().includes(word)));
+
+  /** Shows the first rows that fit: laying out thousands takes browsers seconds. */
+  const show = (limit) => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const fitting = rows.filter((row) => fits(row, words));
+    const shown = fitting.slice(0, limit);
+    body.replaceChildren(...shown);
+    count.textContent =
+      shown.length === fitting.length
+        ? `${fitting.length} of ${rows.length} cells`
+        : `${shown.length} of ${fitting.length} that fit, of ${rows.length} cells`;
+    more.hidden = shown.length === fitting.length;
   };
-  filters.addEventListener("input", apply);
-  filters.addEventListener("reset", () => setTimeout(apply));
+  const restart = () => show(step);
+  filters.addEventListener("input", restart);
+  filters.addEventListener("reset", () => setTimeout(restart));
   filters.addEventListener("submit", (event) => event.preventDefault());
+  onSort(table, (...by) => {
+    rows = sortedRows(rows, ...by);
+    restart();
+  });
+  more.addEventListener("click", () => show(body.rows.length + step));
+  window.addEventListener("beforeprint", () => show(Infinity));
+  window.addEventListener("afterprint", restart);
   filters.hidden = false;
-  apply();
+  restart();
 }
 
 // A number of the tables: the cells behind it, with their files and commands.
@@ -101,7 +125,7 @@ document.addEventListener("click", (event) => {
   const list = dialog.querySelector("ul");
   list.replaceChildren(
     ...link.dataset.cells.split(" ").map((id) => {
-      const row = document.getElementById(`c${id}`);
+      const row = cellRows.get(`c${id}`);
       const cell = row?.querySelector("a");
       const item = document.createElement("li");
       if (!cell) {

@@ -27,6 +27,9 @@ export const COLUMNS: readonly (readonly [name: string, of: (cell: CompletedCell
   ["energy, µJ", (cell) => energyOf(cell)?.toPrecision(3) ?? "–"],
 ];
 
+/** Rows that are shown at first; laying out thousands takes browsers seconds. */
+export const PAGE_SIZE = 500;
+
 /** Written by hand: ten thousand rows are most of a page's weight. Closing tags may be left out. */
 export function cellRow(cell: CompletedCell): string {
   const values = COLUMNS.map(([, of]) => `<td>${escapeMarkup(of(cell))}`).join("");

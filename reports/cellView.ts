@@ -22,6 +22,7 @@ import {
 import { bitAllocationChart } from "./charts/bitAllocation.js";
 import { curveChart } from "./charts/curve.js";
 import { quantileChart } from "./charts/quantiles.js";
+import { escapeMarkup } from "./charts/svg.js";
 import { bytes, milliseconds, percent, points, prefixed } from "./format.js";
 import type { ReportInput } from "./report.js";
 import { flatten } from "./settings.js";
@@ -45,10 +46,31 @@ export function cellView(result: CellResult, { run }: ReportInput) {
     reason: "reason" in result ? result.reason : undefined,
     completed,
     ...(completed ? completedView(result) : {}),
-    configuration: flatten(config),
+    configurationRows: configurationRows(config),
     command: commandFor(run.command, config),
     verify: `quantbench verify results/runs/${run.name} --cell ${shortId(result)}`,
   };
+}
+
+/** Rows of a table, the first cell its head: by hand, since pages come in thousands. */
+const rowsOf = (rows: readonly (readonly string[])[], attributes = ""): string =>
+  rows
+    .map((cells) => `<tr><th scope="row">${cells.map(escapeMarkup).join(`<td${attributes}>`)}`)
+    .join("\n");
+
+const recipes = new Map<string, string>();
+
+/** The configuration as rows; thousands of cells share their hyperparameters. */
+function configurationRows({ hyperparameters, ...rest }: CellConfig): string {
+  const rows = (value: object) =>
+    rowsOf(
+      flatten(value).map(({ name, value: text }) => [name, text]),
+      ' class="wrap"',
+    );
+  const key = JSON.stringify(hyperparameters);
+  const recipe = recipes.get(key) ?? rows({ hyperparameters });
+  recipes.set(key, recipe);
+  return `${rows(rest)}\n${recipe}`;
 }
 
 /** The run's command, narrowed to what the cell is. */
@@ -76,15 +98,17 @@ function completedView(cell: CompletedCell) {
     gate: percent(GATE_TOLERANCE, 1),
     atChance: isAtChance(cell),
     divergence: divergenceOf(cell),
-    costs: costsOf(cell),
+    costsRows: rowsOf(
+      costsOf(cell).map(({ name, float, quantized, ratio }) => [name, float, quantized, ratio]),
+    ),
     charts: chartsOf(cell),
     images: inspection.images,
-    layers: layersOf(cell),
+    layerRows: layerRows(cell),
     unquantized: [...groupBy(unquantized, ({ reason }) => reason)].map(([reason, tensors]) => ({
       reason,
       tensors: tensors.map(({ tensor }) => tensor).join(", "),
     })),
-    operators: operatorsOf(measured.operators),
+    operatorsRows: rowsOf(operatorsOf(measured.operators)),
   };
 }
 
@@ -95,12 +119,12 @@ function operatorsOf({ float, quantized }: CompletedCell["measured"]["operators"
   const show = (operators: Operators, name: string) => {
     const found = operators[name];
     return found === undefined
-      ? { count: "–", time: "–" }
-      : { count: String(found.count), time: found.microseconds.toPrecision(3) };
+      ? ["–", "–"]
+      : [String(found.count), found.microseconds.toPrecision(3)];
   };
   return names
     .sort((a, b) => time(b) - time(a))
-    .map((name) => ({ name, float: show(float, name), quantized: show(quantized, name) }));
+    .map((name) => [name, ...show(float, name), ...show(quantized, name)]);
 }
 
 /** Which layer is the first to differ on the runtime. */
@@ -238,23 +262,26 @@ function mixedBits(sites: readonly SiteResult[]) {
 /** A ratio of so many decibel fills a bar. */
 const FULL_BAR = 50;
 
-function layersOf({ inspection, sites }: CompletedCell) {
+/** Rows of the table of layers, written by hand: they are most of the work of thousands of pages. */
+function layerRows({ inspection, sites }: CompletedCell): string {
   const byId = new Map(sites.map((site) => [site.id, site]));
-  return inspection.sites.map(({ id, low, high, clipped, sqnr, differing, largestSteps }) => {
-    const { scheme = "", bitWidth = 0, channelBits } = byId.get(id) ?? {};
-    return {
-      id,
-      scheme,
-      bits: channelBits === undefined ? String(bitWidth) : channelShares(channelBits),
-      low: low.toPrecision(3),
-      high: high.toPrecision(3),
-      clipped: percent(clipped, 3),
-      sqnr: sqnr === null ? "exact" : sqnr.toFixed(1),
-      share: Math.min(1, Math.max(0, (sqnr ?? FULL_BAR) / FULL_BAR)).toFixed(2),
-      differing: differing === undefined ? "–" : percent(differing, 4),
-      steps: largestSteps === undefined ? "–" : largestSteps.toFixed(2),
-    };
-  });
+  return inspection.sites
+    .map(({ id, low, high, clipped, sqnr, differing, largestSteps }) => {
+      const { scheme = "", bitWidth = 0, channelBits } = byId.get(id) ?? {};
+      const share = Math.min(1, Math.max(0, (sqnr ?? FULL_BAR) / FULL_BAR)).toFixed(2);
+      return [
+        `<tr><th scope="row">${escapeMarkup(id)}`,
+        `<td class="text">${escapeMarkup(scheme)}`,
+        `<td>${channelBits === undefined ? String(bitWidth) : channelShares(channelBits)}`,
+        `<td>${low.toPrecision(3)}`,
+        `<td>${high.toPrecision(3)}`,
+        `<td>${percent(clipped, 3)}`,
+        `<td class="bar" style="--share:${share}">${sqnr === null ? "exact" : sqnr.toFixed(1)}`,
+        `<td>${differing === undefined ? "–" : percent(differing, 4)}`,
+        `<td>${largestSteps === undefined ? "–" : largestSteps.toFixed(2)}\n`,
+      ].join("");
+    })
+    .join("");
 }
 
 /** "2 bits: 3 channels, 8 bits: 5 channels" */

@@ -13,7 +13,7 @@ import {
   unique,
 } from "./cells.js";
 import { criticalDifferenceChart } from "./charts/criticalDifference.js";
-import { cellRow, COLUMNS } from "./cellRows.js";
+import { cellRow, COLUMNS, PAGE_SIZE } from "./cellRows.js";
 import { costCharts } from "./costCharts.js";
 import { ENERGY_MODEL_TITLE } from "./energy.js";
 import { bytes, percent, points } from "./format.js";
@@ -51,7 +51,10 @@ export function indexView({ run, environment, results }: ReportInput) {
     pairings: pairingViews(results),
     gate: points(-GATE_TOLERANCE, 1).slice(1),
     columns: COLUMNS.map(([name]) => name),
-    cellRows: completed.map(cellRow).join(""),
+    pageSize: PAGE_SIZE,
+    completed: completed.length,
+    cellRows: completed.slice(0, PAGE_SIZE).map(cellRow).join(""),
+    laterRows: completed.slice(PAGE_SIZE).map(cellRow).join(""),
     expectedAgreement: percent(EXPECTED_AGREEMENT, 1),
     flagged: flagged.map(flaggedView),
     recipes: recipesOf(results),

@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import { accuracyCsv, latencyCsv } from "./csv.js";
@@ -14,8 +15,6 @@ import {
 import { writeAtomically } from "./writeAtomically.js";
 
 const HASH_DIGITS = 12;
-/** Files that are read or written side by side. */
-const FILES_AT_ONCE = 32;
 const STAGE_ENDING = ".safetensors";
 
 /**
@@ -80,11 +79,9 @@ export class RunDirectory {
     const results = new Map<string, CellResult>();
     // Leftovers of a killed write end otherwise.
     const files = (await readdir(this.#cells)).filter((file) => file.endsWith(".json"));
-    for (let start = 0; start < files.length; start += FILES_AT_ONCE) {
-      const part = files
-        .slice(start, start + FILES_AT_ONCE)
-        .map((file) => readJson(join(this.#cells, file), cellResultSchema));
-      for (const result of await Promise.all(part)) results.set(result.id, result);
+    for (const file of files) {
+      const result = readJson(join(this.#cells, file), cellResultSchema);
+      results.set(result.id, result);
     }
     return results;
   }
@@ -92,13 +89,13 @@ export class RunDirectory {
   writeRun(run: Run): Promise<void> {
     return writeJson(join(this.path, "run.json"), run);
   }
-  readRun(): Promise<Run> {
+  readRun(): Run {
     return readJson(join(this.path, "run.json"), runSchema);
   }
   writeEnvironment(environment: Environment): Promise<void> {
     return writeJson(join(this.path, "environment.json"), environment);
   }
-  readEnvironment(): Promise<Environment> {
+  readEnvironment(): Environment {
     return readJson(join(this.path, "environment.json"), environmentSchema);
   }
 
@@ -109,18 +106,13 @@ export class RunDirectory {
     const pages = join(this.report, "cells");
     await mkdir(pages, { recursive: true });
     const written = new Set<string>();
-    let pending: Promise<void>[] = [];
     for await (const { path, content } of files) {
       written.add(path);
       // Not flushed: what a crash takes can be rendered again, and flushing thousands of pages
-      // takes longer than making them.
-      pending.push(writeFile(join(this.report, path), content));
-      if (pending.length === FILES_AT_ONCE) {
-        await Promise.all(pending);
-        pending = [];
-      }
+      // takes longer than making them. So does writing over what is the same already.
+      const file = join(this.report, path);
+      if (!existsSync(file) || readFileSync(file, "utf8") !== content) writeFileSync(file, content);
     }
-    await Promise.all(pending);
     for (const page of await readdir(pages)) {
       if (!written.has(`cells/${page}`)) await rm(join(pages, page));
     }
@@ -150,20 +142,24 @@ async function writeJson(path: string, value: unknown): Promise<void> {
   await writeAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new Error(
-      code === "ENOENT" ? `${path} is missing` : `cannot read ${path}: ${String(error)}`,
-      {
-        cause: error,
-      },
-    );
-  });
+/** At once, not by promises: of thousands of small files, waiting for each takes most of the time. */
+function readJson<T>(path: string, schema: z.ZodType<T>): T {
+  const text = textOf(path);
   const parsed = schema.safeParse(parseJson(path, text));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw new Error(`${path}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`);
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    throw new Error(missing ? `${path} is missing` : `cannot read ${path}: ${String(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 function parseJson(path: string, text: string): unknown {

@@ -1,5 +1,5 @@
 import { scaleLinear, scaleLog } from "d3-scale";
-import { at, line, text, type Size } from "./svg.js";
+import { line, text, type Size } from "./svg.js";
 
 const MARGIN = { top: 12, right: 16, bottom: 40, left: 52 } as const;
 /** Pixels that a label needs beside its neighbour. */
@@ -99,6 +99,8 @@ function logarithmicTicks([low, high]: readonly [number, number], count: number)
   return choices.find((ticks) => ticks.length <= count) ?? choices.at(-1) ?? [];
 }
 
-/** A line through points. */
+/** A line through points, on whole pixels. */
 export const pathOf = (points: readonly (readonly [number, number])[]): string =>
-  points.map(([x, y], i) => `${i === 0 ? "M" : "L"}${at(x)} ${at(y)}`).join("");
+  points
+    .map(([x, y], i) => `${i === 0 ? "M" : "L"}${String(Math.round(x))} ${String(Math.round(y))}`)
+    .join("");

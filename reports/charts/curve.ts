@@ -4,7 +4,7 @@ import { picture } from "./svg.js";
 
 const SIZE = { width: 460, height: 240 } as const;
 /** More points than this cannot be seen; neighbours are averaged. */
-const MOST_POINTS = 100;
+const MOST_POINTS = 75;
 
 /** One value for each step. */
 export function curveChart(

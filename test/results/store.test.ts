@@ -56,7 +56,7 @@ describe("a result file that is not valid names itself and the field:", () => {
   });
 
   test("a directory that is no run", async () => {
-    await expect(new RunDirectory(os.tmpdir()).readRun()).rejects.toThrow(/run\.json is missing/);
+    expect(() => new RunDirectory(os.tmpdir()).readRun()).toThrow(/run\.json is missing/);
   });
 });
 
