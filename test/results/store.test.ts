@@ -55,7 +55,7 @@ describe("a result file that is not valid names itself and the field:", () => {
     await expect(directory.readCells()).rejects.toThrow(message);
   });
 
-  test("a directory that is no run", async () => {
+  test("a directory that is no run", () => {
     expect(() => new RunDirectory(os.tmpdir()).readRun()).toThrow(/run\.json is missing/);
   });
 });
