@@ -103,10 +103,16 @@ function choicesOf(tables: readonly AccuracyTable[]) {
       const best = entries.find((entry) => entry.best);
       if (best === undefined || entries.filter(({ cells }) => cells.length > 0).length < 2)
         return [];
-      const { algorithm, accuracy, drop } = best;
+      const { algorithm, accuracy, drop, cells } = best;
+      const [first] = cells;
       const ties = entries.filter(({ notWorse }) => notWorse).map((entry) => entry.algorithm);
       return [
-        { ...{ model, bits, backend, accuracy, drop }, best: algorithm, others: ties.join(", ") },
+        {
+          ...{ model, bits, backend, accuracy, drop, best: algorithm },
+          others: ties.join(", "),
+          link: first === undefined ? "" : pageOf(first),
+          cells: cells.map(shortId).join(" "),
+        },
       ];
     }),
   );

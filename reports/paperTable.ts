@@ -6,6 +6,7 @@ import {
   bitsOf,
   groupBy,
   isCompleted,
+  missesGate,
   modelOf,
   stateLabel,
   unique,
@@ -198,8 +199,9 @@ function paperCell(
     completed.length < group.length
       ? ` (${String(completed.length)} of ${String(group.length)} seeds)`
       : "";
+  const flag = completed.some(missesGate) ? " ⚠" : "";
   return {
-    text: (margin === undefined ? number : `${number} ± ${margin.toFixed(shown)}`) + missing,
+    text: (margin === undefined ? number : `${number} ± ${margin.toFixed(shown)}`) + missing + flag,
     value,
     ...(margin !== undefined && { margin }),
     seeds: completed.length,
@@ -221,7 +223,8 @@ export const TABLE_FORMATS = {
 } as const satisfies Record<string, (tables: readonly PaperTable[]) => string>;
 export type TableFormat = keyof typeof TABLE_FORMATS;
 
-const LEGEND = "Best of each column in bold; what is not significantly worse is marked ≈.";
+const LEGEND =
+  "Best of each column in bold; what is not significantly worse is marked ≈; ⚠ is more than 0.5 points below its simulation.";
 
 function markdown({ caption, rowName, columns, rows }: PaperTable): string {
   // Markdown is HTML with signs of its own; both must not act.
@@ -254,6 +257,7 @@ const LATEX: Readonly<Record<string, string>> = {
   ">": "\\textgreater{}",
   "|": "\\textbar{}",
   '"': "''",
+  "⚠": "$\\triangle$",
   "±": "$\\pm$",
   "≈": "$\\approx$",
   "−": "$-$",
@@ -263,7 +267,7 @@ const LATEX: Readonly<Record<string, string>> = {
 
 /** Text that LaTeX sets as it is. */
 export const escapeLatex = (text: string): string =>
-  text.replace(/\p{Cc}+/gu, " ").replace(/[\\{}$&#^_~%<>|"±≈−–µ]/g, (sign) => LATEX[sign] ?? sign);
+  text.replace(/\p{Cc}+/gu, " ").replace(/[\\{}$&#^_~%<>|"⚠±≈−–µ]/g, (sign) => LATEX[sign] ?? sign);
 
 function latex({ caption, rowName, columns, rows }: PaperTable): string {
   const mark = ({ text, best, notWorse }: PaperCell) =>

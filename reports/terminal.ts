@@ -23,8 +23,13 @@ export function renderTerminal(results: readonly CellResult[]): string {
       });
       for (const { algorithm, entries } of rows)
         table.push([inert(algorithm), ...entries.map(colored)]);
+      const notes = rows
+        .flatMap(({ entries }) => entries)
+        .flatMap(({ algorithm, backend, note }) =>
+          note === undefined ? [] : [pc.yellow(inert(`* ${algorithm} on ${backend}: ${note}`))],
+        );
       const title = `${inert(model)}, ${bits}: deployed accuracy in percent (float: ${floatAccuracy})`;
-      return `${pc.bold(title)}\n${table.toString()}`;
+      return [pc.bold(title), table.toString(), ...notes].join("\n");
     })
     .join("\n\n");
 }

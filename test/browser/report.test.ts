@@ -8,25 +8,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { renderComparison } from "../../reports/comparePage.js";
 import { compareRuns } from "../../reports/compareRuns.js";
 import { renderReport } from "../../reports/report.js";
-import type { CellResult, Environment } from "../../results/schema.js";
+import type { CellResult } from "../../results/schema.js";
 import { RunDirectory } from "../../results/store.js";
-import { completedCell, failedCell } from "../results/examples.js";
+import { completedCell, exampleEnvironment, failedCell } from "../results/examples.js";
 
 /** Debian's package has it here; other systems say where theirs is. */
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-
-const environment: Environment = {
-  quantbench: "0.1.0",
-  node: "v20",
-  platform: "linux x64",
-  cpu: "a CPU",
-  cpuFeatures: ["avx2"],
-  cores: 2,
-  memoryBytes: 4 * 1024 ** 3,
-  engines: { onnxruntime: "1.30.0" },
-  commit: null,
-};
 
 const algorithms = ["lsq", "pact", "dsq"];
 const backends = ["academic", "onnxruntime", "tvm"];
@@ -70,7 +58,7 @@ beforeAll(async () => {
         notes: { tvm: ["shifts only"] },
         cells: results.map(({ id }) => id),
       },
-      environment,
+      environment: exampleEnvironment,
       results,
     }),
   );
@@ -79,7 +67,11 @@ beforeAll(async () => {
       ? { ...cell, accuracy: { ...cell.accuracy, deployed: cell.accuracy.deployed - 0.1 } }
       : cell,
   );
-  const run = (title: string, cells: CellResult[]) => ({ title, environment, results: cells });
+  const run = (title: string, cells: CellResult[]) => ({
+    title,
+    environment: exampleEnvironment,
+    results: cells,
+  });
   await writeFile(
     join(directory.report, "compare.html"),
     await renderComparison(compareRuns(run("before", results), run("after", worse))),

@@ -2,22 +2,11 @@ import { describe, expect, test } from "vitest";
 import { renderComparison } from "../../reports/comparePage.js";
 import { compareRuns, type ComparedRun } from "../../reports/compareRuns.js";
 import type { CellResult, Environment } from "../../results/schema.js";
-import { completedCell, failedCell } from "../results/examples.js";
+import { completedCell, exampleEnvironment, failedCell } from "../results/examples.js";
 
-const environment: Environment = {
-  quantbench: "0.1.0",
-  node: "v20",
-  platform: "linux x64",
-  cpu: "a CPU",
-  cpuFeatures: [],
-  cores: 2,
-  memoryBytes: 1024,
-  engines: { onnxruntime: "1.30.0" },
-  commit: null,
-};
 const run = (results: readonly CellResult[], changes: Partial<Environment> = {}): ComparedRun => ({
   title: "a run",
-  environment: { ...environment, ...changes },
+  environment: { ...exampleEnvironment, ...changes },
   results,
 });
 const seeds = (...deployed: number[]) =>

@@ -4,7 +4,7 @@ import { renderReport } from "../../reports/report.js";
 import { accuracyTables } from "../../reports/summary.js";
 import { inert, renderTerminal } from "../../reports/terminal.js";
 import type { CellResult } from "../../results/schema.js";
-import { completedCell, failedCell } from "../results/examples.js";
+import { completedCell, exampleEnvironment, failedCell } from "../results/examples.js";
 
 async function render(results: CellResult[], title = "Test run"): Promise<Map<string, string>> {
   const files = renderReport({
@@ -16,17 +16,7 @@ async function render(results: CellResult[], title = "Test run"): Promise<Map<st
       notes: { onnxruntime: [] },
       cells: [...results.map(({ id }) => id), "another"],
     },
-    environment: {
-      quantbench: "0.1.0",
-      node: "v20",
-      platform: "linux x64",
-      cpu: "a CPU",
-      cpuFeatures: ["avx2"],
-      cores: 2,
-      memoryBytes: 4 * 1024 ** 3,
-      engines: { onnxruntime: "1.30.0" },
-      commit: null,
-    },
+    environment: exampleEnvironment,
     results,
   });
   const pages = new Map<string, string>();
@@ -72,6 +62,7 @@ describe("the index", () => {
 
   test("names what deployment loses, with the first layer that differs", async () => {
     const low = completedCell({}, 0.85);
+    low.accuracy.simulated = 0.8701;
     const [, stem] = low.inspection.sites;
     if (stem !== undefined) stem.differing = 0.01;
     const html = await indexOf([low]);
@@ -85,7 +76,7 @@ describe("the index", () => {
       completedCell({ algorithm: { name, version: 1 } }, deployed);
     const html = await indexOf([completedCell({}, 0.87), other(0.869, "pact"), other(0.6, "dsq")]);
     expect(html).toMatch(
-      /<strong>lsq<\/strong><\/td><td>87.00<\/td><td>−2.00<\/td><td class="wrap">pact</,
+      /<strong>lsq<\/strong><\/td><td><a [^>]*>87.00<\/a><\/td><td>−2.00<\/td><td class="wrap">pact</,
     );
     expect(html).toContain("≈ 86.90");
     expect(html).not.toContain("≈ 60.00");
@@ -148,6 +139,14 @@ test("seeds become mean and deviation; failed ones enter no mean and are counted
   const entry = table?.rows[0]?.entries[0];
   expect(entry?.accuracy).toBe("87 ± 13"); // 12.706 (t, 1 degree of freedom) x 1.414 / 1.414
   expect(entry?.note).toContain("2 of 3 seeds; else failed");
+});
+
+test("the terminal table explains what a number does not say", () => {
+  const low = completedCell({}, 0.85);
+  low.accuracy.simulated = 0.8701;
+  const text = renderTerminal([low]);
+  expect(text).toMatch(/85.00 \(−4.00\) \*/);
+  expect(text).toContain("* lsq on onnxruntime: ⚠ below simulation");
 });
 
 test("the terminal table says what is not a number", () => {

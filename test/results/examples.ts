@@ -1,5 +1,11 @@
 import { canonicalHash } from "../../results/canonicalHash.js";
-import type { CellConfig, CellResult, CompletedCell, NetworkCost } from "../../results/schema.js";
+import type {
+  CellConfig,
+  CellResult,
+  CompletedCell,
+  NetworkCost,
+  Environment,
+} from "../../results/schema.js";
 
 export function cellConfig(overrides: Partial<CellConfig> = {}): CellConfig {
   return {
@@ -30,7 +36,7 @@ export function completedCell(overrides: Partial<CellConfig> = {}, deployed = 0.
     id: canonicalHash(config),
     config,
     state: "completed",
-    accuracy: { float: 0.89, simulated: 0.8701, deployed },
+    accuracy: { float: 0.89, simulated: deployed + 0.0001, deployed },
     agreement: { share: 0.9999, largestDifference: 0.25 },
     testImages: 10_000,
     classes: 10,
@@ -101,3 +107,15 @@ export function failedCell(reason: string, overrides: Partial<CellConfig> = {}):
   const config = cellConfig({ algorithm: { name: "pact", version: 1 }, ...overrides });
   return { id: canonicalHash(config), config, state: "failed", reason };
 }
+
+export const exampleEnvironment: Environment = {
+  quantbench: "0.1.0",
+  node: "v20",
+  platform: "linux x64",
+  cpu: "a CPU",
+  cpuFeatures: ["avx2"],
+  cores: 2,
+  memoryBytes: 4 * 1024 ** 3,
+  engines: { onnxruntime: "1.30.0" },
+  commit: null,
+};
