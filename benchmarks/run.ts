@@ -93,7 +93,8 @@ export function filterCells<T extends Pick<Cell, "config">>(
     }
     chosen = chosen.filter((cell) => values.includes(read(cell)));
   }
-  if (chosen.length === 0) throw new Error("--only leaves no cell to run");
+  if (chosen.length === 0)
+    throw new Error(cells.length === 0 ? "there are no cells yet" : "--only leaves no cell");
   return chosen;
 }
 

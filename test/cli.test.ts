@@ -275,7 +275,7 @@ describe("a run", async () => {
     const [file = ""] = await cellFiles(out);
     for (const command of commands) {
       const args = command
-        .replaceAll(/results\/(?:runs\/quick|reference)/g, out)
+        .replaceAll(/results\/(?:runs\/\w+|reference)/g, out)
         .replace("CELL", file.slice(-17, -5))
         .split(" ");
       if (args[0] === "run") args.push("--dry-run"); // what they run takes minutes
