@@ -1,6 +1,8 @@
 import { unsupportedLevels, type Algorithm } from "../algorithms/algorithm.js";
 import { algorithms } from "../algorithms/index.js";
+import { hardwareModels } from "../backends/hardware/index.js";
 import { backends } from "../backends/index.js";
+import { artefactFormats } from "../pipelines/artefacts/index.js";
 import type { TensorScheme } from "../backends/scheme.js";
 import { placesOf } from "../pipelines/conformance/index.js";
 import { quantizerOf } from "../pipelines/quantizers.js";
@@ -9,7 +11,15 @@ import { unknownName } from "./lookup.js";
 import { loadMatrix, presetNames } from "./matrix.js";
 import { models } from "./models/index.js";
 
-export const LISTS = ["algorithms", "backends", "models", "datasets", "matrices"] as const;
+export const LISTS = [
+  "algorithms",
+  "backends",
+  "hardware",
+  "formats",
+  "models",
+  "datasets",
+  "matrices",
+] as const;
 
 interface Row {
   readonly name: string;
@@ -37,6 +47,18 @@ export async function listRows(what: string): Promise<Row[]> {
         name: backend.name,
         description: `${backend.title} (${backend.hardware}): weights ${describeScheme(backend.weights)}; activations ${describeScheme(backend.activations)}`,
         details: backend,
+      }));
+    case "hardware":
+      return hardwareModels.map(({ name, title, provenance, source }) => ({
+        name,
+        description: `${title}: ${provenance}. ${source.title}`,
+        details: { name, title, provenance, source },
+      }));
+    case "formats":
+      return artefactFormats.map(({ name, title, backends: readers, source }) => ({
+        name,
+        description: `${title}, for ${readers.join(", ")}. ${source.title}`,
+        details: { name, title, backends: readers, source },
       }));
     case "models":
       return models.map(({ name, title, defaultWidth, source, version }) => ({

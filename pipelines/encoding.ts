@@ -3,7 +3,13 @@ import type { QuantizerSite } from "../algorithms/algorithm.js";
 import { roundHalfToEven } from "../algorithms/observers/index.js";
 import type { QuantRange } from "../backends/scheme.js";
 import { isCodebook, type FrozenLevels, type FrozenNetwork } from "./freeze.js";
-import { consumersOf, findNode } from "./network/network.js";
+import {
+  consumersOf,
+  featureShapes,
+  findNode,
+  type ConvNode,
+  type DenseNode,
+} from "./network/network.js";
 
 /** The values that a tensor may take: equal steps from low to high, per tensor or per channel. */
 export interface Encoding {
@@ -78,4 +84,21 @@ export function keptRange(frozen: FrozenNetwork, site: QuantizerSite): QuantRang
   const [scale = 1, zeroPoint = 0] = [grid.scale[0], grid.zeroPoint[0]];
   const six = roundHalfToEven(Math.fround(6 / scale)) + zeroPoint;
   return { quantMin: Math.max(quantMin, zeroPoint), quantMax: Math.min(quantMax, six) };
+}
+
+/** Real units per step of each output channel's sum; none where weight or input is not on a grid. */
+export function accumulatorSteps(
+  { network, weights, activations }: FrozenNetwork,
+  layer: ConvNode | DenseNode,
+): Float32Array | undefined {
+  const weight = weights.get(`${layer.name}/kernel`);
+  const input = activations.get(layer.input); // only quantizers are in there
+  if (weight === undefined || isCodebook(weight.on)) return undefined;
+  if (input === undefined || isCodebook(input)) return undefined;
+  const { scale } = weight.on;
+  const channels = featureShapes(network).get(layer.name)?.at(-1) ?? 1;
+  return Float32Array.from(
+    { length: channels },
+    (_, channel) => (scale[scale.length === 1 ? 0 : channel] ?? 1) * (input.scale[0] ?? 1),
+  );
 }

@@ -4,14 +4,19 @@ import type { QuantRange } from "../backends/scheme.js";
 import { isCodebook, type FrozenGrid, type FrozenNetwork } from "./freeze.js";
 import {
   featureShapes,
-  findNode,
   parameterSpecs,
   type ConvNode,
   type DenseNode,
   type NetworkNode,
   type QuantizeNode,
 } from "./network/network.js";
-import { dequantized, encodingOf, isClippedByCodes, keptRange } from "./encoding.js";
+import {
+  accumulatorSteps,
+  dequantized,
+  encodingOf,
+  isClippedByCodes,
+  keptRange,
+} from "./encoding.js";
 import { fakeQuantize } from "./onnx/fakeQuantize.js";
 import { dpuRounded, lookUp } from "./onnx/rounding.js";
 import { smallestType, STORAGE_RANGES, storageType, type StorageType } from "./onnx/storage.js";
@@ -171,7 +176,8 @@ export function exportOnnx(
     const inputs = [valueOf(node.input), kernel(node)];
     const bias = frozen.biases.get(node.name);
     if (bias === undefined) return graph.add(operator, inputs, attributes, node.name);
-    const accumulator = accumulatorSteps(node);
+    // Models with FakeQuantize keep their biases in float.
+    const accumulator = quantizers === "integers" ? accumulatorSteps(frozen, node) : undefined;
     if (accumulator === undefined) {
       const constant = graph.constant("float32", [bias.length], bias, `${node.name} bias`);
       return graph.add(operator, [...inputs, constant], attributes, node.name);
@@ -186,22 +192,6 @@ export function exportOnnx(
     const sums = graph.add(operator, inputs, attributes);
     const shape = node.op === "dense" ? [bias.length] : [bias.length, 1, 1];
     return graph.add("Add", [sums, graph.constant("float32", shape, bias)], {}, node.name);
-  }
-
-  /** Real units per step of each channel's accumulator; none where weight or input is in float. */
-  function accumulatorSteps(node: ConvNode | DenseNode): Float32Array | undefined {
-    const weight = frozen.weights.get(`${node.name}/kernel`);
-    const producer = findNode(network, node.input);
-    const input = producer.op === "quantize" ? frozen.activations.get(producer.name) : undefined;
-    const channels = node.op === "dense" ? node.units : node.filters;
-    if (quantizers === "fakeQuantize") return undefined; // such models keep their biases in float
-    if (weight === undefined || isCodebook(weight.on)) return undefined;
-    if (input === undefined || isCodebook(input)) return undefined;
-    const { on } = weight;
-    return Float32Array.from({ length: channels }, (_, channel) => {
-      const weightScale = on.scale[on.scale.length === 1 ? 0 : channel] ?? 1;
-      return weightScale * (input.scale[0] ?? 1);
-    });
   }
 
   function integerBias(layerName: string, codes: Float32Array, steps: Float32Array): string {

@@ -5,6 +5,7 @@ import type { Algorithm, QuantizerSite } from "../algorithms/algorithm.js";
 import { batchesInOrder, channelsFirst, type Dataset } from "./data.js";
 import { loadModel } from "./deploy.js";
 import type { CompiledStep, Engine, HostTensors, StepFunction } from "./engine/index.js";
+import { levelsOf } from "./encoding.js";
 import { exportOnnx, exposedName, IMAGE_INPUT } from "./exportOnnx.js";
 import { isCodebook, type FrozenLevels, type FrozenNetwork } from "./freeze.js";
 import { forward } from "./network/forward.js";
@@ -118,12 +119,6 @@ export async function inspectSites(
 const layerOf = (weightSite: string): string => weightSite.replace(/\/kernel$/, "");
 const before = (id: string): string => `${id} before`;
 const after = (id: string): string => `${id} after`;
-
-function levelsOf(frozen: FrozenNetwork, { id }: QuantizerSite): FrozenLevels {
-  const levels = frozen.activations.get(id) ?? frozen.weights.get(id)?.on;
-  if (levels === undefined) throw new Error(`site "${id}" was not frozen`);
-  return levels;
-}
 
 /** Gathers the statistics of one site over batches. */
 class SiteWatcher {

@@ -34,6 +34,7 @@ export function indexView({ run, environment, results }: ReportInput) {
   const counts = groupBy(results, ({ state }) => stateLabel(state));
   const tables = accuracyTables(results);
   const charts = costCharts(completed);
+  const choices = choicesOf(tables);
   const engine = results[0]?.config.engine;
   const atChance = completed.filter(isAtChance).length;
   return {
@@ -42,8 +43,8 @@ export function indexView({ run, environment, results }: ReportInput) {
     verify: `quantbench verify results/runs/${run.name}`,
     missing: run.cells.length - results.length,
     counts: [...counts].map(([state, members]) => ({ state, count: members.length })),
-    sections: sections({ choices: tables.length > 0, charts, flagged }),
-    choices: choicesOf(tables),
+    sections: sections({ choices, charts, flagged }),
+    choices,
     tables: tables.map(tableView),
     charts,
     energyModel: ENERGY_MODEL_TITLE,
@@ -79,12 +80,12 @@ function sections({
   charts,
   flagged,
 }: {
-  readonly choices: boolean;
+  readonly choices: readonly unknown[];
   readonly charts: readonly unknown[];
   readonly flagged: readonly unknown[];
 }) {
   return [
-    ...(choices ? [{ id: "choices", name: "What to use" }] : []),
+    ...(choices.length > 0 ? [{ id: "choices", name: "What to use" }] : []),
     { id: "accuracy", name: "Accuracy" },
     ...(charts.length > 0 ? [{ id: "cost", name: "Cost" }] : []),
     { id: "statistics", name: "Which differ" },

@@ -3,12 +3,11 @@ import { Option, type Command } from "commander";
 import {
   AGGREGATES,
   paperTables,
-  TABLE_FORMATS,
   TABLE_PROPERTIES,
   TABLE_VALUES,
-  type TableFormat,
   type TableOptions,
 } from "../../reports/paperTable.js";
+import { TABLE_FORMATS, type TableFormat } from "../../reports/tableFormats.js";
 import { RunDirectory } from "../../results/store.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 import { collectOnly } from "../optionValues.js";

@@ -3,6 +3,7 @@ import { ModelProtoSchema } from "onnx-buf";
 import { exportOnnx } from "../exportOnnx.js";
 import { type Encoding } from "../encoding.js";
 import { fileOf, type ArtefactFiles, type ArtefactFormat } from "./artefact.js";
+import { STORAGE_RANGES } from "../onnx/storage.js";
 import { constantsOf } from "./readOnnx.js";
 
 const source = { title: "ONNX QuantizeLinear, opset 21", url: "https://onnx.ai/onnx/operators/" };
@@ -30,15 +31,8 @@ export const onnxInt4: ArtefactFormat = {
     new Map([[`${name}.int4.onnx`, exportOnnx(frozen, name, { packWeights: true })]]),
 };
 
-/** Integers that types hold; where a Clip follows, it says what is left of them. */
-const TYPE_RANGES: Readonly<Record<string, readonly [number, number]>> = {
-  int4: [-8, 7],
-  uint4: [0, 15],
-  int8: [-128, 127],
-  uint8: [0, 255],
-  int16: [-32768, 32767],
-  uint16: [0, 65535],
-};
+/** Integers of each type; where a Clip follows, it says what is left of them. */
+const TYPE_RANGES: Readonly<Record<string, readonly [number, number]>> = STORAGE_RANGES;
 
 /** Reads the graph, not the metadata: what a runtime computes is what counts. */
 function readSites(files: ArtefactFiles): ReadonlyMap<string, Encoding> {

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { isCodebook, type FrozenNetwork } from "../freeze.js";
-import { findNode, isLayer } from "../network/network.js";
-import { encodingOf, levelsOf } from "../encoding.js";
+import { isCodebook } from "../freeze.js";
+import { isLayer } from "../network/network.js";
+import { accumulatorSteps, encodingOf, levelsOf } from "../encoding.js";
 import { encodeText, tensorOf, textOf, type ArtefactFormat } from "./artefact.js";
 import { floatModel } from "./floatForm.js";
 
@@ -49,10 +49,18 @@ export const snpe: ArtefactFormat = {
       const target = site.role === "weight" ? parameters : activations;
       target[tensorOf(frozen, site)] = entries;
     }
-    for (const [layer, steps] of accumulatorSteps(frozen)) {
-      const symmetric = true;
-      parameters[`${layer} bias`] = steps.map((step) =>
-        entryOf({ min: -(2 ** 31) * step, max: (2 ** 31 - 1) * step, bitwidth: 32, symmetric }),
+    for (const layer of frozen.network.nodes.filter(isLayer)) {
+      const steps = accumulatorSteps(frozen, layer);
+      if (steps === undefined) continue;
+      // One entry where the weights have one scale.
+      const different = new Set(steps).size === 1 ? steps.slice(0, 1) : steps;
+      parameters[`${layer.name} bias`] = Array.from(different, (step) =>
+        entryOf({
+          min: -(2 ** 31) * step,
+          max: (2 ** 31 - 1) * step,
+          bitwidth: 32,
+          symmetric: true,
+        }),
       );
     }
     const table = {
@@ -101,21 +109,4 @@ function entryOf({
     offset: Math.round(min / scale),
     is_symmetric: symmetric ? "True" : "False",
   };
-}
-
-/** Real units per step of the accumulators of layers whose weights and inputs are quantized. */
-function accumulatorSteps({ network, weights, activations }: FrozenNetwork): Map<string, number[]> {
-  const steps = new Map<string, number[]>();
-  for (const node of network.nodes.filter(isLayer)) {
-    const weight = weights.get(`${node.name}/kernel`)?.on;
-    const input = findNode(network, node.input);
-    const activation = input.op === "quantize" ? activations.get(input.name) : undefined;
-    if (weight === undefined || activation === undefined) continue;
-    if (isCodebook(weight) || isCodebook(activation)) continue;
-    steps.set(
-      node.name,
-      Array.from(weight.scale, (scale) => scale * (activation.scale[0] ?? NaN)),
-    );
-  }
-  return steps;
 }

@@ -3,12 +3,14 @@ import type { OnnxType } from "./onnxGraph.js";
 
 /** Integers of the types that codes are stored in. */
 export const STORAGE_RANGES = {
+  int4: [-8, 7],
+  uint4: [0, 15],
   int8: [-128, 127],
   uint8: [0, 255],
   int16: [-32768, 32767],
   uint16: [0, 65535],
 } as const;
-export type StorageType = keyof typeof STORAGE_RANGES;
+export type StorageType = Exclude<keyof typeof STORAGE_RANGES, "int4" | "uint4">;
 
 /** The type that holds a site's codes: whole bytes. */
 export function storageType({ scheme: { signed, bitWidth } }: QuantizerSite): StorageType {

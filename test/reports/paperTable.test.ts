@@ -1,10 +1,6 @@
 import { describe, expect, test } from "vitest";
-import {
-  escapeLatex,
-  paperTables,
-  TABLE_FORMATS,
-  type TableOptions,
-} from "../../reports/paperTable.js";
+import { paperTables, type TableOptions } from "../../reports/paperTable.js";
+import { escapeLatex, TABLE_FORMATS } from "../../reports/tableFormats.js";
 import { completedCell, failedCell } from "../results/examples.js";
 
 const options: TableOptions = {
