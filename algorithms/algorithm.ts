@@ -209,3 +209,8 @@ const LEVELS = {
   logarithmic: "logarithmic",
   any: "any",
 } as const;
+
+/** Thrown by `rewrite` for a network that the algorithm cannot change as it must. */
+export class UnsupportedNetwork extends Error {
+  override readonly name = "UnsupportedNetwork";
+}

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs";
 import type { Network, NetworkNode } from "../pipelines/network/network.js";
 import {
   TRAIN_ALL,
+  UnsupportedNetwork,
   type Algorithm,
   type InheritedParameter,
   type Quantizer,
@@ -126,7 +127,9 @@ export function inParallel(network: Network, groups: number, shuffles = true): N
   };
   const producers = new Map(network.nodes.map((node) => [node.name, node]));
   const isStrided = (node: NetworkNode): boolean =>
-    node.op === "conv2d" && node.stride > 1 && node.name !== first;
+    node.op === "conv2d" &&
+    [node.stride].flat().some((step) => step > 1) &&
+    node.name !== first;
 
   for (const node of network.nodes) {
     if (node.op === "input") {
@@ -174,6 +177,8 @@ export function inParallel(network: Network, groups: number, shuffles = true): N
       );
       continue;
     }
+    if (node.op === "float")
+      throw new UnsupportedNetwork(`it cannot widen "${node.name}" (${node.operation.kind})`);
     const input = name(node.input);
     push({ ...node, input }, channels.get(input) ?? 1);
   }

@@ -22,7 +22,9 @@ import type { CellResult, SiteResult } from "../results/schema.js";
 import { writeAtomically } from "../results/writeAtomically.js";
 import { storedOnce, type Checkpoint } from "./checkpoint.js";
 import { measureLatency } from "./latency.js";
-import { buildCell, buildFloatNetwork, type Cell, type CellParts } from "./plan.js";
+import { ownNetwork, type OwnNetwork } from "./ownNetwork.js";
+import { type Cell } from "./plan.js";
+import { buildCell, buildFloatNetwork, type CellParts } from "./cellParts.js";
 
 export interface CellContext {
   readonly engine: Engine;
@@ -42,6 +44,8 @@ export async function pretrain(cell: Cell, context: CellContext): Promise<Checkp
   const { hyperparameters, seed } = cell.config;
   return storedOnce(context.directory, stageKeys(cell)[0], async () => {
     const network = buildFloatNetwork(cell.config, dataset);
+    const { checksum } = cell.config.model;
+    if (checksum !== undefined) return givenCheckpoint(ownNetwork(checksum), context);
     const result = await train(engine, {
       network,
       tensors: initialParameters(network, seed),
@@ -57,6 +61,22 @@ export async function pretrain(cell: Cell, context: CellContext): Promise<Checkp
     const logits = await floatLogits(network, result.tensors, context);
     return { ...result, accuracy: accuracyOf(logits, dataset), bits: new Map() };
   });
+}
+
+/** A network that came with its weights is only evaluated. */
+async function givenCheckpoint(
+  { network, parameters }: OwnNetwork,
+  context: CellContext,
+): Promise<Checkpoint> {
+  const logits = await floatLogits(network, parameters, context);
+  const none = new Float32Array(0);
+  return {
+    tensors: parameters,
+    losses: none,
+    accuracies: none,
+    accuracy: accuracyOf(logits, context.dataset),
+    bits: new Map(),
+  };
 }
 
 function floatLogits(network: Network, tensors: HostTensors, { engine, dataset }: CellContext) {

@@ -7,6 +7,7 @@ import { cellName, RunDirectory } from "../results/store.js";
 import { stageKeys } from "./cell.js";
 import { describeEnvironment } from "./environment.js";
 import { SECONDS_PER_COST, type Cell } from "./plan.js";
+import { storeOwnNetwork } from "./ownNetwork.js";
 import { ProgressDisplay, type RunningCell } from "./progress.js";
 import {
   estimateSeconds,
@@ -35,6 +36,7 @@ export async function executePlan(
   try {
     await directory.writeEnvironment(await describeEnvironment());
     await directory.writeRun(describeRun(plan, options));
+    for (const own of plan.ownNetworks) await storeOwnNetwork(options.out, own);
     if (options.force) await forgetStages(directory, plan.cells);
     const finished = options.force
       ? new Map<string, CellResult>()
@@ -99,6 +101,7 @@ function describeRun({ matrix, allCells: cells }: Plan, { command }: RunOptions)
       used(backends, "backend").map(({ name, notes }) => [name, [...notes]]),
     ),
     cells: cells.map(({ id }) => id),
+    ...(typeof matrix.dataset === "object" && { ownData: matrix.dataset }),
   };
 }
 

@@ -1,6 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { basename, dirname, extname, join } from "node:path";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { LineCounter, parseDocument, type Document } from "yaml";
 import { z } from "zod";
 import { hyperparametersSchema, variantSchema } from "../results/schema.js";
@@ -11,6 +11,7 @@ import { MAX_BIT_WIDTH, MIN_BIT_WIDTH } from "../backends/scheme.js";
 import { datasets } from "./datasets/index.js";
 import { lookup, unknownName } from "./lookup.js";
 import { models } from "./models/index.js";
+import { ownDataSchema } from "./ownData/index.js";
 
 const bitWidth = z.number().int().min(MIN_BIT_WIDTH).max(MAX_BIT_WIDTH);
 const names = z.union([z.literal("all"), z.array(z.string()).min(1)]);
@@ -36,11 +37,17 @@ const blockSchema = z.strictObject({
 
 export const matrixSchema = z.strictObject({
   title: z.string().min(1),
-  dataset: z.string(),
+  dataset: z.union([z.string(), ownDataSchema]).describe("a data set's name, or your own images"),
   dataDirectory: z.string().optional().describe("where the files of the data set lie"),
   models: z
-    .array(z.strictObject({ name: z.string(), width: z.number().int().positive().optional() }))
-    .min(1),
+    .array(
+      z.union([
+        z.strictObject({ name: z.string(), width: z.number().int().positive().optional() }),
+        z.strictObject({ file: z.string() }),
+      ]),
+    )
+    .min(1)
+    .describe("names, or ONNX files of your own"),
   seeds: z.number().int().min(1).describe("repetitions with seeds 0, 1, ..."),
   cells: z.array(blockSchema).min(1).describe("blocks of algorithms x backends x bits"),
   hyperparameters: hyperparametersSchema.describe("one set for all algorithms"),
@@ -50,6 +57,10 @@ export type Matrix = z.infer<typeof matrixSchema> & { readonly name: string };
 const presetDirectory = dirname(
   createRequire(import.meta.url).resolve("#package/benchmarks/matrices/quick.yaml"),
 );
+
+/** What a matrix calls a model: its name, or its file. */
+export const modelName = (model: Matrix["models"][number]): string =>
+  "name" in model ? model.name : model.file;
 
 /** Names of the matrices that come with the package. */
 export async function presetNames(): Promise<string[]> {
@@ -77,7 +88,22 @@ export async function loadMatrix(nameOrPath: string): Promise<Matrix> {
       cause: error,
     });
   });
-  return { ...parseMatrix(text, path), name: basename(path, extname(path)) };
+  return { ...besideFile(parseMatrix(text, path), path), name: basename(path, extname(path)) };
+}
+
+/** Files that a matrix names lie beside it. */
+function besideFile(
+  matrix: z.infer<typeof matrixSchema>,
+  path: string,
+): z.infer<typeof matrixSchema> {
+  const beside = (file: string) => resolve(dirname(path), file);
+  const { dataset, models: listed } = matrix;
+  const isPath = typeof dataset === "object" && !datasets.some(({ name }) => name === dataset.path);
+  return {
+    ...matrix,
+    dataset: isPath ? { ...dataset, path: beside(dataset.path) } : dataset,
+    models: listed.map((model) => ("file" in model ? { file: beside(model.file) } : model)),
+  };
 }
 
 /** @param path only for messages */
@@ -122,9 +148,9 @@ function checkNames(matrix: z.infer<typeof matrixSchema>, fail: Fail): void {
       fail(keys, (error as Error).message);
     }
   };
-  check(["dataset"], "dataset", matrix.dataset, datasets);
-  matrix.models.forEach(({ name }, i) => {
-    check(["models", i, "name"], "model", name, models);
+  if (typeof matrix.dataset === "string") check(["dataset"], "dataset", matrix.dataset, datasets);
+  matrix.models.forEach((model, i) => {
+    if ("name" in model) check(["models", i, "name"], "model", model.name, models);
   });
   matrix.cells.forEach((block, i) => {
     for (const [key, entries] of [
@@ -138,7 +164,8 @@ function checkNames(matrix: z.infer<typeof matrixSchema>, fail: Fail): void {
       });
     }
     block.models?.forEach((name, j) => {
-      check(["cells", i, "models", j], "model of the matrix", name, matrix.models);
+      const existing = matrix.models.map((model) => ({ name: modelName(model) }));
+      check(["cells", i, "models", j], "model of the matrix", name, existing);
     });
     block.variants?.forEach(({ initialization }, j) => {
       for (const role of ["weights", "activations"] as const) {

@@ -1,26 +1,18 @@
-import {
-  phasesOf,
-  unsupportedLevels,
-  type Algorithm,
-  type Quantizer,
-} from "../algorithms/algorithm.js";
+import { phasesOf, UnsupportedNetwork, unsupportedLevels } from "../algorithms/algorithm.js";
 import { algorithms } from "../algorithms/index.js";
-import { gridsFrom, observers } from "../algorithms/observers/index.js";
-import { GRAPH_RULES, type BackendProfile, type BatchNormStrategy } from "../backends/backend.js";
 import { backends } from "../backends/index.js";
-import { limitDataset, type Dataset } from "../pipelines/data.js";
+import type { Dataset } from "../pipelines/data.js";
 import { engineIdentity, type Engine } from "../pipelines/engine/index.js";
 import { DEFAULT_RECONSTRUCTION, stepCount } from "../pipelines/hyperparameters.js";
-import { foldBatchNorm } from "../pipelines/network/foldBatchNorm.js";
 import { featureShapes, multiplications, type Network } from "../pipelines/network/network.js";
-import { placeQuantizers, type QuantizedNetwork } from "../pipelines/network/placeQuantizers.js";
 import { canonicalHash } from "../results/canonicalHash.js";
 import { quantizerOf } from "../pipelines/quantizers.js";
 import type { CellConfig, Variant } from "../results/schema.js";
-import { datasets } from "./datasets/index.js";
+import { buildCell, buildFloatNetwork, type CellParts } from "./cellParts.js";
 import { lookup } from "./lookup.js";
-import type { Matrix } from "./matrix.js";
+import { modelName, type Matrix } from "./matrix.js";
 import { models } from "./models/index.js";
+import type { OwnNetwork } from "./ownNetwork.js";
 
 /** Raised whenever the pipeline's own arithmetic changes, so that older results are not reused. */
 export const NUMERICS_VERSION = 3;
@@ -39,102 +31,16 @@ export interface Cell {
   readonly unsupported?: string;
 }
 
-/** Loads and cuts a matrix's data set. */
-export async function loadDataset(
-  name: string,
-  directory: string,
-  limits: Parameters<typeof limitDataset>[1],
-): Promise<Dataset> {
-  return limitDataset(await lookup("dataset", name, datasets).load(directory), limits);
-}
-
-/** For a plan that is not run: what is known of a data set whose files are not there. */
-export async function loadOrDeclare(
-  ...[name, directory, limits]: Parameters<typeof loadDataset>
-): Promise<Dataset> {
-  try {
-    return await loadDataset(name, directory, limits);
-  } catch (error) {
-    const declared = lookup("dataset", name, datasets).declared?.();
-    if (declared === undefined) throw error;
-    return limitDataset(declared, limits);
-  }
-}
-
-/** What a cell's configuration names, put together. */
-export interface CellParts {
-  readonly algorithm: Algorithm;
-  readonly backend: BackendProfile;
-  readonly floatNetwork: Network;
-  /** What the algorithm makes of it, before batch norm is folded. */
-  readonly rewritten: Network;
-  readonly batchNorm: BatchNormStrategy;
-  /** Before placing quantizers. */
-  readonly deployable: Network;
-  readonly quantized: QuantizedNetwork;
-}
-
-const networks = new Map<string, Network>();
-
-/** The same network for the same configuration, so that what is known of it stays known. */
-export function buildFloatNetwork(config: CellConfig, dataset: Dataset): Network {
-  const model = lookup("model", config.model.name, models);
-  const { shape: inputShape, classes } = dataset;
-  const key = JSON.stringify([config.model, inputShape, classes]);
-  const network =
-    networks.get(key) ?? model.build({ inputShape, classes, width: config.model.width });
-  networks.set(key, network);
-  return network;
-}
-
-export function buildCell(config: CellConfig, dataset: Dataset): CellParts {
-  const { variant } = config;
-  const algorithm = startingFrom(
-    lookup("algorithm", config.algorithm.name, algorithms),
-    variant?.initialization,
-  );
-  const profile = lookup("backend", config.backend.name, backends);
-  const backend =
-    variant?.graph === undefined ? profile : { ...profile, graph: GRAPH_RULES[variant.graph] };
-  const batchNorm = variant?.batchNorm ?? backend.batchNorm;
-  const floatNetwork = buildFloatNetwork(config, dataset);
-  const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
-  const deployable = foldBatchNorm(rewritten, batchNorm);
-  return {
-    algorithm,
-    backend,
-    floatNetwork,
-    rewritten,
-    batchNorm,
-    deployable,
-    quantized: placeQuantizers(deployable, backend, config.bits),
-  };
-}
-
-/** The algorithm with quantizers whose first grids come from other observers. */
-function startingFrom(algorithm: Algorithm, initialization: Variant["initialization"]): Algorithm {
-  if (initialization === undefined) return algorithm;
-  const change = (quantizer: Quantizer, name: string): Quantizer => {
-    if (!quantizer.startsFromGrid) return quantizer;
-    const observer = lookup("observer", name, observers);
-    return {
-      ...quantizer,
-      observe: observer.observe,
-      initialize: (batches, site) => gridsFrom(observer, batches, site),
-    };
-  };
-  return {
-    ...algorithm,
-    weight: change(algorithm.weight, initialization.weights),
-    activation: change(algorithm.activation, initialization.activations),
-  };
-}
-
 /** All cells of a matrix: models x blocks of (algorithms x backends x bits) x seeds. */
-export function planCells(matrix: Matrix, dataset: Dataset, engine: Engine): Cell[] {
+export function planCells(
+  matrix: Matrix,
+  dataset: Dataset,
+  engine: Engine,
+  own: OwnNetworks = new Map(),
+): Cell[] {
   const cells = new Map<string, Cell>(); // overlapping blocks name a cell once
   let last: { readonly key: string; readonly structure: Structure } | undefined;
-  for (const config of configurations(matrix, dataset, engine)) {
+  for (const config of configurations(matrix, dataset, { engine, own })) {
     // Seeds follow one another and share everything but themselves.
     const key = JSON.stringify({ ...config, seed: 0 });
     if (last?.key !== key) last = { key, structure: structureOf(config, dataset) };
@@ -153,31 +59,58 @@ interface Structure {
 }
 
 function structureOf(config: CellConfig, dataset: Dataset): Structure {
-  const parts = buildCell(config, dataset);
+  const parts = (() => {
+    try {
+      return buildCell(config, dataset);
+    } catch (error) {
+      if (error instanceof UnsupportedNetwork) return error;
+      throw error;
+    }
+  })();
+  if (parts instanceof UnsupportedNetwork)
+    return { unsupported: `the network: ${parts.message}`, cost: 0, quantization: "none" };
   return {
-    unsupported: unsupportedReason(config, parts),
+    unsupported: unsupportedReason(config, parts) ?? missingLabels(dataset, parts),
     cost: costOf(config, dataset, parts),
     quantization: canonicalHash(parts.quantized),
   };
 }
 
-function* configurations(matrix: Matrix, dataset: Dataset, engine: Engine): Generator<CellConfig> {
+/** A model as cells name it. */
+function identityOf(listed: Matrix["models"][number], own: OwnNetworks): CellConfig["model"] {
+  if ("name" in listed) {
+    const { name, version, defaultWidth } = lookup("model", listed.name, models);
+    return { name, version, width: listed.width ?? defaultWidth };
+  }
+  const network = own.get(listed.file);
+  if (network === undefined) throw new Error(`the network ${listed.file} was not read`);
+  return { name: network.name, version: 1, width: 1, checksum: network.checksum };
+}
+
+/** Networks of a matrix that come from files, by file. */
+export type OwnNetworks = ReadonlyMap<string, OwnNetwork>;
+
+function* configurations(
+  matrix: Matrix,
+  dataset: Dataset,
+  { engine, own }: { readonly engine: Engine; readonly own: OwnNetworks },
+): Generator<CellConfig> {
   const chosen = <T extends { readonly name: string }>(
     kind: string,
     names: "all" | readonly string[],
     entries: readonly T[],
   ) => (names === "all" ? entries : names.map((name) => lookup(kind, name, entries)));
-  for (const { name, width } of matrix.models) {
-    const model = lookup("model", name, models);
+  for (const listed of matrix.models) {
+    const model = identityOf(listed, own);
     for (const block of matrix.cells) {
-      if (block.models?.includes(name) === false) continue;
+      if (block.models?.includes(modelName(listed)) === false) continue;
       for (const bits of block.bits) {
         for (const algorithm of chosen("algorithm", block.algorithms, algorithms)) {
           for (const backend of chosen("backend", block.backends, backends)) {
             for (const [variant, hyperparameters] of variantsOf(block, matrix)) {
               for (let seed = 0; seed < matrix.seeds; seed++) {
                 yield {
-                  model: { name, version: model.version, width: width ?? model.defaultWidth },
+                  model,
                   dataset: { name: dataset.name, checksum: dataset.checksum },
                   algorithm: { name: algorithm.name, version: algorithm.version },
                   backend: { name: backend.name, version: backend.version },
@@ -270,13 +203,26 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
   return undefined;
 }
 
+/** Training images without labels are only good for calibration. */
+function missingLabels(
+  { train }: Dataset,
+  { algorithm, quantized }: CellParts,
+): string | undefined {
+  const learns = phasesOf(algorithm, quantized.network).length > 0 || algorithm.bitAllocation;
+  return learns && train.labels.length === 0 && train.count > 0
+    ? "it learns from labels, which the training images do not have"
+    : undefined;
+}
+
 /**
  * Rough costs, which the scheduler scales by what it measures: a training step costs about three
  * forward passes, quantizers make it half as much again.
  */
 export function pretrainCost(config: CellConfig, dataset: Dataset): number {
   const { pretrain, batchSize } = config.hyperparameters;
-  const images = stepCount(pretrain, dataset.train.count, batchSize) * batchSize;
+  const isTrained = config.model.checksum !== undefined;
+  const steps = isTrained ? 0 : stepCount(pretrain, dataset.train.count, batchSize);
+  const images = steps * batchSize;
   const forward = imageCost(buildFloatNetwork(config, dataset));
   return forward * (3 * images + dataset.test.count) + START_COST;
 }

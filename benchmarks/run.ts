@@ -7,7 +7,10 @@ import { RunDirectory } from "../results/store.js";
 import { stageKeys } from "./cell.js";
 import { loadMatrix, type Matrix } from "./matrix.js";
 import type { ProgressMode } from "./progress.js";
-import { loadDataset, planCells, pretrainCost, SECONDS_PER_COST, type Cell } from "./plan.js";
+import type { OwnData } from "./ownData/index.js";
+import { readOwnNetwork, type OwnNetwork } from "./ownNetwork.js";
+import { planCells, pretrainCost, SECONDS_PER_COST, type Cell } from "./plan.js";
+import { loadDataset, withClasses } from "./loadedData.js";
 import type { ScheduledJob } from "./scheduler.js";
 
 export interface RunOptions {
@@ -21,6 +24,9 @@ export interface RunOptions {
   readonly engine: EngineName | "auto";
   readonly lowering: LoweringChoice;
   readonly dataDirectory?: string;
+  /** An ONNX file instead of the matrix's models, and with it images instead of its data set. */
+  readonly ownModel?: string;
+  readonly ownData?: OwnData;
   /** Run finished cells again. */
   readonly force: boolean;
   readonly hangSeconds: number;
@@ -32,6 +38,7 @@ export interface RunOptions {
 export interface Plan {
   readonly matrix: Matrix;
   readonly dataset: Dataset;
+  readonly ownNetworks: readonly OwnNetwork[];
   readonly engine: EngineName;
   readonly lowering: LoweringChoice;
   readonly dataDirectory: string;
@@ -46,16 +53,30 @@ export const DEFAULT_JOBS = os.availableParallelism();
 /** @param load how the data set is loaded; `loadOrDeclare` for a plan that is not run */
 export async function makePlan(options: RunOptions, load = loadDataset): Promise<Plan> {
   const loaded = await loadMatrix(options.matrix);
-  const matrix = { ...loaded, ...(options.seeds !== undefined && { seeds: options.seeds }) };
+  const { seeds, ownModel, ownData } = options;
+  const matrix: Matrix = {
+    ...loaded,
+    ...(seeds !== undefined && { seeds }),
+    ...(ownData !== undefined && { dataset: ownData }),
+    ...(ownModel !== undefined && { models: [{ file: ownModel }] }),
+  };
   const dataDirectory =
     options.dataDirectory ?? matrix.dataDirectory ?? process.env["QUANTBENCH_DATA"] ?? "data";
   const engine = await loadEngine(options.engine, options.lowering);
-  const dataset = await load(matrix.dataset, dataDirectory, matrix.hyperparameters);
-  const allCells = planCells(matrix, dataset, engine);
+  const images = await load(matrix.dataset, dataDirectory, matrix.hyperparameters);
+  const own = new Map<string, OwnNetwork>();
+  for (const model of matrix.models)
+    if ("file" in model) own.set(model.file, await readOwnNetwork(model.file, images.shape));
+  // One matrix has one number of classes; where own networks differ, the first mismatch is told.
+  const dataset = [...own.values()].reduce((sum, { checksum, name }) => {
+    return withClasses(sum, { name, version: 1, width: 1, checksum });
+  }, images);
+  const allCells = planCells(matrix, dataset, engine, own);
   const cells = filterCells(allCells, options.only);
   return {
     matrix,
     dataset,
+    ownNetworks: [...own.values()],
     engine: engine.name,
     lowering: options.lowering,
     dataDirectory,
@@ -123,8 +144,9 @@ export function makeJobs(
   runDirectory: string,
   stages: ReadonlySet<string> = new Set(),
 ): ScheduledJob[] {
-  const { engine, lowering, dataDirectory } = plan;
-  const common = { engine, lowering, runDirectory, dataDirectory };
+  const { engine, lowering, dataDirectory, matrix } = plan;
+  const { dataset } = matrix;
+  const common = { engine, lowering, runDirectory, dataset, dataDirectory };
   const pretrains = new Map<string, ScheduledJob>();
   const groups = new Map<string, Cell[]>();
   for (const cell of pending) {

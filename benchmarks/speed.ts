@@ -25,7 +25,8 @@ import type { Model } from "./models/model.js";
 import { mobileNetV2 } from "./models/mobileNetV2.js";
 import { resnet20 } from "./models/resnet20.js";
 import { resnet8 } from "./models/resnet8.js";
-import { loadDataset, planCells } from "./plan.js";
+import { planCells } from "./plan.js";
+import { loadDataset } from "./loadedData.js";
 import { preparedTraining, runningTraining } from "./preparedTraining.js";
 
 const STEPS = 8;

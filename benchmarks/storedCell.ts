@@ -2,7 +2,11 @@ import { choiceOf, engineIdentity, loadEngine } from "../pipelines/engine/index.
 import type { CellResult } from "../results/schema.js";
 import { cellName, type RunDirectory } from "../results/store.js";
 import type { CellContext } from "./cell.js";
-import { buildCell, loadDataset, planCell, type Cell } from "./plan.js";
+import { ownDataSchema } from "./ownData/index.js";
+import { loadOwnNetwork } from "./ownNetwork.js";
+import { planCell, type Cell } from "./plan.js";
+import { buildCell } from "./cellParts.js";
+import { loadDataset, withClasses } from "./loadedData.js";
 
 /**
  * The finished cell whose id starts so.
@@ -29,7 +33,11 @@ export function findCell(stored: readonly CellResult[], id: string): CellResult 
 export async function contextFor(
   { id, config }: CellResult,
   options: {
-    readonly dataDirectory: string;
+    /** Where the data lies, if it is not embedded or has moved. */
+    readonly dataDirectory?: string | undefined;
+    /** The run that the cell is from. */
+    readonly stored: RunDirectory;
+    /** Where checkpoints are looked for and kept. */
     readonly directory: RunDirectory;
     readonly onStage: CellContext["onProgress"];
   },
@@ -40,11 +48,19 @@ export async function contextFor(
     name as "onnxruntime",
     name === "onnxruntime" ? choiceOf(lowering) : "auto",
   );
-  const dataset = await loadDataset(
-    config.dataset.name,
-    options.dataDirectory,
+  const { stored, dataDirectory } = options;
+  if (config.model.checksum !== undefined) await loadOwnNetwork(stored.path, config.model.checksum);
+  const { ownData } = stored.readRun();
+  const reference =
+    ownData === undefined
+      ? config.dataset.name
+      : ownDataSchema.parse({ ...ownData, ...(dataDirectory && { path: dataDirectory }) });
+  const images = await loadDataset(
+    reference,
+    dataDirectory ?? process.env["QUANTBENCH_DATA"] ?? "data",
     config.hyperparameters,
   );
+  const dataset = withClasses(images, config.model);
   if (dataset.checksum !== config.dataset.checksum) {
     throw new Error(`data set "${dataset.name}" has other files than the run had`);
   }

@@ -24,7 +24,7 @@ export interface VerifyOptions {
   readonly cells: number;
   /** Only cells whose ids start with one of these. */
   readonly ids: readonly string[];
-  readonly dataDirectory: string;
+  readonly dataDirectory?: string | undefined;
   readonly onStage: (cell: string, stage: string, step?: number, steps?: number) => void;
 }
 
@@ -67,10 +67,11 @@ function chooseCells(stored: readonly CellResult[], count: number): CellResult[]
 async function repeat(
   result: CellResult,
   directory: RunDirectory,
-  { dataDirectory, onStage }: VerifyOptions,
+  { directory: from, dataDirectory, onStage }: VerifyOptions,
 ): Promise<CellResult> {
   const { cell, context } = await contextFor(result, {
     dataDirectory,
+    stored: new RunDirectory(from),
     directory,
     onStage: (stage, progress) => {
       onStage(cellName(result), stage, progress?.step, progress?.steps);

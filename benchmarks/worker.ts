@@ -4,7 +4,9 @@ import { loadEngine, type EngineName, type LoweringChoice } from "../pipelines/e
 import type { TrainingProgress } from "../pipelines/train.js";
 import { RunDirectory } from "../results/store.js";
 import { pretrain, runCell, type CellContext } from "./cell.js";
-import { loadDataset, type Cell } from "./plan.js";
+import { loadOwnNetwork } from "./ownNetwork.js";
+import { type Cell } from "./plan.js";
+import { loadDataset, withClasses, type DatasetReference } from "./loadedData.js";
 
 export interface Job {
   readonly kind: "pretrain" | "cells";
@@ -13,6 +15,7 @@ export interface Job {
   readonly engine: EngineName;
   readonly lowering: LoweringChoice;
   readonly runDirectory: string;
+  readonly dataset: DatasetReference;
   readonly dataDirectory: string;
 }
 
@@ -48,7 +51,8 @@ process.on("message", (job: Job) => {
 async function run(job: Job): Promise<void> {
   const [first] = job.cells;
   if (first === undefined) throw new Error("a job needs at least one cell");
-  const { dataset } = first.config;
+  const { dataset, model } = first.config;
+  if (model.checksum !== undefined) await loadOwnNetwork(job.runDirectory, model.checksum);
   const context: CellContext = {
     engine: await loadEngine(job.engine, job.lowering),
     dataset: await datasetFor(job, first.config),
@@ -73,12 +77,13 @@ let loaded: { readonly key: string; readonly dataset: Dataset } | undefined;
 
 /** The data set of the job before, if it is the same. */
 async function datasetFor(
-  { dataDirectory }: Job,
-  { dataset: { name }, hyperparameters }: Cell["config"],
+  { dataset: reference, dataDirectory }: Job,
+  { model, hyperparameters }: Cell["config"],
 ): Promise<Dataset> {
-  const key = JSON.stringify([name, dataDirectory, hyperparameters]);
+  const key = JSON.stringify([reference, dataDirectory, model, hyperparameters]);
   if (loaded?.key !== key) {
-    loaded = { key, dataset: await loadDataset(name, dataDirectory, hyperparameters) };
+    const dataset = await loadDataset(reference, dataDirectory, hyperparameters);
+    loaded = { key, dataset: withClasses(dataset, model) };
   }
   return loaded.dataset;
 }

@@ -4,9 +4,12 @@ import { permutation, randomStream, type RandomStream } from "./random.js";
 /** Images as unsigned bytes, [count, height, width, channels] in row-major order. */
 export interface ImageSet {
   readonly count: number;
-  /** Empty where images are decoded when they are needed. */
+  /** Empty where images are decoded when they are needed, or come as `values`. */
   readonly images: Uint8Array;
+  /** Empty for training images without labels, which are only good for calibration. */
   readonly labels: Uint8Array | Uint16Array;
+  /** Instead of bytes: images as the network is to see them, normalized already. */
+  readonly values?: Float32Array;
   /**
    * Reads one image, [height, width, channels], of a set that is too large for the memory: the
    * middle, or with `random` a random part of it.
@@ -60,12 +63,13 @@ export function limitDataset(
 
 function firstImages(set: ImageSet, limit = set.count): ImageSet {
   const count = Math.min(set.count, limit);
-  const bytes = (set.images.length / set.count) * count;
+  const part = ({ length }: { readonly length: number }) => (length / set.count) * count;
   return {
     ...set,
     count,
-    images: set.images.subarray(0, bytes),
+    images: set.images.subarray(0, part(set.images)),
     labels: set.labels.subarray(0, count),
+    ...(set.values && { values: set.values.subarray(0, part(set.values)) }),
   };
 }
 
@@ -159,6 +163,7 @@ function assemble(
     labels[slot] = set.labels[index] ?? 0;
     const { down, right, mirrored } = nextChange();
     const decoded = set.decode?.(index, crops);
+    const ready = set.values;
     const [pixels, base] = decoded === undefined ? [set.images, index * size] : [decoded, 0];
     let target = slot * size;
     for (let row = 0; row < height; row++) {
@@ -168,8 +173,10 @@ function assemble(
         const inside = y >= 0 && y < height && x >= 0 && x < width;
         const source = base + (y * width + x) * channels;
         for (let channel = 0; channel < channels; channel++) {
-          const pixel = inside ? (pixels[source + channel] ?? 0) : 0;
-          images[target++] = values[channel * 256 + pixel] ?? 0;
+          if (ready === undefined) {
+            const pixel = inside ? (pixels[source + channel] ?? 0) : 0;
+            images[target++] = values[channel * 256 + pixel] ?? 0;
+          } else images[target++] = inside ? (ready[source + channel] ?? 0) : 0;
         }
       }
     }

@@ -17,6 +17,9 @@ import {
   isClippedByCodes,
   keptRange,
 } from "./encoding.js";
+import { definitionOf } from "./network/float/index.js";
+import { windowOf } from "./network/window.js";
+import { existing } from "./parts.js";
 import { fakeQuantize } from "./onnx/fakeQuantize.js";
 import { dpuRounded, lookUp } from "./onnx/rounding.js";
 import { smallestType, STORAGE_RANGES, storageType, type StorageType } from "./onnx/storage.js";
@@ -102,13 +105,11 @@ export function exportOnnx(
         return graph.add("Add", node.inputs.map(valueOf), {}, node.name);
       case "globalAveragePool": {
         const pooled = graph.add("GlobalAveragePool", [valueOf(node.input)], {}, node.name);
-        return graph.add("Flatten", [pooled]);
+        return node.keepsAxes ? pooled : graph.add("Flatten", [pooled]);
       }
       case "maxPool": {
-        const { size, stride } = node;
-        const before = Math.floor((size - 1) / 2);
-        const pads = [before, before, size - 1 - before, size - 1 - before];
-        const attributes = { kernel_shape: [size, size], strides: [stride, stride], pads };
+        const { size, stride, padding } = windowOf(node);
+        const attributes = { kernel_shape: size, strides: stride, pads: padding };
         return graph.add("MaxPool", [valueOf(node.input)], attributes, node.name);
       }
       case "concat":
@@ -122,6 +123,14 @@ export function exportOnnx(
         );
       case "quantize":
         return quantize(siteOf(node.name), node);
+      case "float":
+        return definitionOf(node.operation).onnx(node.operation, {
+          graph,
+          inputs: node.inputs.map(valueOf),
+          shapes: node.inputs.map((input) => shapes.get(input) ?? []),
+          parameter: (key) => existing(frozen.floats, `${node.name}/${key}`),
+          name: node.name,
+        });
       default:
         return node satisfies never;
     }
@@ -163,11 +172,12 @@ export function exportOnnx(
   }
 
   function convolution(node: ConvNode): string {
-    const pad = (node.kernelSize - 1) / 2;
+    const { size, stride, padding, dilation } = windowOf({ ...node, size: node.kernelSize });
     return layer("Conv", node, {
-      kernel_shape: [node.kernelSize, node.kernelSize],
-      strides: [node.stride, node.stride],
-      pads: [pad, pad, pad, pad],
+      kernel_shape: size,
+      strides: stride,
+      pads: padding,
+      ...(dilation.some((step) => step > 1) && { dilations: dilation }),
       group: node.depthwise ? node.filters : (node.groups ?? 1),
     });
   }

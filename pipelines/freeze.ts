@@ -41,6 +41,8 @@ export interface FrozenNetwork extends QuantizedNetwork {
   readonly biases: ReadonlyMap<string, Float32Array>;
   /** Scale and shift of each batch norm that stays, by node. */
   readonly batchNorms: ReadonlyMap<string, FrozenBatchNorm>;
+  /** What operations in float were given, by parameter. */
+  readonly floats: HostTensors;
 }
 
 export interface FrozenBatchNorm {
@@ -65,6 +67,7 @@ export function freezeFloat(network: Network, parameters: HostTensors): FrozenNe
     activations: new Map(),
     biases: ownBiases(network, parameters),
     batchNorms: batchNorms(network, parameters),
+    floats: floats(network, parameters),
   };
 }
 
@@ -105,6 +108,7 @@ export async function freeze(
     activations,
     biases,
     batchNorms: batchNorms(network, tensors),
+    floats: floats(network, tensors),
   };
 }
 
@@ -196,6 +200,13 @@ function ownBiases(network: Network, tensors: HostTensors): Map<string, Float32A
       biases.set(node.name, values(tensors, `${node.name}/bias`));
   }
   return biases;
+}
+
+function floats({ nodes }: Network, tensors: HostTensors): HostTensors {
+  const names = nodes.filter(({ op }) => op === "float").map(({ name }) => `${name}/`);
+  return Object.fromEntries(
+    Object.entries(tensors).filter(([key]) => names.some((name) => key.startsWith(name))),
+  );
 }
 
 function batchNorms(network: Network, tensors: HostTensors): Map<string, FrozenBatchNorm> {

@@ -8,9 +8,9 @@ export const isCompleted = (result: CellResult): result is CompletedCell =>
 export const bitsOf = ({ config: { bits } }: { readonly config: CellConfig }): string =>
   `W${String(bits.weights)}A${String(bits.activations)}`;
 
-/** "resnet8, width 8" */
+/** "resnet8, width 8"; a network that a user brought has only its name. */
 export const modelOf = ({ config: { model } }: { readonly config: CellConfig }): string =>
-  `${model.name}, width ${String(model.width)}`;
+  model.checksum === undefined ? `${model.name}, width ${String(model.width)}` : model.name;
 
 /** The algorithm, with what a study varies: a row of tables. */
 export function algorithmOf({ config }: { readonly config: CellConfig }): string {

@@ -65,6 +65,8 @@ export const cellConfigSchema = z.strictObject({
     name: z.string(),
     version: z.number(),
     width: z.number().int().positive(),
+    /** Of a network that a user brought. */
+    checksum: z.string().optional(),
   }),
   dataset: z.strictObject({ name: z.string(), checksum: z.string() }),
   algorithm: versioned,
@@ -231,5 +233,7 @@ export const runSchema = z.strictObject({
   notes: z.record(z.string(), z.array(z.string())),
   /** Ids of all cells of the matrix, in the order of tables. */
   cells: z.array(z.string()),
+  /** A user's own images: where they lay and how they were prepared. */
+  ownData: z.strictObject({ path: z.string(), preprocessing: z.unknown().optional() }).optional(),
 });
 export type Run = z.infer<typeof runSchema>;

@@ -129,7 +129,7 @@ export class RunDirectory {
 export function cellName({ id, config }: { id: string; config: CellConfig }): string {
   const { model, algorithm, backend, bits, seed } = config;
   return [
-    `${model.name}-w${String(model.width)}`,
+    model.checksum === undefined ? `${model.name}-w${String(model.width)}` : model.name,
     algorithm.name,
     backend.name,
     `w${String(bits.weights)}a${String(bits.activations)}`,

@@ -46,7 +46,8 @@ cannot hold it is an error that says why. Checkpoints that are no longer there a
       const directory = new RunDirectory(path);
       const stored = findCell([...(await directory.readCells()).values()], id);
       const { cell, context } = await contextFor(stored, {
-        dataDirectory: data ?? process.env["QUANTBENCH_DATA"] ?? "data",
+        dataDirectory: data,
+        stored: directory,
         directory,
         onStage: (stage) => {
           process.stderr.write(`${stage}\n`);

@@ -7,7 +7,10 @@ import type { CellResult } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
 import { executePlan } from "../execution.js";
 import { collectOnly, positive } from "../optionValues.js";
-import { loadOrDeclare } from "../plan.js";
+import { datasets } from "../datasets/index.js";
+import { presetNames } from "../matrix.js";
+import { readPreprocessing } from "../ownData/preprocessing.js";
+import { loadOrDeclare } from "../loadedData.js";
 import { duration, PROGRESS_MODES, type ProgressMode } from "../progress.js";
 import {
   CELL_PROPERTIES,
@@ -30,6 +33,8 @@ interface RunFlags {
   readonly engine: RunOptions["engine"];
   readonly lowering: RunOptions["lowering"];
   readonly data?: string;
+  readonly model?: string;
+  readonly preprocessing?: string;
   readonly force: boolean;
   readonly dryRun: boolean;
   readonly json: boolean;
@@ -42,7 +47,7 @@ export function addRun(program: Command): void {
   program
     .command("run")
     .description("run a matrix; finished cells are kept, so the same command goes on after a stop")
-    .argument("<matrix>", "a preset (quantbench list matrices) or a .yaml file")
+    .argument("[matrix]", "a preset (quantbench list matrices) or a .yaml file; ptq with --model")
     .option("--out <dir>", "run directory (default: results/runs/<matrix>)")
     .option("--jobs <n>", "processes at a time, one thread each", positive, DEFAULT_JOBS)
     .option(
@@ -65,7 +70,12 @@ export function addRun(program: Command): void {
         .choices(LOWERING_CHOICES)
         .default("auto"),
     )
-    .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
+    .option("--model <file>", "your own float ONNX network, instead of the matrix's models")
+    .option(
+      "--data <path>",
+      "with --model your images: a folder, .npz file or data set name; else where data sets lie that are not embedded (or QUANTBENCH_DATA)",
+    )
+    .option("--preprocessing <file>", "a .yaml file: how your images become the network's input")
     .option("--force", "run finished cells again", false)
     .option("--dry-run", "list the cells and estimate the time; run nothing", false)
     .option("--json", "print results as JSON", false)
@@ -87,11 +97,17 @@ Examples:
   quantbench run quick --only algorithm=lsq     one algorithm on all its backends
   quantbench run my.yaml --dry-run              what would run, and how long it takes
   quantbench run quick --progress json 2>log    one JSON object a line, for programs
+  quantbench run --model net.onnx --data images --preprocessing prepare.yaml
+                                                post-training quantization of your network
 
 Exit codes: 0 every cell has a result; 1 a cell failed; 2 bad input; 130 interrupted.`,
     )
-    .action(async (matrix: string, flags: RunFlags) => {
-      const name = basename(matrix).replace(/\.ya?ml$/, "");
+    .action(async (given: string | undefined, flags: RunFlags) => {
+      const { model } = flags;
+      const matrix = given ?? (model === undefined ? undefined : "ptq");
+      if (matrix === undefined)
+        throw new Error(`name a matrix, one of ${(await presetNames()).join(", ")}, or --model`);
+      const name = basename(model ?? matrix).replace(/\.(ya?ml|onnx)$/, "");
       const options: RunOptions = {
         matrix,
         out: resolve(flags.out ?? join("results", "runs", name)),
@@ -100,7 +116,7 @@ Exit codes: 0 every cell has a result; 1 a cell failed; 2 bad input; 130 interru
         ...(flags.seeds !== undefined && { seeds: flags.seeds }),
         engine: flags.engine,
         lowering: flags.lowering,
-        ...(flags.data !== undefined && { dataDirectory: flags.data }),
+        ...(await dataOptions(flags)),
         force: flags.force,
         hangSeconds: flags.hangLimit,
         progress: flags.quiet ? "none" : flags.progress,
@@ -112,9 +128,32 @@ Exit codes: 0 every cell has a result; 1 a cell failed; 2 bad input; 130 interru
     });
 }
 
+/** What the flags say of models and images. */
+async function dataOptions({
+  model,
+  data,
+  preprocessing,
+}: RunFlags): Promise<Pick<RunOptions, "dataDirectory" | "ownModel" | "ownData">> {
+  if (model === undefined) {
+    if (preprocessing !== undefined)
+      throw new Error("--preprocessing goes with --model; a matrix file has its own");
+    return data === undefined ? {} : { dataDirectory: data };
+  }
+  const ownModel = resolve(model);
+  if (data === undefined) return { ownModel };
+  const isName = datasets.some(({ name }) => name === data);
+  const path = isName ? data : resolve(data);
+  const prepared = preprocessing === undefined ? undefined : await readPreprocessing(preprocessing);
+  return { ownModel, ownData: { path, ...(prepared && { preprocessing: prepared }) } };
+}
+
 /** What reproduces the run; leaves out what does not change numbers. */
-function commandFor(matrix: string, { seeds, engine, lowering }: RunFlags): string {
+function commandFor(matrix: string, flags: RunFlags): string {
+  const { seeds, engine, lowering, model, data, preprocessing } = flags;
   const extra = [
+    ...(model === undefined ? [] : [`--model ${basename(model)}`]),
+    ...(model === undefined || data === undefined ? [] : [`--data ${basename(data)}`]),
+    ...(preprocessing === undefined ? [] : [`--preprocessing ${basename(preprocessing)}`]),
     ...(seeds === undefined ? [] : [`--seeds ${String(seeds)}`]),
     ...(engine === "auto" ? [] : [`--engine ${engine}`]),
     ...(lowering === "auto" ? [] : [`--lowering ${lowering}`]),

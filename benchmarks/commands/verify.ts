@@ -28,7 +28,7 @@ Exit codes: 0 every bit is equal; 1 something differs.`,
         directory: path,
         cells: flags.cells,
         ids: flags.cell,
-        dataDirectory: flags.data ?? process.env["QUANTBENCH_DATA"] ?? "data",
+        dataDirectory: flags.data,
         onStage: announceStages(),
       });
       for (const { cell, field, stored, repeated } of differences) {

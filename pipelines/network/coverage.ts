@@ -1,4 +1,5 @@
 import type { QuantScheme } from "../../backends/scheme.js";
+import { definitionOf } from "./float/index.js";
 import { consumersOf, inputsOf, isLayer, type Network, type NetworkNode } from "./network.js";
 
 /** A tensor that stays in float, and why. */
@@ -46,6 +47,10 @@ function reasonFor(node: NetworkNode, reader: NetworkNode): string {
     case "permuteChannels":
     case "concat":
       return "channels are only moved";
+    case "float":
+      return definitionOf(reader.operation).moves
+        ? "its values are only moved"
+        : `${reader.operation.kind} is computed in float`;
     case "conv2d":
     case "dense":
       return "its reader is not quantized";

@@ -7,7 +7,10 @@ import {
   normalizeByRunning,
   type BatchNormParameters,
 } from "./batchNorm.js";
+import { definitionOf } from "./float/index.js";
+import { shiftedWindows } from "./float/shiftedWindows.js";
 import type { ConvNode, DenseNode, MaxPoolNode, Network, NetworkNode } from "./network.js";
+import { windowOf } from "./window.js";
 
 export type ParameterTensors = Readonly<Record<string, tf.Tensor>>;
 
@@ -74,15 +77,20 @@ export function forward(
       case "add":
         return tf.add(value(node.inputs[0]), value(node.inputs[1]));
       case "globalAveragePool":
-        return tf.mean(value(node.input), [1, 2]);
+        return tf.mean(value(node.input), [1, 2], node.keepsAxes);
       case "maxPool":
         return maxPool(value(node.input), node);
       case "concat":
-        return tf.concat(node.inputs.map(value), 3);
+        return tf.concat(node.inputs.map(value), value(node.inputs[0] ?? "").rank - 1);
       case "permuteChannels":
         return permuteChannels(value(node.input), node.order);
       case "quantize":
         return options.quantize(node.name, value(node.input));
+      case "float":
+        return definitionOf(node.operation).compute(node.operation, {
+          inputs: node.inputs.map(value),
+          parameter: (name) => parameter(`${node.name}/${name}`),
+        });
       default:
         return node satisfies never;
     }
@@ -148,20 +156,28 @@ export function forward(
 }
 
 function convolve(node: ConvNode, x: tf.Tensor, kernel: tf.Tensor): tf.Tensor {
-  const pad = (node.kernelSize - 1) / 2;
+  const { padding: sides, stride, dilation } = windowOf({ ...node, size: node.kernelSize });
   const padding: tf.backend_util.ExplicitPadding = [
     [0, 0],
-    [pad, pad],
-    [pad, pad],
+    [sides[0], sides[2]],
+    [sides[1], sides[3]],
     [0, 0],
   ];
-  const compute = node.depthwise ? tf.depthwiseConv2d : tf.conv2d;
+  const compute = (part: tf.Tensor, weights: tf.Tensor): tf.Tensor =>
+    (node.depthwise ? tf.depthwiseConv2d : tf.conv2d)(
+      part as tf.Tensor4D,
+      weights as tf.Tensor4D,
+      [stride[0], stride[1]],
+      padding,
+      "NHWC",
+      [dilation[0], dilation[1]],
+    );
   const { groups = 1 } = node;
-  if (groups === 1) return compute(x as tf.Tensor4D, kernel as tf.Tensor4D, node.stride, padding);
+  if (groups === 1) return compute(x, kernel);
   const inputs: tf.Tensor4D[] = tf.split(x, groups, 3);
   const kernels: tf.Tensor4D[] = tf.split(kernel, groups, 3);
   return tf.concat(
-    inputs.map((part, i) => compute(part, kernels[i] as tf.Tensor4D, node.stride, padding)),
+    inputs.map((part, i) => compute(part, kernels[i] as tf.Tensor4D)),
     3,
   );
 }
@@ -185,40 +201,9 @@ function relu6(x: tf.Tensor): tf.Tensor {
 }
 
 /** As the largest of shifted copies, whose gradients every engine has. */
-function maxPool(x: tf.Tensor, { size, stride }: MaxPoolNode): tf.Tensor {
-  const [batch = 1, height = 1, width = 1, channels = 1] = x.shape;
-  const before = Math.floor((size - 1) / 2);
-  const rows = Math.ceil(height / stride);
-  const columns = Math.ceil(width / stride);
-  const after = (count: number, extent: number) => count * stride + size - 1 - before - extent;
-  // Below every value that a network computes, yet finite, so that no gradient is NaN.
-  const padded = tf.pad(
-    x as tf.Tensor4D,
-    [
-      [0, 0],
-      [before, after(rows, height)],
-      [before, after(columns, width)],
-      [0, 0],
-    ],
-    -1e30,
-  );
-  const shifted = (row: number, column: number): tf.Tensor => {
-    const part = tf.slice(
-      padded,
-      [0, row, column, 0],
-      [batch, rows * stride, columns * stride, channels],
-    );
-    if (stride === 1) return part;
-    // Every stride-th row and column, as the first of each pair of split axes.
-    const split = tf.reshape(part, [batch, rows, stride, columns, stride * channels]);
-    const first = tf.slice(split, [0, 0, 0, 0, 0], [batch, rows, 1, columns, channels]);
-    return tf.reshape(first, [batch, rows, columns, channels]);
-  };
-  let largest = shifted(0, 0);
-  for (let i = 1; i < size * size; i++) {
-    largest = tf.maximum(largest, shifted(Math.floor(i / size), i % size));
-  }
-  return largest;
+function maxPool(x: tf.Tensor, node: MaxPoolNode): tf.Tensor {
+  // The border is below every value that a network computes, yet finite: no gradient is NaN.
+  return shiftedWindows(x, windowOf(node), -1e30).reduce((a, b) => tf.maximum(a, b));
 }
 
 /** Gathers channels; the gradient gathers them back. */

@@ -1,3 +1,6 @@
+import { definitionOf, type FloatOperation } from "./float/index.js";
+import { windowOf, windowOutput, type Pair, type Sides } from "./window.js";
+
 /** A feature map's shape without the batch axis: [height, width, channels], or [features]. */
 export type FeatureShape = readonly number[];
 
@@ -12,9 +15,11 @@ export interface ConvNode extends NamedNode {
   readonly op: "conv2d";
   readonly input: string;
   readonly filters: number;
-  /** Odd; padding is (kernelSize - 1) / 2 on every side. */
-  readonly kernelSize: number;
-  readonly stride: number;
+  readonly kernelSize: Pair;
+  readonly stride: Pair;
+  readonly dilation?: Pair;
+  /** If absent as much on every side as keeps the size at stride 1. */
+  readonly padding?: Sides;
   /** One filter for each input channel; `filters` then equals the channels. */
   readonly depthwise: boolean;
   /** Equal parts of the channels that are convolved apart; 1 if absent. */
@@ -33,15 +38,28 @@ export interface DenseNode extends NamedNode {
   readonly units: number;
 }
 export interface UnaryNode extends NamedNode {
-  readonly op: "batchNorm" | "relu" | "relu6" | "globalAveragePool";
+  readonly op: "batchNorm" | "relu" | "relu6";
   readonly input: string;
+}
+export interface GlobalAveragePoolNode extends NamedNode {
+  readonly op: "globalAveragePool";
+  readonly input: string;
+  /** The result is an image of one pixel: [1, 1, channels]. */
+  readonly keepsAxes?: boolean;
 }
 /** Maximum over windows; padding never wins. */
 export interface MaxPoolNode extends NamedNode {
   readonly op: "maxPool";
   readonly input: string;
-  readonly size: number;
-  readonly stride: number;
+  readonly size: Pair;
+  readonly stride: Pair;
+  readonly padding?: Sides;
+}
+/** What has no integer form here and is computed in float. */
+export interface FloatNode extends NamedNode {
+  readonly op: "float";
+  readonly operation: FloatOperation;
+  readonly inputs: readonly string[];
 }
 /** Output channel i is input channel order[i]. */
 export interface PermuteNode extends NamedNode {
@@ -68,11 +86,13 @@ export type NetworkNode =
   | ConvNode
   | DenseNode
   | UnaryNode
+  | GlobalAveragePoolNode
   | MaxPoolNode
   | PermuteNode
   | ConcatNode
   | AddNode
-  | QuantizeNode;
+  | QuantizeNode
+  | FloatNode;
 
 /** Whether a node has weights that are quantized. */
 export const isLayer = (node: NetworkNode): node is ConvNode | DenseNode =>
@@ -92,6 +112,7 @@ export function inputsOf(node: NetworkNode): readonly string[] {
       return [];
     case "add":
     case "concat":
+    case "float":
       return node.inputs;
     default:
       return [node.input];
@@ -106,6 +127,7 @@ export function withInputs(node: NetworkNode, rename: (name: string) => string):
     case "add":
       return { ...node, inputs: [rename(node.inputs[0]), rename(node.inputs[1])] };
     case "concat":
+    case "float":
       return { ...node, inputs: node.inputs.map(rename) };
     default:
       return { ...node, input: rename(node.input) };
@@ -170,7 +192,8 @@ function shapesOf(network: Network): ReadonlyMap<string, FeatureShape> {
   return shapes;
 }
 
-function outputShape(node: NetworkNode, inputs: readonly FeatureShape[]): FeatureShape {
+/** The shape that a node gives, told from those it reads. */
+export function outputShape(node: NetworkNode, inputs: readonly FeatureShape[]): FeatureShape {
   const [input = [], other = []] = inputs;
   switch (node.op) {
     case "input":
@@ -188,16 +211,19 @@ function outputShape(node: NetworkNode, inputs: readonly FeatureShape[]): Featur
           `"${node.name}" splits ${String(channels)} channels and ${String(node.filters)} filters into ${String(groups)} groups`,
         );
       }
-      return [Math.ceil(height / node.stride), Math.ceil(width / node.stride), node.filters];
+      const window = windowOf({ ...node, size: node.kernelSize });
+      return [...windowOutput([height, width], window), node.filters];
     }
     case "dense":
       return [node.units];
     case "globalAveragePool":
-      return input.slice(-1);
+      return node.keepsAxes ? [1, 1, ...input.slice(-1)] : input.slice(-1);
     case "maxPool": {
       const [height = 1, width = 1, channels = 1] = input;
-      return [Math.ceil(height / node.stride), Math.ceil(width / node.stride), channels];
+      return [...windowOutput([height, width], windowOf(node)), channels];
     }
+    case "float":
+      return definitionOf(node.operation).shape(node.operation, inputs);
     case "permuteChannels":
       if (node.order.toSorted((a, b) => a - b).some((channel, i) => channel !== i))
         throw new Error(`"${node.name}" does not take each channel once`);
@@ -241,10 +267,11 @@ function specsOf(network: Network): ReadonlyMap<string, ParameterSpec> {
   for (const node of network.nodes) {
     if (node.op === "conv2d") {
       const inputs = node.depthwise ? 1 : channelsInto(node.input) / (node.groups ?? 1);
+      const [rows, columns] = windowOf({ ...node, size: node.kernelSize }).size;
       const shape = node.depthwise
-        ? [node.kernelSize, node.kernelSize, node.filters, 1]
-        : [node.kernelSize, node.kernelSize, inputs, node.filters];
-      specs.set(`${node.name}/kernel`, kernel(shape, node.kernelSize ** 2 * inputs));
+        ? [rows, columns, node.filters, 1]
+        : [rows, columns, inputs, node.filters];
+      specs.set(`${node.name}/kernel`, kernel(shape, rows * columns * inputs));
       if (node.bias) specs.set(`${node.name}/bias`, constant("bias", node.filters, 0));
       if (node.foldedBatchNorm !== undefined) addBatchNorm(node.foldedBatchNorm, node.filters);
     } else if (node.op === "dense") {
@@ -253,6 +280,11 @@ function specsOf(network: Network): ReadonlyMap<string, ParameterSpec> {
       specs.set(`${node.name}/bias`, constant("bias", node.units, 0));
     } else if (node.op === "batchNorm") {
       addBatchNorm(node.name, channelsInto(node.input));
+    } else if (node.op === "float") {
+      const inputs = node.inputs.map((name) => shapes.get(name) ?? []);
+      const given = definitionOf(node.operation).parameters?.(node.operation, inputs) ?? {};
+      for (const [name, shape] of Object.entries(given))
+        specs.set(`${node.name}/${name}`, { shape, group: "bias", initial: { constant: 0 } });
     }
   }
   return specs;

@@ -1,6 +1,7 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import type { BackendProfile, GraphRule } from "../../backends/backend.js";
 import type { QuantScheme, TensorScheme } from "../../backends/scheme.js";
+import { definitionOf } from "./float/index.js";
 import {
   consumersOf,
   featureShapes,
@@ -111,26 +112,23 @@ function quantizedInputs(
   { graph }: BackendProfile,
 ): readonly string[] {
   if (isLayer(node)) return inputsOf(node);
-  if (node.op === "globalAveragePool" || node.op === "maxPool")
-    return graph.poolInputs ? inputsOf(node) : [];
+  if (pools(node)) return graph.poolInputs ? inputsOf(node) : [];
   if (node.op === "add") return quantizedAddends(network, node, graph.addOperands);
   return [];
 }
 
-const OPERATORS: readonly NetworkNode["op"][] = [
-  "conv2d",
-  "dense",
-  "maxPool",
-  "globalAveragePool",
-  "add",
-];
+const pools = (node: NetworkNode): boolean =>
+  node.op === "globalAveragePool" ||
+  node.op === "maxPool" ||
+  (node.op === "float" && definitionOf(node.operation).pools === true);
+
 const FOLLOWERS: readonly NetworkNode["op"][] = ["batchNorm", "relu", "relu6"];
 
 /** The tensors that are quantized as what an operator gives, read or not. */
 function quantizedOutputs(network: Network, rule: GraphRule["outputs"]): readonly string[] {
   if (rule === "none") return [];
   return network.nodes
-    .filter(({ op }) => OPERATORS.includes(op))
+    .filter((node) => isLayer(node) || node.op === "add" || pools(node))
     .flatMap(({ name }) => {
       const after = pastFollowers(network, name);
       return rule === "operators" || after === name ? [after] : [name, after];
@@ -198,16 +196,22 @@ const KEEPING_SIGN: readonly NetworkNode["op"][] = [
   "quantize",
 ];
 
+function negativeValues(node: NetworkNode): "never" | "kept" | "possible" {
+  if (node.op === "relu" || node.op === "relu6") return "never";
+  if (node.op === "float") {
+    const { operation } = node;
+    return definitionOf(operation).negative?.(operation) ?? "possible";
+  }
+  return KEEPING_SIGN.includes(node.op) ? "kept" : "possible";
+}
+
 /** Names of the nodes whose output has no value below 0. */
 function nonNegativeNodes(network: Network): ReadonlySet<string> {
   const known = new Set<string>();
   for (const node of network.nodes) {
-    const rectifies = node.op === "relu" || node.op === "relu6";
-    if (
-      rectifies ||
-      (KEEPING_SIGN.includes(node.op) && inputsOf(node).every((name) => known.has(name)))
-    )
-      known.add(node.name);
+    const negative = negativeValues(node);
+    const keeps = negative === "kept" && inputsOf(node).every((name) => known.has(name));
+    if (negative === "never" || keeps) known.add(node.name);
   }
   return known;
 }

@@ -3,7 +3,8 @@ import os from "node:os";
 import { join } from "node:path";
 import { encode } from "jpeg-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readImageFolder, resized } from "../../benchmarks/datasets/imageFolder.js";
+import { readImageFolder } from "../../benchmarks/datasets/imageFolder.js";
+import { resized } from "../../benchmarks/datasets/images.js";
 import { trainingBatches, type Dataset } from "../../pipelines/data.js";
 import { randomStream } from "../../pipelines/random.js";
 
@@ -61,7 +62,11 @@ test("halving an image averages its pixels, edges taken in by their weights", ()
   const data = Uint8Array.from(
     Array.from({ length: 4 * 4 }, (_, i) => gray[i % 4] ?? 0).flatMap((v) => [v, v, v, 255]),
   );
-  const half = resized({ width: 4, height: 4, data }, { left: 0, top: 0, width: 4, height: 4 }, 2);
+  const half = resized(
+    { width: 4, height: 4, data },
+    { left: 0, top: 0, width: 4, height: 4 },
+    [2, 2],
+  );
   // A triangle of half-width 2 about 1: weights 1/4 * (1.5, 1.5, 0.5, ...) over 3.5 / 4.
   const left = (0 * 1.5 + 100 * 1.5 + 200 * 0.5) / 3.5;
   const right = (200 * 1.5 + 100 * 1.5 + 100 * 0.5) / 3.5;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { loadMatrix } from "../../benchmarks/matrix.js";
-import { loadDataset, planCells, type Cell } from "../../benchmarks/plan.js";
+import { planCells, type Cell } from "../../benchmarks/plan.js";
+import { loadDataset } from "../../benchmarks/loadedData.js";
 import { makeJobs, type Plan } from "../../benchmarks/run.js";
 import { loadEngine } from "../../pipelines/engine/index.js";
 
@@ -16,6 +17,7 @@ const jobs = (cells: readonly Cell[]) =>
       dataset,
       engine: engine.name,
       lowering: "auto",
+      ownNetworks: [],
       dataDirectory: "",
       cells,
       allCells: cells,
@@ -67,7 +69,7 @@ test("a float training that is stored is no job, and nothing waits for it", () =
   if (!cell) throw new Error("the smoke matrix has no cells");
   const common = {
     ...{ matrix, dataset, engine: engine.name, lowering: "auto" as const },
-    ...{ dataDirectory: "", cells },
+    ...{ ownNetworks: [], dataDirectory: "", cells },
   };
   const stored = new Set([`float-${cell.pretrainKey}`]);
   const found = makeJobs({ ...common, allCells: cells }, cells, "", stored);

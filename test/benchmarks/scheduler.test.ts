@@ -11,6 +11,7 @@ const job = (id: string, after?: string): ScheduledJob => ({
   engine: "onnxruntime",
   lowering: "auto",
   runDirectory: "",
+  dataset: "fashionMnist",
   dataDirectory: "",
   ...(after !== undefined && { after }),
 });

@@ -104,6 +104,7 @@ function frozenNetwork({ profile, bits, seed, model }: Choice): FrozenNetwork {
     activations,
     biases,
     batchNorms: new Map(),
+    floats: {},
   };
 }
 

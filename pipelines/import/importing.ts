@@ -1,0 +1,219 @@
+import type { NodeProto } from "onnx-buf";
+import { sizeOf, type HostTensor } from "../engine/index.js";
+import { outputShape, type FeatureShape, type NetworkNode } from "../network/network.js";
+import { nodeTitle, type SourceModel } from "./readModel.js";
+import { readTensor, type Constant } from "./tensor.js";
+
+/** What a name of the ONNX graph stands for while it is read. */
+export type Value =
+  | { readonly kind: "constant"; readonly constant: Constant }
+  | Feature
+  /** Channels of an image in groups, as channel shuffles have them in between. */
+  | {
+      readonly kind: "groups";
+      readonly feature: Feature;
+      readonly groups: number;
+      readonly turned: boolean;
+    };
+
+/** The value of a node of the network. */
+export interface Feature {
+  readonly kind: "feature";
+  readonly node: string;
+  readonly shape: FeatureShape;
+  /** Order of the axes in the ONNX graph, where it is an image. */
+  readonly channelsLast: boolean;
+}
+
+/** A network that grows while an ONNX graph is read. */
+export class Importing {
+  readonly source: SourceModel;
+  readonly nodes: NetworkNode[] = [];
+  readonly parameters: Record<string, HostTensor> = {};
+  readonly values = new Map<string, Value>();
+  readonly #shapes = new Map<string, FeatureShape>();
+  readonly #readers = new Map<string, number>();
+
+  constructor(source: SourceModel) {
+    this.source = source;
+    for (const [name, constant] of source.constants)
+      this.values.set(name, { kind: "constant", constant });
+    for (const name of [...source.graph.node.flatMap(({ input }) => input), source.output])
+      this.#readers.set(name, (this.#readers.get(name) ?? 0) + 1);
+  }
+
+  /** Whether nothing but one node reads a value, so that it may be merged into that node. */
+  isReadOnce(name: string): boolean {
+    return this.#readers.get(name) === 1;
+  }
+
+  /**
+   * Adds a node.
+   *
+   * @param wanted the ONNX name of its value, which its own follows
+   */
+  add(wanted: string, make: (name: string) => NetworkNode, channelsLast = false): Feature {
+    const name = this.#freeName(wanted);
+    const node = make(name);
+    const inputs = "inputs" in node ? node.inputs : "input" in node ? [node.input] : [];
+    const shape = outputShape(
+      node,
+      inputs.map((input) => this.#shapes.get(input) ?? []),
+    );
+    this.nodes.push(node);
+    this.#shapes.set(name, shape);
+    return { kind: "feature", node: name, shape, channelsLast };
+  }
+
+  /** The last added node of a name, to be looked at or replaced. */
+  find(name: string): NetworkNode | undefined {
+    return this.nodes.find((node) => node.name === name);
+  }
+
+  /** Puts a changed node in the place of one of the same name. */
+  replace(node: NetworkNode): FeatureShape {
+    const index = this.nodes.findIndex(({ name }) => name === node.name);
+    this.nodes[index] = node;
+    const inputs = "inputs" in node ? node.inputs : "input" in node ? [node.input] : [];
+    const shape = outputShape(
+      node,
+      inputs.map((input) => this.#shapes.get(input) ?? []),
+    );
+    this.#shapes.set(node.name, shape);
+    return shape;
+  }
+
+  remove(name: string): void {
+    const index = this.nodes.findIndex((node) => node.name === name);
+    this.nodes.splice(index, 1);
+    this.#shapes.delete(name);
+  }
+
+  setParameter(name: string, shape: readonly number[], data: ArrayLike<number>): void {
+    if (data.length !== sizeOf(shape))
+      throw new RangeError(`"${name}" has ${String(data.length)} values for [${shape.join()}]`);
+    this.parameters[name] = { dtype: "float32", shape, data: Float32Array.from(data) };
+  }
+
+  parameterData(name: string): Float32Array {
+    const data = this.parameters[name]?.data;
+    if (!(data instanceof Float32Array)) throw new Error(`"${name}" was not read`);
+    return data;
+  }
+
+  /** Slashes and colons separate parameters and sites from nodes, so names have none. */
+  #freeName(wanted: string): string {
+    const plain =
+      wanted
+        .replace(/_output_0$/, "")
+        .replace(/[^\w.-]+/g, ".")
+        .replace(/^\.+|\.+$/g, "") || "node";
+    let name = plain;
+    for (let i = 2; this.#shapes.has(name); i++) name = `${plain}.${String(i)}`;
+    return name;
+  }
+}
+
+/** A node of the ONNX graph, with what it reads. */
+export class Source {
+  readonly importing: Importing;
+  readonly node: NodeProto;
+
+  constructor(importing: Importing, node: NodeProto) {
+    this.importing = importing;
+    this.node = node;
+  }
+
+  get opset(): number {
+    return this.importing.source.opset;
+  }
+
+  /** The ONNX name of the first result. */
+  get output(): string {
+    return this.node.output[0] ?? "";
+  }
+
+  fail(what: string): never {
+    throw new Error(`${nodeTitle(this.node)} ${what}`);
+  }
+
+  has(index: number): boolean {
+    return (this.node.input[index] ?? "") !== "";
+  }
+
+  input(index: number): Value {
+    const name = this.node.input[index] ?? "";
+    const value = this.importing.values.get(name);
+    return value ?? this.fail(`has no input ${String(index)} ("${name}")`);
+  }
+
+  feature(index: number): Feature {
+    const value = this.input(index);
+    return value.kind === "feature"
+      ? value
+      : this.fail(`needs a computed value as input ${String(index)}, not a ${value.kind}`);
+  }
+
+  /** An image whose channels come first in the ONNX graph. */
+  image(index: number): Feature {
+    const value = this.feature(index);
+    if (value.shape.length !== 3 || value.channelsLast)
+      this.fail(
+        `needs an image with channels first; it reads [${value.shape.join()}]${value.channelsLast ? " with channels last" : ""}`,
+      );
+    return value;
+  }
+
+  constant(index: number): Constant {
+    const value = this.input(index);
+    return value.kind === "constant"
+      ? value.constant
+      : this.fail(
+          `needs a constant as input ${String(index)}: computed weights and shapes are not supported, nor is a network that is quantized already`,
+        );
+  }
+
+  optionalConstant(index: number): Constant | undefined {
+    return this.has(index) ? this.constant(index) : undefined;
+  }
+
+  int(name: string, otherwise: number): number {
+    const found = this.#attribute(name);
+    return found === undefined ? otherwise : Number(found.i);
+  }
+
+  float(name: string, otherwise: number): number {
+    return this.#attribute(name)?.f ?? otherwise;
+  }
+
+  text(name: string, otherwise: string): string {
+    const found = this.#attribute(name);
+    return found === undefined ? otherwise : new TextDecoder().decode(found.s);
+  }
+
+  ints(name: string): number[] | undefined {
+    return this.#attribute(name)?.ints.map(Number);
+  }
+
+  floats(name: string): readonly number[] | undefined {
+    return this.#attribute(name)?.floats;
+  }
+
+  tensor(name: string): Constant | undefined {
+    const found = this.#attribute(name)?.t;
+    return found && readTensor(found, this.importing.source.readExternal);
+  }
+
+  #attribute(name: string) {
+    return this.node.attribute.find((attribute) => attribute.name === name);
+  }
+}
+
+/** What an operator of the ONNX graph becomes: the value of its first output, or of each. */
+export type OperatorReader = (source: Source) => Value | readonly Value[];
+export type OperatorReaders = Readonly<Record<string, OperatorReader>>;
+
+export const constantValue = (shape: readonly number[], data: ArrayLike<number>): Value => ({
+  kind: "constant",
+  constant: { shape, data },
+});

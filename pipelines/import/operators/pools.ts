@@ -1,0 +1,78 @@
+import type { Sides, Window } from "../../network/window.js";
+import type { Feature, OperatorReaders, Source } from "../importing.js";
+import { readWindow } from "../window.js";
+
+/** Pools over windows and over whole images. */
+export const pools: OperatorReaders = {
+  MaxPool(source) {
+    if ((source.node.output[1] ?? "") !== "") source.fail("gives indices, which is not supported");
+    const x = source.image(0);
+    const { size, stride, padding } = pooled(source, x);
+    return source.importing.add(source.output, (name) => ({
+      ...{ op: "maxPool", name, input: x.node },
+      ...{ size, stride, padding },
+    }));
+  },
+  AveragePool(source) {
+    const x = source.image(0);
+    const countsPadding = source.int("count_include_pad", 0) === 1;
+    const { size, stride, padding, extended } = pooled(source, x);
+    if (extended && countsPadding)
+      source.fail("rounds its size up and counts padding, which is not supported");
+    return source.importing.add(source.output, (name) => ({
+      op: "float",
+      name,
+      inputs: [x.node],
+      operation: { kind: "averagePool", size, stride, padding, countsPadding },
+    }));
+  },
+  GlobalAveragePool: (source) => mean(source, source.image(0), true),
+  GlobalMaxPool(source) {
+    const x = source.image(0);
+    const [height = 1, width = 1] = x.shape;
+    return source.importing.add(source.output, (name) => ({
+      ...{ op: "maxPool", name, input: x.node },
+      ...{ size: [height, width] as const, stride: 1, padding: [0, 0, 0, 0] as const },
+    }));
+  },
+  ReduceMean(source) {
+    const x = source.feature(0);
+    const axes = source.ints("axes") ?? Array.from(source.optionalConstant(1)?.data ?? []);
+    const wanted = x.channelsLast ? "1,2" : "2,3";
+    const found = axes.map((axis) => (axis < 0 ? axis + 4 : axis)).sort((a, b) => a - b);
+    if (x.shape.length !== 3 || found.join() !== wanted)
+      source.fail(`takes the mean over axes [${axes.join()}]; only whole images are supported`);
+    return mean(source, x, source.int("keepdims", 1) === 1);
+  },
+};
+
+function mean(source: Source, x: Feature, keepsAxes: boolean): Feature {
+  return source.importing.add(
+    source.output,
+    (name) => ({
+      ...{ op: "globalAveragePool", name, input: x.node },
+      ...(keepsAxes && { keepsAxes }),
+    }),
+    x.channelsLast && keepsAxes,
+  );
+}
+
+/** The window, with rows and columns added where sizes are rounded up. */
+function pooled(source: Source, x: Feature): Window & { readonly extended: boolean } {
+  const extent = [x.shape[0] ?? 1, x.shape[1] ?? 1] as const;
+  const window = readWindow(source, extent);
+  if (window.dilation.some((step) => step !== 1)) source.fail("is dilated, which is not supported");
+  if (source.int("ceil_mode", 0) === 0) return { ...window, extended: false };
+  const { size, stride, padding } = window;
+  const added = ([0, 1] as const).map((axis) => {
+    const [before, after] = [padding[axis], padding[axis + 2] ?? 0];
+    const room = extent[axis] + before + after - size[axis];
+    let results = Math.ceil(room / stride[axis]) + 1;
+    // A window must begin in the image or the padding before it.
+    if ((results - 1) * stride[axis] >= extent[axis] + before) results -= 1;
+    return Math.max(0, (results - 1) * stride[axis] - room);
+  });
+  const [below = 0, beside = 0] = added;
+  const sides: Sides = [padding[0], padding[1], padding[2] + below, padding[3] + beside];
+  return { ...window, padding: sides, extended: below + beside > 0 };
+}
