@@ -103,6 +103,10 @@ function divided({ train, test, all }: Parts): { readonly train: Part; readonly 
   if (test !== undefined && train !== undefined) return { train, test };
   const whole = test ?? all;
   if (whole === undefined) throw new Error("there are no images");
+  if (whole.set.count < TEST_SHARE)
+    throw new Error(
+      `${String(whole.set.count)} images are too few: every ${String(TEST_SHARE)}th is for testing; put images for both into train and test`,
+    );
   const isTest = (index: number) => index % TEST_SHARE === TEST_SHARE - 1;
   return {
     train: { ...whole, set: chosen(whole.set, (index) => !isTest(index)) },
