@@ -14,6 +14,11 @@ export const acl = {
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH,
+  arithmetic: {
+    multiplier: "float",
+    rounding: "halfToEven",
+    source: "assumed: the vendor documents a dequantization scale per channel, not its rounding",
+  },
   notes: [
     "Weights are affine as in the paper's table and code; its appendix says symmetric.",
     "Integers from 0; the paper's code counts from -2^(b-1), which only shifts the zero point.",

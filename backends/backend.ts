@@ -42,6 +42,19 @@ export interface BitRange {
 export const BATCH_NORM_STRATEGIES = [-1, 0, 1, 2, 3, 4] as const;
 export type BatchNormStrategy = (typeof BATCH_NORM_STRATEGIES)[number];
 
+/** How a device turns 32-bit sums into the next layer's integers. */
+export interface IntegerArithmetic {
+  /**
+   * By what sums are multiplied: a float32 number; a 31-bit integer and a shift; or, where all
+   * scales are powers of two, a shift alone.
+   */
+  readonly multiplier: "float" | "fixedPoint" | "shift";
+  /** Ties: to even; towards positive infinity; away from zero; as AMD's DPU (see `rounding`). */
+  readonly rounding: "halfToEven" | "halfUp" | "halfAwayFromZero" | "dpu";
+  /** What says so; "assumed" where the vendor does not publish it. */
+  readonly source: string;
+}
+
 export interface Source {
   readonly title: string;
   readonly url: string;
@@ -68,6 +81,10 @@ export interface BackendProfile {
   /** Bit width of the first convolution and the last dense layer, weights and inputs. */
   readonly edgeBitWidth: number;
   readonly source: Source;
+  /** Absent where no device computes so, or its integers are not whole steps of equal size. */
+  readonly arithmetic?: IntegerArithmetic;
+  /** Programs here that have this arithmetic, besides onnxruntime, on which every profile runs. */
+  readonly runtimes?: readonly string[];
   /** Where fields have another source than the profile: the field and what says so. */
   readonly provenance?: Readonly<Record<string, string>>;
   /** Choices that the source leaves open or contradicts, for the report. */

@@ -14,6 +14,11 @@ export const fbgemm = {
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH,
+  arithmetic: {
+    multiplier: "float",
+    rounding: "halfToEven",
+    source: "FBGEMM, requantization by a float multiplier and nearbyint",
+  },
   notes: [
     "Integers from 0; the paper's code counts from -2^(b-1), which only shifts the zero point.",
   ],

@@ -2,6 +2,7 @@ import { academic } from "./academic.js";
 import { acl } from "./acl.js";
 import type { BackendProfile } from "./backend.js";
 import { fbgemm } from "./fbgemm.js";
+import { litert } from "./litert.js";
 import { nnie } from "./nnie.js";
 import { onnxQnn } from "./onnxQnn.js";
 import { onnxruntime } from "./onnxruntime.js";
@@ -15,7 +16,7 @@ import { tensorrt } from "./tensorrt.js";
 import { tvm } from "./tvm.js";
 import { vitis } from "./vitis.js";
 
-/** Every deployment backend, in the order of tables: the paper's six, the toolkit's, and the one that runs here. */
+/** Every deployment backend, in the order of tables: the paper's six, the toolkit's, and those that run here. */
 export const backends: readonly BackendProfile[] = [
   academic,
   tensorrt,
@@ -32,4 +33,5 @@ export const backends: readonly BackendProfile[] = [
   pplCuda,
   stpu,
   onnxruntime,
+  litert,
 ];

@@ -14,6 +14,11 @@ export const onnxQnn = {
   bitWidths: { weights: ONLY_8_BITS, activations: ONLY_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH_TOOLKIT,
+  arithmetic: {
+    multiplier: "fixedPoint",
+    rounding: "halfUp",
+    source: "Apache TVM, qnn.requantize: 31-bit multipliers, rounding UPWARD by default",
+  },
   notes: [
     "The toolkit leaves dense weights in float; here they are quantized, since QLinear operators need it.",
   ],

@@ -20,6 +20,13 @@ export const onnxruntime = {
     title: "onnxruntime documentation: Quantize ONNX models",
     url: "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html",
   },
+  arithmetic: {
+    multiplier: "float",
+    rounding: "halfToEven",
+    source:
+      "onnxruntime, MLAS: requantization by a float multiplier, rounding by the processor to even",
+  },
+  runtimes: ["onnxruntimeWeb", "litert"],
   notes: [
     "On x86 without VNNI instructions, 8-bit weights can saturate the 16-bit sums of onnxruntime's kernels; it advises 7-bit weights there.",
   ],

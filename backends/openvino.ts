@@ -14,6 +14,11 @@ export const openvino = {
   bitWidths: { weights: { min: 2, max: 8, used: 7 }, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH_TOOLKIT,
+  arithmetic: {
+    multiplier: "float",
+    rounding: "halfToEven",
+    source: "oneDNN int8 inference: scales are float32, rounding by the processor to even",
+  },
   provenance: {
     "bitWidths.weights":
       "[-64, 63] in an 8-bit integer, so that sums of two products fit 16 bits on AVX2",

@@ -14,5 +14,10 @@ export const pplCuda = {
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH_TOOLKIT,
+  arithmetic: {
+    multiplier: "float",
+    rounding: "halfToEven",
+    source: "assumed: OpenPPL computes scales in float32 on GPUs",
+  },
   notes: ["Scheme of the toolkit, which then exports only the largest magnitude of each tensor."],
 } as const satisfies BackendProfile;

@@ -14,6 +14,11 @@ export const snpe = {
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH,
+  arithmetic: {
+    multiplier: "fixedPoint",
+    rounding: "halfAwayFromZero",
+    source: "assumed: the vendor does not publish its kernels",
+  },
   notes: [
     "Integers from 0 as in the MQBench toolkit and in SNPE's encodings; the paper's code counts from -2^(b-1), which only shifts the zero point.",
   ],

@@ -14,5 +14,11 @@ export const stpu = {
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH_TOOLKIT,
+  arithmetic: {
+    multiplier: "float",
+    rounding: "halfToEven",
+    source: "assumed: the vendor does not publish its kernels",
+  },
+  runtimes: ["litert"],
   notes: [],
 } as const satisfies BackendProfile;

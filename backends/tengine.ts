@@ -14,6 +14,11 @@ export const tengine = {
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH_TOOLKIT,
+  arithmetic: {
+    multiplier: "float",
+    rounding: "halfAwayFromZero",
+    source: "Tengine, reference kernels for uint8: float multipliers and C's round",
+  },
   provenance: {
     graph: "the toolkit's base rule, with the outputs of all operators and of the network",
   },

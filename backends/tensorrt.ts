@@ -17,5 +17,10 @@ export const tensorrt = {
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH,
+  arithmetic: {
+    multiplier: "float",
+    rounding: "halfToEven",
+    source: "NVIDIA TensorRT documentation: scales are float32, rounding to nearest, ties to even",
+  },
   notes: ["Range [-128, 127] as in the paper; the later MQBench toolkit uses [-127, 127]."],
 } as const satisfies BackendProfile;

@@ -14,6 +14,11 @@ export const tvm = {
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH,
+  arithmetic: {
+    multiplier: "shift",
+    rounding: "halfUp",
+    source: "Apache TVM, qnn.requantize: rounding UPWARD by default; scales here are powers of two",
+  },
   notes: [
     "A scale s becomes 2^round(log2 s) whenever it is used, so that learned scales stay on the grid; in the MQBench toolkit they drift off it.",
   ],

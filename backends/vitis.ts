@@ -14,6 +14,11 @@ export const vitis = {
   bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
   edgeBitWidth: 8,
   source: MQBENCH_TOOLKIT,
+  arithmetic: {
+    multiplier: "shift",
+    rounding: "dpu",
+    source: "AMD Vitis AI: scales are powers of two; rounding as for its activations",
+  },
   provenance: {
     "activations.rounding": "negative ties go towards positive infinity, others to even",
   },

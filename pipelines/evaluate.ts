@@ -23,10 +23,11 @@ export type Logits = Float32Array;
 export async function collectLogits(
   dataset: Dataset,
   infer: (batch: Batch) => Promise<ArrayLike<number>>,
+  batchSize = EVALUATION_BATCH,
 ): Promise<Logits> {
   const logits = new Float32Array(dataset.test.count * dataset.classes);
   let offset = 0;
-  for (const batch of batchesInOrder(dataset, dataset.test, EVALUATION_BATCH)) {
+  for (const batch of batchesInOrder(dataset, dataset.test, batchSize)) {
     logits.set(await infer(batch), offset);
     offset += (batch.images.shape[0] ?? 0) * dataset.classes;
   }

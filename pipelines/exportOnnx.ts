@@ -268,7 +268,8 @@ export function exportOnnx(
   }
 }
 
-function transpose(
+/** Elements in another order of the axes. */
+export function transpose(
   data: ArrayLike<number>,
   shape: readonly number[],
   order: readonly number[],

@@ -20,10 +20,22 @@ import {
 
 /** Element types that graphs of this project use, by their ONNX names. */
 export type OnnxType =
-  "float32" | "int4" | "uint4" | "int8" | "uint8" | "int16" | "uint16" | "int32" | "int64" | "bool";
+  | "float32"
+  | "float64"
+  | "int4"
+  | "uint4"
+  | "int8"
+  | "uint8"
+  | "int16"
+  | "uint16"
+  | "int32"
+  | "int64"
+  | "uint64"
+  | "bool";
 
 const DATA_TYPES: Record<OnnxType, DataType> = {
   float32: DataType.FLOAT,
+  float64: DataType.DOUBLE,
   int4: DataType.INT4,
   uint4: DataType.UINT4,
   int8: DataType.INT8,
@@ -32,6 +44,7 @@ const DATA_TYPES: Record<OnnxType, DataType> = {
   uint16: DataType.UINT16,
   int32: DataType.INT32,
   int64: DataType.INT64,
+  uint64: DataType.UINT64,
   bool: DataType.BOOL,
 };
 
@@ -258,6 +271,8 @@ function elementBytes(type: OnnxType, data: ArrayLike<number>): Uint8Array<Array
     switch (type) {
       case "float32":
         return Float32Array.from(data);
+      case "float64":
+        return Float64Array.from(data);
       case "int4":
       case "uint4":
         // Two to a byte, the first in the low half.
@@ -276,6 +291,8 @@ function elementBytes(type: OnnxType, data: ArrayLike<number>): Uint8Array<Array
         return Uint16Array.from(data);
       case "int32":
         return Int32Array.from(data);
+      case "uint64":
+        return BigUint64Array.from(Array.from(data, BigInt));
       case "int64":
         return BigInt64Array.from(Array.from(data, BigInt));
       default:

@@ -1,0 +1,28 @@
+/** What a runtime's process is asked, one thing after the other. */
+export type RuntimeRequest =
+  | {
+      readonly type: "load";
+      readonly runtime: string;
+      readonly model: Uint8Array;
+      /** [channels, height, width] */
+      readonly shape: readonly number[];
+    }
+  | { readonly type: "infer"; readonly images: Float32Array; readonly batch: number }
+  | {
+      readonly type: "time";
+      /** Milliseconds to go on for, after a quarter of it that does not count. */
+      readonly milliseconds: number;
+      readonly images: Float32Array;
+    };
+
+export type RuntimeAnswer =
+  | { readonly type: "loaded" }
+  /** `milliseconds` are those of the inference alone, `peakBytes` what loading and running took. */
+  | {
+      readonly type: "logits";
+      readonly logits: Float32Array;
+      readonly milliseconds: number;
+      readonly peakBytes: number;
+    }
+  | { readonly type: "times"; readonly milliseconds: readonly number[] }
+  | { readonly type: "failed"; readonly message: string };

@@ -1,0 +1,59 @@
+// A process for one model on one runtime: what it needs of memory, and how it crashes, is its own.
+import type { RuntimeAnswer, RuntimeRequest } from "./protocol.js";
+import { findRuntime } from "./index.js";
+import type { LoadedModel } from "./runtime.js";
+
+process.on("disconnect", () => process.exit(0));
+process.on("message", (request: RuntimeRequest) => {
+  answer(request).then(send, (error: unknown) => {
+    send({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+  });
+});
+
+let model: LoadedModel | undefined;
+let bytesBefore = 0;
+
+async function answer(request: RuntimeRequest): Promise<RuntimeAnswer> {
+  switch (request.type) {
+    case "load": {
+      const { runtime, model: bytes, shape } = request;
+      bytesBefore = peakBytes();
+      model = await findRuntime(runtime).load(bytes, shape);
+      return { type: "loaded" };
+    }
+    case "infer": {
+      const start = performance.now();
+      const logits = await loaded().infer(request.images, request.batch);
+      const milliseconds = performance.now() - start;
+      return { type: "logits", logits, milliseconds, peakBytes: peakBytes() - bytesBefore };
+    }
+    case "time": {
+      const times: number[] = [];
+      const start = performance.now();
+      const warm = request.milliseconds / 4;
+      for (;;) {
+        const before = performance.now();
+        if (before - start > warm + request.milliseconds) break;
+        await loaded().infer(request.images, 1);
+        if (before - start >= warm) times.push(performance.now() - before);
+      }
+      return { type: "times", milliseconds: times };
+    }
+    default:
+      return request satisfies never;
+  }
+}
+
+function loaded(): LoadedModel {
+  if (model === undefined) throw new Error("no model was loaded");
+  return model;
+}
+
+function send(message: RuntimeAnswer): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** The most memory that this process ever had at once. */
+function peakBytes(): number {
+  return process.resourceUsage().maxRSS * 1024;
+}
