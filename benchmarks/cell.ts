@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Algorithm, QuantizerSite } from "../algorithms/algorithm.js";
 import { withBits } from "../pipelines/allocateBits.js";
 import type { Dataset } from "../pipelines/data.js";
-import { deployedLogits, profileOperators } from "../pipelines/deploy.js";
+import { profileOperators } from "../pipelines/deploy.js";
 import type { Engine, HostTensors } from "../pipelines/engine/index.js";
 import { accuracyOf, agreementOf, evaluate } from "../pipelines/evaluate.js";
 import { exportOnnx } from "../pipelines/exportOnnx.js";
@@ -21,6 +21,7 @@ import { cellName, type RunDirectory } from "../results/store.js";
 import type { CellResult, SiteResult } from "../results/schema.js";
 import { writeAtomically } from "../results/writeAtomically.js";
 import { storedOnce, type Checkpoint } from "./checkpoint.js";
+import { deploy } from "./deployments.js";
 import { measureLatency } from "./latency.js";
 import { ownNetwork, type OwnNetwork } from "./ownNetwork.js";
 import { type Cell } from "./plan.js";
@@ -120,14 +121,26 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
   );
   const { tensors } = trained;
   const widths = chosenWidths(algorithm, quantized.sites, tensors);
-  const { floatModel, model, frozen } = await timer.run("export", async () => {
+  const { floatModel, model, frozen, exported } = await timer.run("export", async () => {
     const integers = await freeze(engine, quantized, { algorithm, tensors });
-    const bytes = exportOnnx(groupChannels(integers, widths), cellName(cell));
+    const grouped = groupChannels(integers, widths);
+    const bytes = exportOnnx(grouped, cellName(cell));
     await writeAtomically(join(directory.models, `${cellName(cell)}.onnx`), bytes);
     const float = exportOnnx(freezeFloat(floatNetwork, checkpoint.tensors), "float");
-    return { floatModel: float, model: bytes, frozen: integers };
+    return { floatModel: float, model: bytes, frozen: integers, exported: grouped };
   });
-  const deployed = await timer.run("deployment", () => deployedLogits(model, dataset));
+  const deployments = await timer.run("deployment", () =>
+    deploy(
+      { exported, plain: frozen },
+      {
+        ...{ name: cellName(cell), backend: parts.backend, dataset, simulated },
+        onRuntime: (title) => {
+          onProgress(`deployment on ${title}`);
+        },
+      },
+    ),
+  );
+  const deployed = deployments.logits;
   const inspection = await timer.run("inspection", () =>
     inspectSites(engine, frozen, { algorithm, tensors, dataset }),
   );
@@ -159,6 +172,7 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
       deployed: accuracyOf(deployed, dataset),
     },
     agreement: agreementOf(simulated, deployed, dataset.classes),
+    runtimes: deployments.results,
     testImages: dataset.test.count,
     classes: dataset.classes,
     losses: [...trained.losses],
@@ -176,7 +190,7 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
     sites,
     inspection: { images: inspection.images, sites: [...inspection.sites] },
     unquantized: [...unquantizedTensors(network)],
-    measured: { latency, operators, seconds: timer.seconds },
+    measured: { latency, operators, runtimes: deployments.measured, seconds: timer.seconds },
   };
 }
 

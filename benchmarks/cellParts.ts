@@ -81,4 +81,3 @@ function startingFrom(algorithm: Algorithm, initialization: Variant["initializat
     activation: change(algorithm.activation, initialization.activations),
   };
 }
-

@@ -50,7 +50,8 @@ export async function measureLatency(
   return { float: summarize(samples.float), quantized: summarize(samples.quantized) };
 }
 
-function summarize(samples: readonly number[]): Latency {
+/** Median, spread and quantiles of times in milliseconds. */
+export function summarize(samples: readonly number[]): Latency {
   const medianMs = median(samples);
   return {
     medianMs,

@@ -49,4 +49,3 @@ export function withClasses(dataset: Dataset, { checksum }: CellConfig["model"])
     );
   return { ...dataset, classes };
 }
-

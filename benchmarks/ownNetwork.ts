@@ -4,7 +4,7 @@ import { mkdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve, sep } from "node:path";
 import * as ort from "onnxruntime-node";
 import { loadModel, infer } from "../pipelines/deploy.js";
-import { SESSION_OPTIONS } from "../pipelines/engine/onnxruntime.js";
+import { SESSION_OPTIONS } from "../pipelines/onnx/session.js";
 import type { HostTensors } from "../pipelines/engine/index.js";
 import { exportOnnx } from "../pipelines/exportOnnx.js";
 import { freezeFloat } from "../pipelines/freeze.js";

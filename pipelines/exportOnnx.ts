@@ -23,10 +23,9 @@ import { existing } from "./parts.js";
 import { fakeQuantize } from "./onnx/fakeQuantize.js";
 import { dpuRounded, lookUp } from "./onnx/rounding.js";
 import { smallestType, STORAGE_RANGES, storageType, type StorageType } from "./onnx/storage.js";
+import { IMAGE_INPUT, LOGITS_OUTPUT } from "./onnx/session.js";
 import { OnnxGraph, type Attributes, type OnnxType } from "./onnx/onnxGraph.js";
 
-export const IMAGE_INPUT = "image";
-export const LOGITS_OUTPUT = "logits";
 /** The output that shows an activation site's values, where sites are exposed. */
 export const exposedName = (site: string): string => `${site} exposed`;
 

@@ -25,6 +25,7 @@ import { quantileChart } from "./charts/quantiles.js";
 import { escapeMarkup } from "./charts/svg.js";
 import { bytes, milliseconds, percent, points, prefixed } from "./format.js";
 import type { ReportInput } from "./report.js";
+import { runtimeRows, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { shortId } from "./summary.js";
 
@@ -97,6 +98,8 @@ function completedView(cell: CompletedCell) {
     missesGate: missesGate(cell),
     gate: percent(GATE_TOLERANCE, 1),
     atChance: isAtChance(cell),
+    worst: worstRuntime(cell),
+    runtimeRows: rowsOf(runtimeRows(cell)),
     divergence: divergenceOf(cell),
     costsRows: rowsOf(
       costsOf(cell).map(({ name, float, quantized, ratio }) => [name, float, quantized, ratio]),

@@ -1,4 +1,4 @@
-import type { CellConfig, CellResult, CompletedCell } from "../results/schema.js";
+import type { CellConfig, CellResult, CompletedCell, RuntimeResult } from "../results/schema.js";
 import { variantLabel } from "../results/variant.js";
 
 export const isCompleted = (result: CellResult): result is CompletedCell =>
@@ -52,9 +52,14 @@ export function stateLabel(state: CellResult["state"]): string {
 /** A deployed network may be so much less accurate than its simulation, as a share of images. */
 export const GATE_TOLERANCE = 0.005;
 
-/** Whether deployment lost more accuracy than the tolerance. */
-export const missesGate = ({ accuracy }: CompletedCell): boolean =>
-  accuracy.simulated - accuracy.deployed > GATE_TOLERANCE;
+/** Whether deployment lost more accuracy than the tolerance, on any runtime. */
+export const missesGate = ({ accuracy, runtimes }: CompletedCell): boolean =>
+  [accuracy.deployed, ...Object.values(runtimes).flatMap(accuracyOn)].some(
+    (deployed) => accuracy.simulated - deployed > GATE_TOLERANCE,
+  );
+
+const accuracyOn = (result: RuntimeResult): number[] =>
+  "accuracy" in result ? [result.accuracy] : [];
 
 /** Standard deviations above guessing that a network must reach; luck gets there in one of 700. */
 const ABOVE_CHANCE = 3;

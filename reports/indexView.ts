@@ -19,6 +19,7 @@ import { ENERGY_MODEL_TITLE } from "./energy.js";
 import { bytes, percent, points } from "./format.js";
 import { pairings, ranking } from "./ranking.js";
 import type { ReportInput } from "./report.js";
+import { runtimeSummary, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { accuracyTables, pageOf, shortId, type AccuracyTable, type Entry } from "./summary.js";
 
@@ -35,6 +36,7 @@ export function indexView({ run, environment, results }: ReportInput) {
   const tables = accuracyTables(results);
   const charts = costCharts(completed);
   const choices = choicesOf(tables);
+  const runtimes = runtimeSummary(completed);
   const engine = results[0]?.config.engine;
   const atChance = completed.filter(isAtChance).length;
   return {
@@ -43,7 +45,7 @@ export function indexView({ run, environment, results }: ReportInput) {
     verify: `quantbench verify results/runs/${run.name}`,
     missing: run.cells.length - results.length,
     counts: [...counts].map(([state, members]) => ({ state, count: members.length })),
-    sections: sections({ choices, charts, flagged }),
+    sections: sections({ choices, charts, flagged, runtimes }),
     choices,
     tables: tables.map(tableView),
     charts,
@@ -57,6 +59,7 @@ export function indexView({ run, environment, results }: ReportInput) {
     cellRows: completed.slice(0, PAGE_SIZE).map(cellRow).join(""),
     laterRows: completed.slice(PAGE_SIZE).map(cellRow).join(""),
     expectedAgreement: percent(EXPECTED_AGREEMENT, 1),
+    runtimes,
     flagged: flagged.map(flaggedView),
     recipes: recipesOf(results),
     atChance: atChance === 0 ? undefined : atChance,
@@ -79,10 +82,12 @@ function sections({
   choices,
   charts,
   flagged,
+  runtimes,
 }: {
   readonly choices: readonly unknown[];
   readonly charts: readonly unknown[];
   readonly flagged: readonly unknown[];
+  readonly runtimes: readonly unknown[];
 }) {
   return [
     ...(choices.length > 0 ? [{ id: "choices", name: "What to use" }] : []),
@@ -90,6 +95,7 @@ function sections({
     ...(charts.length > 0 ? [{ id: "cost", name: "Cost" }] : []),
     { id: "statistics", name: "Which differ" },
     { id: "cells", name: "Every cell" },
+    ...(runtimes.length > 0 ? [{ id: "runtimes", name: "Runtimes" }] : []),
     ...(flagged.length > 0 ? [{ id: "gate", name: "Deployment" }] : []),
     { id: "audit", name: "Alignment audit" },
     { id: "reproduce", name: "Reproduce" },
@@ -177,6 +183,7 @@ function flaggedView(cell: CompletedCell) {
     share: percent(cell.agreement.share),
     largest: cell.agreement.largestDifference.toPrecision(3),
     layer: layer?.id,
+    worst: missesGate(cell) ? worstRuntime(cell) : undefined,
   };
 }
 

@@ -153,11 +153,46 @@ const operatorsSchema = z.record(
 );
 export type Operators = z.infer<typeof operatorsSchema>;
 
+const agreementSchema = z.strictObject({
+  /** Share of images with the same prediction. */
+  share: fraction,
+  largestDifference: z.number().nonnegative(),
+});
+
+/** What a program that executes networks made of one. */
+const runtimeResultSchema = z.union([
+  z.strictObject({ unsupported: z.string() }),
+  z.strictObject({ failed: z.string() }),
+  z.strictObject({
+    accuracy: fraction,
+    /** With the simulation, over the test set. */
+    agreement: agreementSchema,
+    /** Share of logits that are those of onnxruntime to the bit. */
+    equalLogits: fraction,
+    modelBytes: count,
+    /** Of its own form of the model, where it executes what is written there. */
+    operators: z.record(z.string(), count).optional(),
+  }),
+]);
+export type RuntimeResult = z.infer<typeof runtimeResultSchema>;
+
+const measuredRuntimeSchema = z.strictObject({
+  /** On the test set, in batches. */
+  imagesPerSecond: z.number().positive(),
+  /** What the runtime, the model and its work added to an empty process, at most. */
+  peakBytes: count,
+  /** Of one image. */
+  latency: latencySchema.optional(),
+});
+export type MeasuredRuntime = z.infer<typeof measuredRuntimeSchema>;
+
 /** Depends on the machine and the moment; never compared between runs. */
 const measuredSchema = z.strictObject({
   latency: z.strictObject({ float: latencySchema, quantized: latencySchema }),
   /** Of the graphs that the runtime made of both networks: how many there are, and their time. */
   operators: z.strictObject({ float: operatorsSchema, quantized: operatorsSchema }),
+  /** By runtime. */
+  runtimes: z.record(z.string(), measuredRuntimeSchema),
   /** Seconds by stage; a stage that was found finished took none. */
   seconds: z.record(z.string(), z.number().nonnegative()),
 });
@@ -170,7 +205,9 @@ export const cellResultSchema = z.discriminatedUnion("state", [
     state: z.literal("completed"),
     accuracy: z.strictObject({ float: fraction, simulated: fraction, deployed: fraction }),
     /** Simulated against deployed, over the test set. */
-    agreement: z.strictObject({ share: fraction, largestDifference: z.number().nonnegative() }),
+    agreement: agreementSchema,
+    /** By runtime; onnxruntime, whose accuracy is the deployed one, is the first. */
+    runtimes: z.record(z.string(), runtimeResultSchema),
     testImages: count,
     /** Of the data set. */
     classes: count,

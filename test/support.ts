@@ -1,7 +1,10 @@
 import * as tf from "@tensorflow/tfjs";
 import type { QuantizerSite, QuantizerTensors, QuantizerValues } from "../algorithms/algorithm.js";
 import type { QuantScheme } from "../backends/scheme.js";
-import type { Dataset, ImageSet } from "../pipelines/data.js";
+import * as ort from "onnxruntime-node";
+import { channelsFirst, type Dataset, type ImageSet } from "../pipelines/data.js";
+import { infer, loadModel } from "../pipelines/deploy.js";
+import { collectLogits, type Logits } from "../pipelines/evaluate.js";
 import { randomStream } from "../pipelines/random.js";
 
 /** Deterministic values, roughly normal (sum of uniforms). */
@@ -80,4 +83,17 @@ export function toyDataset(count = 64): Dataset {
     test: make(),
     checksum: "toy",
   };
+}
+
+/** Logits of an exported model for every test image, from onnxruntime in this process. */
+export async function deployedLogits(model: Uint8Array, dataset: Dataset): Promise<Logits> {
+  const session = await loadModel(model);
+  try {
+    return await collectLogits(dataset, (batch) => {
+      const { data, shape } = channelsFirst(batch.images);
+      return infer(session, new ort.Tensor("float32", data as Float32Array, shape));
+    });
+  } finally {
+    await session.release();
+  }
 }

@@ -9,14 +9,7 @@ import {
 } from "./engine.js";
 import { describeLowering, type Lowering } from "./trace/lowering.js";
 import { outputName, trace } from "./trace/index.js";
-
-/** One thread a session: cells run side by side, one per core, and sums keep their order. */
-export const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
-  executionMode: "sequential",
-  intraOpNumThreads: 1,
-  interOpNumThreads: 1,
-  logSeverityLevel: 3,
-};
+import { SESSION_OPTIONS } from "../onnx/session.js";
 
 /** Traces steps to ONNX graphs and runs them natively; the default engine. */
 export function onnxruntimeEngine(lowering: Lowering, threads = 1): Engine {

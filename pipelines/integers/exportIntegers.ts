@@ -1,7 +1,8 @@
 import type { IntegerArithmetic } from "../../backends/backend.js";
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { accumulatorSteps, isClippedByCodes, keptRange } from "../encoding.js";
-import { IMAGE_INPUT, LOGITS_OUTPUT, transpose } from "../exportOnnx.js";
+import { transpose } from "../exportOnnx.js";
+import { IMAGE_INPUT, LOGITS_OUTPUT } from "../onnx/session.js";
 import { isCodebook, type FrozenNetwork } from "../freeze.js";
 import {
   featureShapes,

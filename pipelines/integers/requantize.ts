@@ -110,18 +110,14 @@ function addedCodes(graph: OnnxGraph, [a, b]: readonly [Codes, Codes], target: T
     number,
     number,
   ];
-  // float64 holds products of a byte and a float32 exactly, and their sums.
   const zeros = Math.fround(ratioA * a.zeroPoint + Math.fround(ratioB * b.zeroPoint));
   const fixed = Math.fround(target.zeroPoint - zeros);
-  const table = ({ tensor }: Codes, of: (code: number) => number) => {
-    const entries = Float64Array.from({ length: 256 }, (_, code) => of(code));
-    const places = cast(graph, tensor, "int32");
-    return graph.add("Gather", [graph.constant("float64", [256], entries), places], { axis: 0 });
-  };
-  const sum = graph.add("Add", [
-    table(a, (code) => code * ratioA),
-    table(b, (code) => Math.fround(code * ratioB + fixed)),
-  ]);
+  // float64 holds products of a byte and a float32 exactly, and their sums.
+  const product = ({ tensor }: Codes, ratio: number) =>
+    graph.add("Mul", [cast(graph, tensor, "float64"), graph.constant("float64", [], [ratio])]);
+  const second = graph.add("Add", [product(b, ratioB), graph.constant("float64", [], [fixed])]);
+  const roundedOnce = cast(graph, cast(graph, second, "float32"), "float64");
+  const sum = graph.add("Add", [product(a, ratioA), roundedOnce]);
   const none = graph.constant("uint8", [], [0]);
   return graph.add("QuantizeLinear", [cast(graph, sum, "float32"), graph.scalar(1), none]);
 }

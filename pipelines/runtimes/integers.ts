@@ -1,5 +1,4 @@
 import { exportIntegers } from "../integers/exportIntegers.js";
-import { loadNative } from "./onnxruntime.js";
 import { NoForm, type Runtime } from "./runtime.js";
 
 /**
@@ -9,10 +8,11 @@ import { NoForm, type Runtime } from "./runtime.js";
 export const integers: Runtime = {
   name: "integers",
   title: "integer reference",
+  takesGroups: false,
   layout: "NCHW",
+  loader: "native",
   write(frozen, { name, arithmetic }) {
     if (arithmetic === undefined) throw new NoForm("the backend has no integer arithmetic");
     return { bytes: exportIntegers(frozen, name, arithmetic) };
   },
-  load: loadNative,
 };

@@ -1,8 +1,10 @@
+import type { LoaderName } from "./loaders.js";
+
 /** What a runtime's process is asked, one thing after the other. */
 export type RuntimeRequest =
   | {
       readonly type: "load";
-      readonly runtime: string;
+      readonly loader: LoaderName;
       readonly model: Uint8Array;
       /** [channels, height, width] */
       readonly shape: readonly number[];

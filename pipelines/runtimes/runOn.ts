@@ -9,7 +9,7 @@ export interface RuntimeRun {
   readonly logits: Logits;
   /** While it went through the test set. */
   readonly imagesPerSecond: number;
-  /** What loading and running the model added to the empty process, at most. */
+  /** What the runtime, the model and its work added to the empty process, at most. */
   readonly peakBytes: number;
 }
 
@@ -38,7 +38,7 @@ export async function runOn(
   try {
     await child.ask({
       type: "load",
-      runtime: runtime.name,
+      loader: runtime.loader,
       model: batched.bytes,
       shape: imageShape,
     });
@@ -84,7 +84,7 @@ export async function timeOn(
   try {
     await child.ask({
       type: "load",
-      runtime: runtime.name,
+      loader: runtime.loader,
       model: single.bytes,
       shape: imageShape,
     });

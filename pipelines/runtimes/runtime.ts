@@ -1,14 +1,6 @@
 import type { IntegerArithmetic } from "../../backends/backend.js";
+import type { LoaderName } from "./loaders.js";
 import type { FrozenNetwork } from "../freeze.js";
-
-/** Images and logits of one batch, in plain memory. */
-export interface LoadedModel {
-  /**
-   * @param images [batch, channels, height, width] or, where the runtime has it so, channels last
-   * @returns [batch, classes]
-   */
-  infer(images: Float32Array, batch: number): Promise<Float32Array>;
-}
 
 export interface RuntimeModel {
   readonly bytes: Uint8Array;
@@ -36,14 +28,16 @@ export interface Runtime {
   /** Equal to the name of its file. */
   readonly name: string;
   readonly title: string;
+  /** Whether it takes a network whose channels were grouped by their widths. */
+  readonly takesGroups: boolean;
   /** Order of an image's axes. */
   readonly layout: "NCHW" | "NHWC";
+  /** What executes it, in its own process. */
+  readonly loader: LoaderName;
   /**
    * The network in the runtime's own form.
    *
    * @throws NoForm where the form cannot hold the network
    */
   write(frozen: FrozenNetwork, options: WriteOptions): RuntimeModel;
-  /** Loads a model; called in the runtime's own process alone. */
-  load(model: Uint8Array, shape: readonly number[]): Promise<LoadedModel>;
 }

@@ -1,7 +1,6 @@
 // A process for one model on one runtime: what it needs of memory, and how it crashes, is its own.
 import type { RuntimeAnswer, RuntimeRequest } from "./protocol.js";
-import { findRuntime } from "./index.js";
-import type { LoadedModel } from "./runtime.js";
+import { loaders, type LoadedModel } from "./loaders.js";
 
 process.on("disconnect", () => process.exit(0));
 process.on("message", (request: RuntimeRequest) => {
@@ -16,9 +15,9 @@ let bytesBefore = 0;
 async function answer(request: RuntimeRequest): Promise<RuntimeAnswer> {
   switch (request.type) {
     case "load": {
-      const { runtime, model: bytes, shape } = request;
-      bytesBefore = peakBytes();
-      model = await findRuntime(runtime).load(bytes, shape);
+      const { loader, model: bytes, shape } = request;
+      bytesBefore = process.memoryUsage.rss();
+      model = await loaders[loader](bytes, shape);
       return { type: "loaded" };
     }
     case "infer": {

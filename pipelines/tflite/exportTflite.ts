@@ -1,8 +1,7 @@
 import { rangeOf } from "../../algorithms/affine.js";
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { accumulatorSteps, dequantized, keptRange } from "../encoding.js";
-import { isCodebook, type FrozenGrid, type FrozenNetwork } from "../freeze.js";
-import { NoForm } from "../runtimes/runtime.js";
+import type { FrozenNetwork } from "../freeze.js";
 import {
   consumersOf,
   featureShapes,
@@ -14,7 +13,16 @@ import {
   type NetworkNode,
 } from "../network/network.js";
 import { windowOf, windowOutput, type Window } from "../network/window.js";
-import { TfliteModel, type TfliteOptions } from "./tfliteModel.js";
+import { addBias, addKernel, checkSite, refuse, signedGrid, storageOffset } from "./constants.js";
+import {
+  addOptions,
+  convolutionOptions,
+  denseOptions,
+  meanOptions,
+  poolOptions,
+  type FusedActivation,
+} from "./options.js";
+import { TfliteModel } from "./tfliteModel.js";
 
 export interface TfliteExport {
   readonly bytes: Uint8Array;
@@ -30,16 +38,12 @@ interface TfliteOptionsOfExport {
 
 /** What follows an operator alone and becomes part of it. */
 interface Fused {
-  readonly activation: 0 | 1 | 3;
+  readonly activation: FusedActivation;
   /** The quantizer that reads the result; absent for the network's output. */
   readonly site?: QuantizerSite;
   /** Nodes that are written with the operator. */
   readonly nodes: readonly string[];
 }
-
-/** Numbers of the tables of options in the schema. */
-const OPTIONS = { conv: 1, depthwise: 2, pool: 5, dense: 8, add: 11, reduce: 27 } as const;
-const VALID = 1;
 
 /**
  * Writes a frozen network for TensorFlow Lite: int8 activations, int8 weights with a scale for
@@ -101,8 +105,7 @@ export function exportTflite(
         return;
       case "add":
         finish(node, "fuses", (result, activation) => {
-          const options = { table: OPTIONS.add, fields: [["byte", 0, activation]] };
-          model.add("ADD", node.inputs.map(tensorOf), result, asOptions(options));
+          model.add("ADD", node.inputs.map(tensorOf), result, addOptions(activation));
         });
         return;
       case "globalAveragePool": {
@@ -110,9 +113,9 @@ export function exportTflite(
           ...{ name: `${node.name} axes`, type: "int32", shape: [2] },
           data: Int32Array.of(1, 2),
         });
-        const options = { table: OPTIONS.reduce, fields: [["byte", 0, node.keepsAxes ? 1 : 0]] };
         finish(node, "", (result) => {
-          model.add("MEAN", [tensorOf(node.input), axes], result, asOptions(options));
+          const options = meanOptions(node.keepsAxes === true);
+          model.add("MEAN", [tensorOf(node.input), axes], result, options);
         });
         return;
       }
@@ -137,7 +140,7 @@ export function exportTflite(
   function finish(
     node: NetworkNode,
     activations: "fuses" | "",
-    add: (result: number, activation: number) => void,
+    add: (result: number, activation: FusedActivation) => void,
   ): void {
     const fused = followers(node, activations === "fuses");
     const { site, activation } = fused;
@@ -227,47 +230,21 @@ export function exportTflite(
     }
     const steps = accumulatorSteps(frozen, node);
     if (steps === undefined) return refuse(node.name, "its weights or inputs are not integers");
-    const [weights, bias] = [kernel(node), biasOf(node, steps)];
+    const writing = { model, frozen };
+    const [weights, bias] = [addKernel(writing, node, packWeights), addBias(writing, node, steps)];
     if (node.op === "dense") {
       finish(node, "fuses", (result, activation) => {
-        const options = { table: OPTIONS.dense, fields: [["byte", 0, activation]] };
         const inputs = [tensorOf(node.input), weights, bias];
-        model.add("FULLY_CONNECTED", inputs, result, asOptions(options));
+        model.add("FULLY_CONNECTED", inputs, result, denseOptions(activation));
       });
       return;
     }
     const window = windowOf({ ...node, size: node.kernelSize });
     const input = padded(node.input, window, node.name);
     finish(node, "fuses", (result, activation) => {
-      const [down, across] = window.stride;
-      const common: Field[] = [
-        ["byte", 0, VALID],
-        ["int", 1, across],
-        ["int", 2, down],
-      ];
-      const [rows, columns] = window.dilation;
-      const options = node.depthwise
-        ? {
-            table: OPTIONS.depthwise,
-            fields: [
-              ...common,
-              ["int", 3, 1],
-              ["byte", 4, activation],
-              ["int", 5, columns],
-              ["int", 6, rows],
-            ] as Field[],
-          }
-        : {
-            table: OPTIONS.conv,
-            fields: [
-              ...common,
-              ["byte", 3, activation],
-              ["int", 4, columns],
-              ["int", 5, rows],
-            ] as Field[],
-          };
       const operator = node.depthwise ? "DEPTHWISE_CONV_2D" : "CONV_2D";
-      model.add(operator, [input, weights, bias], result, asOptions(options));
+      const options = convolutionOptions(window, node.depthwise, activation);
+      model.add(operator, [input, weights, bias], result, options);
     });
   }
 
@@ -306,15 +283,7 @@ export function exportTflite(
       ...{ name: node.name, type: "int8", shape: [batch, ...extent, channels] },
       ...(grid && { grid }),
     });
-    const fields: Field[] = [
-      ["byte", 0, VALID],
-      ["int", 1, window.stride[1]],
-      ["int", 2, window.stride[0]],
-      ["int", 3, window.size[1]],
-      ["int", 4, window.size[0]],
-    ];
-    const options = asOptions({ table: OPTIONS.pool, fields });
-    tensors.set(node.name, model.add("MAX_POOL_2D", [input], result, options));
+    tensors.set(node.name, model.add("MAX_POOL_2D", [input], result, poolOptions(window)));
   }
 
   function floatDense(node: DenseNode): void {
@@ -332,99 +301,10 @@ export function exportTflite(
       ...{ name: `${node.name} bias`, type: "float32", shape: [units], data: bias },
     });
     const result = model.tensor({ name: "logits", type: "float32", shape: [batch, units] });
-    const options = asOptions({ table: OPTIONS.dense, fields: [["byte", 0, 0]] });
     const input = inFloat(tensorOf(node.input), `${node.name} input`);
-    tensors.set(node.name, model.add("FULLY_CONNECTED", [input, weights, biases], result, options));
+    tensors.set(
+      node.name,
+      model.add("FULLY_CONNECTED", [input, weights, biases], result, denseOptions(0)),
+    );
   }
-
-  /** [filters, rows, columns, channels]; depthwise [1, rows, columns, channels]; dense [units, inputs]. */
-  function kernel(node: ConvNode | DenseNode): number {
-    const id = `${node.name}/kernel`;
-    const shape = parameterSpecs(network).get(id)?.shape ?? [];
-    const weight = frozen.weights.get(id);
-    if (weight === undefined || isCodebook(weight.on))
-      return refuse(id, "its weights are not on a grid of equal steps");
-    const depthwise = node.op === "conv2d" && node.depthwise;
-    const outputs = depthwise ? 1 : (shape.at(-1) ?? 1);
-    const inner = weight.codes.length / outputs;
-    const codes = depthwise
-      ? Int8Array.from(weight.codes)
-      : Int8Array.from(
-          weight.codes,
-          (_, i) => weight.codes[(i % inner) * outputs + Math.floor(i / inner)] ?? 0,
-        );
-    const channels = depthwise ? node.filters : outputs;
-    const { scale } = weight.on;
-    const tensorShape = depthwise ? [1, ...shape.slice(0, 3)] : [outputs, ...shape.slice(0, -1)];
-    return model.tensor({
-      ...{ name: id, shape: tensorShape, data: codes },
-      type: packWeights && siteOf(id).scheme.bitWidth <= 4 ? "int4" : "int8",
-      grid: {
-        scale: Float32Array.from(
-          { length: channels },
-          (_, i) => scale[scale.length > 1 ? i : 0] ?? 1,
-        ),
-        zeroPoint: new Int32Array(channels),
-        axis: depthwise ? 3 : 0,
-      },
-    });
-  }
-
-  function biasOf(node: ConvNode | DenseNode, steps: Float32Array): number {
-    const bias = frozen.biases.get(node.name) ?? new Float32Array(steps.length);
-    const codes = Array.from(bias, (value, i) => Math.round(value / (steps[i] ?? 1)));
-    if (codes.some((code) => Math.abs(code) >= 2 ** 31))
-      refuse(node.name, "its bias does not fit 32 bits in steps of the accumulator");
-    return model.tensor({
-      ...{ name: `${node.name} bias`, type: "int32", shape: [codes.length] },
-      data: Int32Array.from(codes),
-      grid: { scale: steps, zeroPoint: new Int32Array(steps.length) },
-    });
-  }
-}
-
-type Field = readonly [type: "byte" | "int", slot: number, value: number];
-
-const asOptions = ({
-  table,
-  fields,
-}: {
-  readonly table: number;
-  readonly fields: readonly (readonly (string | number)[])[];
-}): TfliteOptions => ({
-  table,
-  fields: (fields as readonly Field[]).map(([type, slot, value]) => [slot, type, value]),
-});
-
-function refuse(what: string, reason: string): never {
-  throw new NoForm(`TensorFlow Lite cannot hold "${what}": ${reason}`);
-}
-
-/** What unsigned integers lose to become int8. */
-const storageOffset = ({ scheme }: QuantizerSite): number => (scheme.signed ? 0 : 128);
-
-function signedGrid(frozen: FrozenNetwork, site: QuantizerSite): FrozenGrid {
-  const levels = frozen.activations.get(site.id);
-  if (levels === undefined || isCodebook(levels)) return refuse(site.id, "its steps are not equal");
-  const offset = storageOffset(site);
-  return { scale: levels.scale, zeroPoint: levels.zeroPoint.map((zero) => zero - offset) };
-}
-
-/** Why a quantizer cannot be written, if so. */
-export function unsupportedSite(
-  { role, scheme }: QuantizerSite,
-  levels: FrozenGrid | { readonly levels: Float32Array },
-): string | undefined {
-  if ("levels" in levels) return "its steps are not equal";
-  if (scheme.bitWidth > 8) return `${String(scheme.bitWidth)} bits are more than its 8`;
-  if (scheme.rounding === "dpu") return "it rounds ties in its own way";
-  if (role === "weight" && (!scheme.signed || levels.zeroPoint.some((zero) => zero !== 0)))
-    return "its weights are symmetric";
-  return undefined;
-}
-
-function checkSite(frozen: FrozenNetwork, site: QuantizerSite): void {
-  const levels = frozen.activations.get(site.id) ?? frozen.weights.get(site.id)?.on;
-  const reason = levels && unsupportedSite(site, levels);
-  if (reason !== undefined) refuse(site.id, reason);
 }

@@ -15,7 +15,6 @@ import { resnet20 } from "../../benchmarks/models/resnet20.js";
 import { resnet8 } from "../../benchmarks/models/resnet8.js";
 import { mobileNetV2 } from "../../benchmarks/models/mobileNetV2.js";
 import { cheapestHarm, type Choice } from "../../pipelines/allocateBits.js";
-import { deployedLogits } from "../../pipelines/deploy.js";
 import { loadEngine } from "../../pipelines/engine/index.js";
 import { accuracyOf, agreementOf, evaluate } from "../../pipelines/evaluate.js";
 import { exportOnnx } from "../../pipelines/exportOnnx.js";
@@ -31,7 +30,7 @@ import { channelBits, quantize } from "../../pipelines/quantize.js";
 import { asDeployed, unquantized } from "../../pipelines/quantizers.js";
 import { randomStream } from "../../pipelines/random.js";
 import { train } from "../../pipelines/train.js";
-import { toyDataset } from "../support.js";
+import { deployedLogits, toyDataset } from "../support.js";
 
 const dataset = toyDataset();
 const hyperparameters = {

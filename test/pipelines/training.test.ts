@@ -15,7 +15,6 @@ import { onnxruntime } from "../../backends/onnxruntime.js";
 import { mobileNetV2 } from "../../benchmarks/models/mobileNetV2.js";
 import { resnet8 } from "../../benchmarks/models/resnet8.js";
 import { calibrate } from "../../pipelines/calibrate.js";
-import { deployedLogits } from "../../pipelines/deploy.js";
 import {
   float32,
   loadEngine,
@@ -33,7 +32,7 @@ import { inheritParameters, initialParameters } from "../../pipelines/parameters
 import { quantize as quantizeNetwork } from "../../pipelines/quantize.js";
 import { asDeployed, unquantized } from "../../pipelines/quantizers.js";
 import { train } from "../../pipelines/train.js";
-import { toyDataset } from "../support.js";
+import { deployedLogits, toyDataset } from "../support.js";
 
 const dataset = toyDataset();
 const hyperparameters: Hyperparameters = {

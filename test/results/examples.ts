@@ -38,6 +38,21 @@ export function completedCell(overrides: Partial<CellConfig> = {}, deployed = 0.
     state: "completed",
     accuracy: { float: 0.89, simulated: deployed + 0.0001, deployed },
     agreement: { share: 0.9999, largestDifference: 0.25 },
+    runtimes: {
+      onnxruntime: {
+        accuracy: deployed,
+        agreement: { share: 0.9999, largestDifference: 0.25 },
+        equalLogits: 1,
+        modelBytes: 32611,
+      },
+      integers: {
+        accuracy: deployed,
+        agreement: { share: 0.9999, largestDifference: 0.25 },
+        equalLogits: 1,
+        modelBytes: 40000,
+      },
+      litert: { unsupported: "its weights are symmetric" },
+    },
     testImages: 10_000,
     classes: 10,
     losses: [1.5, 0.5],
@@ -83,6 +98,10 @@ export function completedCell(overrides: Partial<CellConfig> = {}, deployed = 0.
       operators: {
         float: { Conv: { count: 8, microseconds: 200 } },
         quantized: { QLinearConv: { count: 8, microseconds: 100 } },
+      },
+      runtimes: {
+        onnxruntime: { imagesPerSecond: 4000, peakBytes: 20_000_000 },
+        integers: { imagesPerSecond: 2000, peakBytes: 30_000_000 },
       },
       seconds: { evaluation: 2 },
     },

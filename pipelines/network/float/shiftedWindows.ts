@@ -13,9 +13,8 @@ export function shiftedWindows(x: tf.Tensor, window: Window, border: number): tf
   const [batch = 1, height = 1, width = 1, channels = 1] = x.shape;
   const { size, stride, padding } = window;
   const count = (extent: number, axis: 0 | 1) =>
-    Math.floor(
-      (extent + padding[axis] + padding[axis === 0 ? 2 : 3] - size[axis]) / stride[axis],
-    ) + 1;
+    Math.floor((extent + padding[axis] + padding[axis === 0 ? 2 : 3] - size[axis]) / stride[axis]) +
+    1;
   const [rows, columns] = [count(height, 0), count(width, 1)];
   const after = (made: number, extent: number, axis: 0 | 1) =>
     Math.max(0, made * stride[axis] + size[axis] - 1 - padding[axis] - extent);

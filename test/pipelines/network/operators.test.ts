@@ -1,6 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
-import { deployedLogits } from "../../../pipelines/deploy.js";
 import { float32, loadEngine, type HostTensors } from "../../../pipelines/engine/index.js";
 import { evaluate } from "../../../pipelines/evaluate.js";
 import { exportOnnx } from "../../../pipelines/exportOnnx.js";
@@ -13,7 +12,7 @@ import {
 } from "../../../pipelines/network/network.js";
 import { initialParameters } from "../../../pipelines/parameters.js";
 import { unquantized } from "../../../pipelines/quantizers.js";
-import { normalValues, numbers, toyDataset } from "../../support.js";
+import { deployedLogits, normalValues, numbers, toyDataset } from "../../support.js";
 
 const dataset = toyDataset(16);
 const onnx = await loadEngine("onnxruntime");

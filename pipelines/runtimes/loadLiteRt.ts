@@ -1,0 +1,29 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { runInThisContext } from "node:vm";
+import type * as LiteRt from "@litertjs/core";
+
+const require = createRequire(import.meta.url);
+// The build for relaxed SIMD is faster, but its results depend on the processor.
+const WASM = join(
+  dirname(require.resolve("@litertjs/core/package.json")),
+  "wasm",
+  "litert_wasm_compat_internal.js",
+);
+
+/** The library is made for web workers, whose globals it expects: its process gets them. */
+export async function loadLiteRt(): Promise<typeof LiteRt> {
+  Object.assign(globalThis, {
+    self: globalThis,
+    ...(!("navigator" in globalThis) && { navigator: { hardwareConcurrency: 1 } }),
+    require,
+    __dirname: dirname(WASM),
+    __filename: WASM,
+    importScripts: (file: string) =>
+      runInThisContext(readFileSync(file, "utf8"), { filename: file }) as unknown,
+  });
+  const loaded = await import("@litertjs/core");
+  await loaded.loadLiteRt(WASM);
+  return loaded;
+}
