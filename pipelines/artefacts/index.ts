@@ -6,6 +6,7 @@ import { ppl } from "./ppl.js";
 import { snpe } from "./snpe.js";
 import { tengine } from "./tengine.js";
 import { tensorrt } from "./tensorrt.js";
+import { tflite, tfliteInt4 } from "./tflite.js";
 import { vitis } from "./vitis.js";
 
 export { writeArtefact, type ArtefactFiles, type ArtefactFormat } from "./artefact.js";
@@ -21,4 +22,6 @@ export const artefactFormats: readonly ArtefactFormat[] = [
   vitis,
   nnie,
   tengine,
+  tflite,
+  tfliteInt4,
 ];

@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from "node:child_process";
+import { createRequire } from "node:module";
 import { channelsFirst, type Dataset } from "../data.js";
 import { collectLogits, type Logits } from "../evaluate.js";
 import type { RuntimeAnswer, RuntimeRequest } from "./protocol.js";
@@ -96,13 +97,18 @@ export async function timeOn(
   }
 }
 
+// The built file, also where this module runs from its source.
+const PROCESS = createRequire(import.meta.url).resolve(
+  "#package/dist/pipelines/runtimes/runtimeProcess.js",
+);
+
 interface RuntimeProcess {
   ask(request: RuntimeRequest): Promise<RuntimeAnswer>;
   stop(): void;
 }
 
 function startProcess({ title }: Runtime): RuntimeProcess {
-  const child: ChildProcess = fork(new URL("./runtimeProcess.js", import.meta.url), [], {
+  const child: ChildProcess = fork(PROCESS, [], {
     serialization: "advanced",
     // What libraries print is only of interest when they fail.
     stdio: ["ignore", "ignore", "pipe", "ipc"],

@@ -1,6 +1,6 @@
 import { rangeOf } from "../../algorithms/affine.js";
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
-import { accumulatorSteps, dequantized, keptRange } from "../encoding.js";
+import { accumulatorSteps, keptRange } from "../encoding.js";
 import type { FrozenNetwork } from "../freeze.js";
 import {
   consumersOf,
@@ -288,15 +288,13 @@ export function exportTflite(
 
   function floatDense(node: DenseNode): void {
     const [inputs = 1, units = 1] = parameterSpecs(network).get(`${node.name}/kernel`)?.shape ?? [];
-    const values = dequantized(frozen, `${node.name}/kernel`);
-    const data = Float32Array.from(
-      values,
-      (_, i) => values[(i % inputs) * units + Math.floor(i / inputs)] ?? 0,
-    );
     const bias = frozen.biases.get(node.name) ?? new Float32Array(units);
-    const weights = model.tensor({
-      ...{ name: `${node.name}/kernel`, type: "float32", shape: [units, inputs], data },
-    });
+    // Integers in the file, real numbers when they are multiplied.
+    const weights = model.add(
+      "DEQUANTIZE",
+      [addKernel({ model, frozen }, node, packWeights)],
+      model.tensor({ name: `${node.name} weights`, type: "float32", shape: [units, inputs] }),
+    );
     const biases = model.tensor({
       ...{ name: `${node.name} bias`, type: "float32", shape: [units], data: bias },
     });
