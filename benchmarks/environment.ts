@@ -8,8 +8,14 @@ import type { Environment } from "../results/schema.js";
 
 const packageFile = createRequire(import.meta.url).resolve("#package/package.json");
 
-export const packageVersion = (JSON.parse(readFileSync(packageFile, "utf8")) as { version: string })
-  .version;
+const { version, dependencies } = JSON.parse(readFileSync(packageFile, "utf8")) as {
+  readonly version: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+};
+export const packageVersion = version;
+
+/** Programs that networks are deployed on besides the engine's own; their versions are pinned. */
+const DEPLOYMENT_RUNTIMES = ["onnxruntime-web", "@litertjs/core"] as const;
 
 /** Instruction sets that decide which kernels run, and with that bits and speed. */
 const RELEVANT_FEATURES = /^(avx2|avx512f|avx512_vnni|avx_vnni|amx_int8|fma|asimd|asimddp|i8mm)$/;
@@ -19,6 +25,7 @@ export async function describeEnvironment(): Promise<Environment> {
   for (const report of await inspectEngines()) {
     if (report.available) engines[report.name] = report.version;
   }
+  for (const name of DEPLOYMENT_RUNTIMES) engines[name] = dependencies[name] ?? "unknown";
   const { lowering } = await loadEngine("auto");
   return {
     quantbench: packageVersion,

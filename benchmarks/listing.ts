@@ -6,7 +6,9 @@ import { artefactFormats } from "../pipelines/artefacts/index.js";
 import type { TensorScheme } from "../backends/scheme.js";
 import { placesOf } from "../pipelines/conformance/index.js";
 import { quantizerOf } from "../pipelines/quantizers.js";
+import { runtimes } from "../pipelines/runtimes/index.js";
 import { datasets } from "./datasets/index.js";
+import { runtimesOf } from "./deployments.js";
 import { unknownName } from "./lookup.js";
 import { loadMatrix, presetNames } from "./matrix.js";
 import { models } from "./models/index.js";
@@ -16,6 +18,7 @@ export const LISTS = [
   "backends",
   "hardware",
   "formats",
+  "runtimes",
   "models",
   "datasets",
   "matrices",
@@ -60,6 +63,13 @@ export async function listRows(what: string): Promise<Row[]> {
         description: `${title}, for ${readers.join(", ")}. ${source.title}`,
         details: { name, title, backends: readers, source },
       }));
+    case "runtimes":
+      return runtimes.map(({ name, title }) => {
+        const on = backends.filter((backend) => runtimesOf(backend).includes(name));
+        const names = on.map((backend) => backend.name);
+        const all = on.length === backends.length ? "every backend" : names.join(", ");
+        return { name, description: `${title}: ${all}`, details: { name, title, backends: names } };
+      });
     case "models":
       return models.map(({ name, title, defaultWidth, source, version }) => ({
         name,
