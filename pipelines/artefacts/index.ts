@@ -3,6 +3,7 @@ import { nnie } from "./nnie.js";
 import { onnx, onnxInt4 } from "./onnx.js";
 import { openvino } from "./openvino.js";
 import { ppl } from "./ppl.js";
+import { qlinear } from "./qlinear.js";
 import { snpe } from "./snpe.js";
 import { tengine } from "./tengine.js";
 import { tensorrt } from "./tensorrt.js";
@@ -15,6 +16,7 @@ export { writeArtefact, type ArtefactFiles, type ArtefactFormat } from "./artefa
 export const artefactFormats: readonly ArtefactFormat[] = [
   onnx,
   onnxInt4,
+  qlinear,
   tensorrt,
   snpe,
   openvino,

@@ -18,6 +18,7 @@ import {
 import { nnie } from "../../pipelines/artefacts/nnie.js";
 import { onnx, onnxInt4 } from "../../pipelines/artefacts/onnx.js";
 import { openvino } from "../../pipelines/artefacts/openvino.js";
+import { qlinear } from "../../pipelines/artefacts/qlinear.js";
 import { snpe } from "../../pipelines/artefacts/snpe.js";
 import { tengine } from "../../pipelines/artefacts/tengine.js";
 import { tensorrt } from "../../pipelines/artefacts/tensorrt.js";
@@ -85,6 +86,11 @@ describe("what would be lost is refused:", () => {
   });
 });
 
+test("a sum that is added in float has no QLinear operator", () => {
+  const frozen = frozenNetwork({ profile: tensorrtProfile, bits: 8, seed: 1, model: resnet8 });
+  expect(() => writeArtefact(qlinear, frozen, "n")).toThrow(/sums are needed in real numbers/);
+});
+
 test("SNPE gets encodings of weights and biases too, a bias in steps of its accumulator", () => {
   const frozen = frozenNetwork({ profile: snpeProfile, bits: 8, seed: 1, model: resnet8 });
   const table = JSON.parse(textOf(writeArtefact(snpe, frozen, "n"), ".json")) as {
@@ -113,6 +119,18 @@ describe("models that run on onnxruntime give the same logits as the plain expor
     await session.release();
     return [...(logits?.data as Float32Array)];
   };
+
+  test.each([
+    [8, resnet8],
+    [4, mobileNetV2],
+  ] as const)("QLinear operators, %i bits", async (bits, model) => {
+    const frozen = frozenNetwork({ profile: onnxruntime, bits, seed: 2, model });
+    const expected = await run(writeArtefact(onnx, frozen, "n"));
+    const found = await run(writeArtefact(qlinear, frozen, "n"));
+    found.forEach((logit, i) => {
+      expect(logit).toBeCloseTo(expected[i] ?? NaN, 3);
+    });
+  });
 
   test("4-bit weights, in half the bytes", async () => {
     const frozen = frozenNetwork({ profile: onnxruntime, bits: 4, seed: 2, model: resnet8 });
