@@ -117,7 +117,10 @@ async function runPending(
   execution: Execution,
 ): Promise<void> {
   const { directory, options, signal } = execution;
-  const jobs = makeJobs(plan, pending, options.out, await directory.stages());
+  const jobs = makeJobs(plan, pending, options.out, {
+    stages: await directory.stages(),
+    parallel: options.jobs,
+  });
   const display = new ProgressDisplay(options.progress);
   const running = new Map<string, RunningCell>();
   const written = new Set<string>();

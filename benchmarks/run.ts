@@ -135,18 +135,16 @@ export async function finishedCells(path: string): Promise<Map<string, CellResul
 
 /**
  * Float trainings that are not stored yet, then groups of cells that share a quantized training.
- *
- * @param stages names of stored stages
  */
 export function makeJobs(
   plan: Plan,
   pending: readonly Cell[],
   runDirectory: string,
-  stages: ReadonlySet<string> = new Set(),
+  { stages = new Set<string>(), parallel = 1 }: JobOptions = {},
 ): ScheduledJob[] {
   const { engine, lowering, dataDirectory, matrix } = plan;
   const { dataset } = matrix;
-  const common = { engine, lowering, runDirectory, dataset, dataDirectory };
+  const common = { engine, lowering, threads: 1, runDirectory, dataset, dataDirectory };
   const pretrains = new Map<string, ScheduledJob>();
   const groups = new Map<string, Cell[]>();
   for (const cell of pending) {
@@ -171,7 +169,21 @@ export function makeJobs(
   });
   // Long jobs first, so that no core idles at the end.
   const byCost = cellJobs.toSorted((a, b) => jobCost(plan, b) - jobCost(plan, a));
-  return [...pretrains.values(), ...byCost];
+  // While all wait for a few float trainings, those may have the cores that would idle.
+  const allWait = cellJobs.every(({ after, cells }) => after !== undefined || isQuick(cells));
+  const threads = allWait ? Math.max(1, Math.floor(parallel / Math.max(1, pretrains.size))) : 1;
+  return [...[...pretrains.values()].map((job) => ({ ...job, threads })), ...byCost];
+}
+
+/** Cells that are not run but only recorded take no core. */
+const isQuick = (cells: readonly Cell[]): boolean =>
+  cells.every(({ unsupported }) => unsupported !== undefined);
+
+interface JobOptions {
+  /** Names of stored stages. */
+  readonly stages?: ReadonlySet<string>;
+  /** Processes at a time. */
+  readonly parallel?: number;
 }
 
 export function jobCost({ dataset }: Plan, { kind, cells }: ScheduledJob): number {

@@ -14,6 +14,8 @@ export interface Job {
   readonly cells: readonly Cell[];
   readonly engine: EngineName;
   readonly lowering: LoweringChoice;
+  /** More than one only where nothing else can run meanwhile. */
+  readonly threads: number;
   readonly runDirectory: string;
   readonly dataset: DatasetReference;
   readonly dataDirectory: string;
@@ -54,7 +56,7 @@ async function run(job: Job): Promise<void> {
   const { dataset, model } = first.config;
   if (model.checksum !== undefined) await loadOwnNetwork(job.runDirectory, model.checksum);
   const context: CellContext = {
-    engine: await loadEngine(job.engine, job.lowering),
+    engine: await loadEngine(job.engine, job.lowering, job.threads),
     dataset: await datasetFor(job, first.config),
     directory: new RunDirectory(job.runDirectory),
     onProgress: throttledProgress(),

@@ -14,11 +14,13 @@ tf.enableProdMode();
  * never falls back to another one silently.
  *
  * @param lowering how onnxruntime's graphs are made; the other engines have no choice
+ * @param threads of onnxruntime, which do not change bits
  * @throws Error saying why when the engine's package is missing or does not load
  */
 export async function loadEngine(
   name: EngineName | "auto",
   lowering: LoweringChoice = "auto",
+  threads = 1,
 ): Promise<Engine> {
   if (name !== "auto" && name !== "onnxruntime" && lowering !== "auto") {
     throw new Error(`engine "${name}" has no lowerings to choose from; leave out "${lowering}"`);
@@ -36,7 +38,8 @@ export async function loadEngine(
           "this onnxruntime has no blocked convolutions that work on this processor; take the standard lowering",
         );
       }
-      return onnxruntimeEngine(blocked ? { name: "blocked", ...blocked } : STANDARD);
+      const form = blocked ? ({ name: "blocked", ...blocked } as const) : STANDARD;
+      return onnxruntimeEngine(form, threads);
     }
     case "tfjs":
       await tf.setBackend("cpu");

@@ -72,7 +72,7 @@ test("a float training that is stored is no job, and nothing waits for it", () =
     ...{ ownNetworks: [], dataDirectory: "", cells },
   };
   const stored = new Set([`float-${cell.pretrainKey}`]);
-  const found = makeJobs({ ...common, allCells: cells }, cells, "", stored);
+  const found = makeJobs({ ...common, allCells: cells }, cells, "", { stages: stored });
   expect(found.map(({ kind, after }) => [kind, after])).toEqual(
     cells.map(() => ["cells", undefined]),
   );

@@ -10,6 +10,7 @@ const job = (id: string, after?: string): ScheduledJob => ({
   cells: [],
   engine: "onnxruntime",
   lowering: "auto",
+  threads: 1,
   runDirectory: "",
   dataset: "fashionMnist",
   dataDirectory: "",

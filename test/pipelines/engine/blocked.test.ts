@@ -9,6 +9,7 @@ import { preparedTraining, runningTraining } from "../../../benchmarks/preparedT
 import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
 import { resnet8 } from "../../../benchmarks/models/resnet8.js";
 import { onnxruntimeEngine } from "../../../pipelines/engine/onnxruntime.js";
+import { STANDARD } from "../../../pipelines/engine/trace/lowering.js";
 import {
   float32,
   loadEngine,
@@ -210,24 +211,34 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
     60_000,
   );
 
-  test("gives the same bits again, and on two threads", async () => {
-    const start = await preparedTraining(standard, {
-      dataset,
-      model: resnet8,
-      width: 16,
-      batchSize: 32,
-      quantized,
-    });
-    const once = await stepped(engine, start, 12);
-    expect(await stepped(engine, start, 12)).toEqual(once);
-    expect(await stepped(withThreads(2), start, 12)).toEqual(once);
-  }, 60_000);
+  test.each([
+    ["blocked", "float"],
+    ["blocked", "LSQ"],
+    ["standard", "float"],
+    ["standard", "LSQ"],
+  ] as const)(
+    "gives the same bits after 100 steps again, and on two threads: %s, %s",
+    async (lowering, kind) => {
+      const start = await preparedTraining(standard, {
+        dataset,
+        model: resnet8,
+        width: 8,
+        batchSize: 16,
+        ...(kind === "LSQ" && { quantized }),
+      });
+      const [one, two] = [withThreads(lowering, 1), withThreads(lowering, 2)];
+      const once = await stepped(one, start, 100);
+      expect(await stepped(one, start, 100)).toEqual(once);
+      expect(await stepped(two, start, 100)).toEqual(once);
+    },
+    120_000,
+  );
 });
 
-/** The blocked engine on several threads, which no run uses: sums must not depend on them. */
-function withThreads(intraOpNumThreads: number): Engine {
-  const lowering = { name: "blocked" as const, ...(probed ?? { block: 16 }), chunkImages: 16 };
-  return onnxruntimeEngine(lowering, intraOpNumThreads);
+/** An engine on several threads, as a training that runs alone has them: sums must not depend on them. */
+function withThreads(name: "blocked" | "standard", intraOpNumThreads: number): Engine {
+  const blocked = { name: "blocked" as const, ...(probed ?? { block: 16 }), chunkImages: 16 };
+  return onnxruntimeEngine(name === "blocked" ? blocked : STANDARD, intraOpNumThreads);
 }
 
 /** All tensors after some steps. */
