@@ -9,6 +9,7 @@ import { canonicalHash } from "../results/canonicalHash.js";
 import { quantizerOf } from "../pipelines/quantizers.js";
 import type { CellConfig, Variant } from "../results/schema.js";
 import { buildCell, buildFloatNetwork, type CellParts } from "./cellParts.js";
+import { runtimesOf } from "./deployments.js";
 import { lookup } from "./lookup.js";
 import { modelName, type Matrix } from "./matrix.js";
 import { models } from "./models/index.js";
@@ -230,7 +231,7 @@ export function pretrainCost(config: CellConfig, dataset: Dataset): number {
 function costOf(
   { hyperparameters }: CellConfig,
   dataset: Dataset,
-  { algorithm, quantized }: CellParts,
+  { algorithm, backend, quantized }: CellParts,
 ): number {
   const { quantizedTraining, batchSize, reconstruction = DEFAULT_RECONSTRUCTION } = hyperparameters;
   const phases = phasesOf(algorithm, quantized.network);
@@ -240,9 +241,13 @@ function costOf(
   // own steps: together they cost about one step of the network each.
   const reconstructed =
     algorithm.reconstruction === undefined ? 0 : reconstruction.steps * reconstruction.batchSize;
-  const images = 4.5 * (steps * batchSize + reconstructed) + 3 * dataset.test.count;
+  const deployed = runtimesOf(backend).reduce((sum, name) => sum + (PASSES[name] ?? 1), 2);
+  const images = 4.5 * (steps * batchSize + reconstructed) + deployed * dataset.test.count;
   return imageCost(quantized.network) * images + START_COST;
 }
+
+/** What one image costs on a runtime, in forward passes of an evaluation. */
+const PASSES: Readonly<Record<string, number>> = { integers: 2, onnxruntimeWeb: 3, litert: 1.5 };
 
 /** Multiplications, and memory traffic, which decides in narrow and depthwise layers. */
 function imageCost(network: Network): number {

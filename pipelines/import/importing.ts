@@ -1,6 +1,6 @@
 import type { NodeProto } from "onnx-buf";
 import { sizeOf, type HostTensor } from "../engine/index.js";
-import { outputShape, type FeatureShape, type NetworkNode } from "../network/network.js";
+import { inputsOf, outputShape, type FeatureShape, type NetworkNode } from "../network/network.js";
 import { nodeTitle, type SourceModel } from "./readModel.js";
 import { readTensor, type Constant } from "./tensor.js";
 
@@ -24,6 +24,9 @@ export interface Feature {
   /** Order of the axes in the ONNX graph, where it is an image. */
   readonly channelsLast: boolean;
 }
+
+/** Values that a node may give for one image. */
+const MAX_VALUES = 2 ** 26;
 
 /** A network that grows while an ONNX graph is read. */
 export class Importing {
@@ -55,11 +58,7 @@ export class Importing {
   add(wanted: string, make: (name: string) => NetworkNode, channelsLast = false): Feature {
     const name = this.#freeName(wanted);
     const node = make(name);
-    const inputs = "inputs" in node ? node.inputs : "input" in node ? [node.input] : [];
-    const shape = outputShape(
-      node,
-      inputs.map((input) => this.#shapes.get(input) ?? []),
-    );
+    const shape = this.#shapeOf(node);
     this.nodes.push(node);
     this.#shapes.set(name, shape);
     return { kind: "feature", node: name, shape, channelsLast };
@@ -74,11 +73,7 @@ export class Importing {
   replace(node: NetworkNode): FeatureShape {
     const index = this.nodes.findIndex(({ name }) => name === node.name);
     this.nodes[index] = node;
-    const inputs = "inputs" in node ? node.inputs : "input" in node ? [node.input] : [];
-    const shape = outputShape(
-      node,
-      inputs.map((input) => this.#shapes.get(input) ?? []),
-    );
+    const shape = this.#shapeOf(node);
     this.#shapes.set(node.name, shape);
     return shape;
   }
@@ -99,6 +94,20 @@ export class Importing {
     const data = this.parameters[name]?.data;
     if (!(data instanceof Float32Array)) throw new Error(`"${name}" was not read`);
     return data;
+  }
+
+  /** @throws RangeError when the shape is not one, or so large that it could not be computed */
+  #shapeOf(node: NetworkNode): FeatureShape {
+    const shape = outputShape(
+      node,
+      inputsOf(node).map((input) => this.#shapes.get(input) ?? []),
+    );
+    const possible = shape.every((size) => Number.isSafeInteger(size) && size > 0);
+    if (!possible || sizeOf(shape) > MAX_VALUES)
+      throw new RangeError(
+        `gives [${shape.join()}] for one image; at most ${String(MAX_VALUES)} values are accepted`,
+      );
+    return shape;
   }
 
   /** Slashes and colons separate parameters and sites from nodes, so names have none. */

@@ -459,6 +459,16 @@ describe("what is not a network", () => {
       /"huge" of shape \[1073741824,1048576\] is larger/,
     ],
     [
+      "a result that no memory holds",
+      () =>
+        around(
+          13,
+          [node("Resize", ["stem", "", "", "sizes"], "features", { mode: "nearest" })],
+          [integers("sizes", [4], [1, 8, 2 ** 30, 2 ** 30])],
+        ),
+      /Resize "features": gives \[1073741824,1073741824,8\] for one image/,
+    ],
+    [
       "a negative shape",
       () => ({ ...plain(), constants: [...plain().constants, floats("less", [-3], [])] }),
       /"less" has the shape \[-3\]/,
