@@ -142,7 +142,10 @@ export async function runCell(cell: Cell, context: CellContext): Promise<CellRes
   );
   const deployed = deployments.logits;
   const inspection = await timer.run("inspection", () =>
-    inspectSites(engine, frozen, { algorithm, tensors, dataset }),
+    inspectSites(engine, frozen, {
+      ...{ algorithm, tensors, dataset },
+      arithmetic: parts.backend.arithmetic,
+    }),
   );
   const [height = 1, width = 1, channels = 1] = dataset.shape;
   const imageShape = [channels, height, width];

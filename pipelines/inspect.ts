@@ -2,12 +2,15 @@ import type * as tf from "@tensorflow/tfjs";
 import * as ort from "onnxruntime-node";
 import { rangeOf } from "../algorithms/affine.js";
 import type { Algorithm, QuantizerSite } from "../algorithms/algorithm.js";
+import type { IntegerArithmetic } from "../backends/backend.js";
 import { batchesInOrder, channelsFirst, type Dataset } from "./data.js";
 import { loadModel } from "./deploy.js";
 import type { CompiledStep, Engine, HostTensors, StepFunction } from "./engine/index.js";
 import { levelsOf } from "./encoding.js";
 import { exportOnnx, exposedName } from "./exportOnnx.js";
 import { IMAGE_INPUT } from "./onnx/session.js";
+import { exportIntegers } from "./integers/exportIntegers.js";
+import { NoForm } from "./runtimes/runtime.js";
 import { isCodebook, type FrozenLevels, type FrozenNetwork } from "./freeze.js";
 import { forward } from "./network/forward.js";
 import { featureShapes } from "./network/network.js";
@@ -27,6 +30,9 @@ export interface SiteStatistics {
   readonly differing?: number;
   /** Of activations: the largest such distance, in steps (mean steps of a codebook). */
   readonly largestSteps?: number;
+  /** The same in the backend's own integer arithmetic, where the network has such a form. */
+  readonly integersDiffering?: number;
+  readonly integersLargestSteps?: number;
 }
 
 export interface Inspection {
@@ -55,7 +61,13 @@ export async function inspectSites(
     algorithm,
     tensors,
     dataset,
-  }: { readonly algorithm: Algorithm; readonly tensors: HostTensors; readonly dataset: Dataset },
+    arithmetic,
+  }: {
+    readonly algorithm: Algorithm;
+    readonly tensors: HostTensors;
+    readonly dataset: Dataset;
+    readonly arithmetic?: IntegerArithmetic | undefined;
+  },
 ): Promise<Inspection> {
   const { network, sites } = frozen;
   const largest = Math.max(
@@ -81,6 +93,7 @@ export async function inspectSites(
     return results;
   };
   const session = await loadModel(exportOnnx(frozen, "inspection", { exposeSites: true }));
+  const integers = await integerSession(frozen, arithmetic);
   const place = new Map(network.nodes.map(({ name }, index) => [name, index]));
   const placeOf = ({ id }: QuantizerSite) => place.get(id) ?? place.get(layerOf(id)) ?? 0;
   const watched = sites
@@ -96,9 +109,9 @@ export async function inspectSites(
       compiled.set(size, known);
       const simulated = await known.run(inputs);
       const { data, shape } = channelsFirst(batch.images);
-      const deployed = await session.run({
-        [IMAGE_INPUT]: new ort.Tensor("float32", data as Float32Array, shape),
-      });
+      const feeds = { [IMAGE_INPUT]: new ort.Tensor("float32", data as Float32Array, shape) };
+      const deployed = await session.run(feeds);
+      const inIntegers = await integers?.run(feeds);
       for (const watcher of watched) {
         const { id, role } = watcher.site;
         const [x, q] = [simulated[before(id)], simulated[after(id)]];
@@ -107,14 +120,32 @@ export async function inspectSites(
         if (role !== "activation") continue;
         const there = deployed[exposedName(id)]?.data as Float32Array | undefined;
         if (there === undefined) throw new Error(`the export does not show "${id}"`);
-        watcher.divergence((q.shape.length === 4 ? channelsFirst(q) : q).data, there);
+        const expected = (q.shape.length === 4 ? channelsFirst(q) : q).data;
+        watcher.deployed.compare(expected, there);
+        const reference = inIntegers?.[exposedName(id)]?.data as Float32Array | undefined;
+        if (reference !== undefined) watcher.integers.compare(expected, reference);
       }
     }
   } finally {
     for (const known of compiled.values()) await known.release();
     await session.release();
+    await integers?.release();
   }
   return { images, sites: watched.map((watcher) => watcher.result()) };
+}
+
+/** The network in its backend's integers, or nothing where it has no such form. */
+async function integerSession(
+  frozen: FrozenNetwork,
+  arithmetic: IntegerArithmetic | undefined,
+): Promise<ort.InferenceSession | undefined> {
+  if (arithmetic === undefined) return undefined;
+  try {
+    return await loadModel(exportIntegers(frozen, "inspection", arithmetic, { exposeSites: true }));
+  } catch (error) {
+    if (error instanceof NoForm) return undefined;
+    throw error;
+  }
 }
 
 const layerOf = (weightSite: string): string => weightSite.replace(/\/kernel$/, "");
@@ -131,13 +162,15 @@ class SiteWatcher {
   #noise = 0;
   #clipped = 0;
   #values = 0;
-  #differing = 0;
-  #compared = 0;
-  #largestSteps = 0;
+  /** How far the runtime and the integer reference are from the simulation. */
+  readonly deployed: Divergence;
+  readonly integers: Divergence;
 
   constructor(site: QuantizerSite, levels: FrozenLevels) {
     this.site = site;
     this.#levels = levels;
+    this.deployed = new Divergence(meanStep(levels));
+    this.integers = new Divergence(meanStep(levels));
   }
 
   /** @param x values before quantization, @param q after it, in the order of tfjs */
@@ -158,16 +191,6 @@ class SiteWatcher {
     this.#values += x.length;
   }
 
-  divergence(simulated: ArrayLike<number>, deployed: ArrayLike<number>): void {
-    const step = meanStep(this.#levels);
-    for (let i = 0; i < simulated.length; i++) {
-      const steps = Math.abs((simulated[i] ?? 0) - (deployed[i] ?? NaN)) / step;
-      if (steps > DIFFERENT_LEVEL) this.#differing++;
-      if (steps > this.#largestSteps) this.#largestSteps = steps;
-    }
-    this.#compared += simulated.length;
-  }
-
   result(): SiteStatistics {
     return {
       id: this.site.id,
@@ -175,11 +198,46 @@ class SiteWatcher {
       high: rounded(this.#high),
       clipped: rounded(this.#clipped / this.#values),
       sqnr: this.#noise === 0 ? null : rounded(10 * Math.log10(this.#signal / this.#noise)),
-      ...(this.#compared > 0 && {
-        differing: rounded(this.#differing / this.#compared),
-        largestSteps: Math.round(this.#largestSteps * 1000) / 1000,
+      ...(this.deployed.found && {
+        differing: this.deployed.share,
+        largestSteps: this.deployed.largestSteps,
+      }),
+      ...(this.integers.found && {
+        integersDiffering: this.integers.share,
+        integersLargestSteps: this.integers.largestSteps,
       }),
     };
+  }
+}
+
+/** How many values are on another level, and how far. */
+class Divergence {
+  readonly #step: number;
+  #differing = 0;
+  #compared = 0;
+  #largest = 0;
+
+  constructor(step: number) {
+    this.#step = step;
+  }
+
+  compare(expected: ArrayLike<number>, found: ArrayLike<number>): void {
+    for (let i = 0; i < expected.length; i++) {
+      const steps = Math.abs((expected[i] ?? 0) - (found[i] ?? NaN)) / this.#step;
+      if (steps > DIFFERENT_LEVEL) this.#differing++;
+      if (steps > this.#largest) this.#largest = steps;
+    }
+    this.#compared += expected.length;
+  }
+
+  get found(): boolean {
+    return this.#compared > 0;
+  }
+  get share(): number {
+    return rounded(this.#differing / this.#compared);
+  }
+  get largestSteps(): number {
+    return Math.round(this.#largest * 1000) / 1000;
   }
 }
 

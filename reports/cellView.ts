@@ -101,6 +101,7 @@ function completedView(cell: CompletedCell) {
     worst: worstRuntime(cell),
     runtimeRows: rowsOf(runtimeRows(cell)),
     divergence: divergenceOf(cell),
+    integerDivergence: integerDivergenceOf(cell),
     costsRows: rowsOf(
       costsOf(cell).map(({ name, float, quantized, ratio }) => [name, float, quantized, ratio]),
     ),
@@ -137,6 +138,17 @@ function divergenceOf({ inspection: { images, sites } }: CompletedCell): string 
     return `Every quantized activation has the same integers in simulation and on the runtime, on ${String(images)} images.`;
   const { id, differing = 0, largestSteps = 0 } = first;
   return `The first tensor that differs between simulation and runtime is ${id}: ${percent(differing, 4)} % of its values, by at most ${largestSteps.toFixed(2)} steps.`;
+}
+
+/** The same for the integer reference; nothing where there is none. */
+function integerDivergenceOf({ inspection: { sites } }: CompletedCell): string | undefined {
+  const compared = sites.filter((site) => site.integersDiffering !== undefined);
+  if (compared.length === 0) return undefined;
+  const first = compared.find(({ integersDiffering = 0 }) => integersDiffering > 0);
+  if (first === undefined)
+    return "In the backend's own integer arithmetic, too, every quantized activation is the simulation's.";
+  const { id, integersDiffering = 0, integersLargestSteps = 0 } = first;
+  return `In the backend's own integer arithmetic, the first that differs from the simulation is ${id}: ${percent(integersDiffering, 4)} % of its values, by at most ${integersLargestSteps.toFixed(2)} steps.`;
 }
 
 interface CostRow {
@@ -269,7 +281,11 @@ const FULL_BAR = 50;
 function layerRows({ inspection, sites }: CompletedCell): string {
   const byId = new Map(sites.map((site) => [site.id, site]));
   return inspection.sites
-    .map(({ id, low, high, clipped, sqnr, differing, largestSteps }) => {
+    .map((statistics) => {
+      const { id, low, high, clipped, sqnr, differing, largestSteps } = statistics;
+      const { integersDiffering, integersLargestSteps } = statistics;
+      const share4 = (part?: number) => (part === undefined ? "–" : percent(part, 4));
+      const steps = (count?: number) => (count === undefined ? "–" : count.toFixed(2));
       const { scheme = "", bitWidth = 0, channelBits } = byId.get(id) ?? {};
       const share = Math.min(1, Math.max(0, (sqnr ?? FULL_BAR) / FULL_BAR)).toFixed(2);
       return [
@@ -280,8 +296,10 @@ function layerRows({ inspection, sites }: CompletedCell): string {
         `<td>${high.toPrecision(3)}`,
         `<td>${percent(clipped, 3)}`,
         `<td class="bar" style="--share:${share}">${sqnr === null ? "exact" : sqnr.toFixed(1)}`,
-        `<td>${differing === undefined ? "–" : percent(differing, 4)}`,
-        `<td>${largestSteps === undefined ? "–" : largestSteps.toFixed(2)}\n`,
+        `<td>${share4(differing)}`,
+        `<td>${steps(largestSteps)}`,
+        `<td>${share4(integersDiffering)}`,
+        `<td>${steps(integersLargestSteps)}\n`,
       ].join("");
     })
     .join("");

@@ -120,6 +120,9 @@ const siteStatisticsSchema = z.strictObject({
   differing: fraction.optional(),
   /** Of activations: the largest such distance, in steps. */
   largestSteps: z.number().nonnegative().optional(),
+  /** The same in the backend's own integer arithmetic. */
+  integersDiffering: fraction.optional(),
+  integersLargestSteps: z.number().nonnegative().optional(),
 });
 export type SiteStatistics = z.infer<typeof siteStatisticsSchema>;
 

@@ -1,7 +1,7 @@
 import type { IntegerArithmetic } from "../../backends/backend.js";
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { accumulatorSteps, isClippedByCodes, keptRange } from "../encoding.js";
-import { transpose } from "../exportOnnx.js";
+import { exposedName, transpose } from "../exportOnnx.js";
 import { IMAGE_INPUT, LOGITS_OUTPUT } from "../onnx/session.js";
 import { isCodebook, type FrozenNetwork } from "../freeze.js";
 import {
@@ -41,6 +41,7 @@ export function exportIntegers(
   frozen: FrozenNetwork,
   name: string,
   arithmetic: IntegerArithmetic,
+  { exposeSites = false }: { readonly exposeSites?: boolean } = {},
 ): Uint8Array {
   const { network } = frozen;
   const graph = new OnnxGraph();
@@ -52,6 +53,12 @@ export function exportIntegers(
   if (last === undefined) throw new Error("the network has no nodes");
   const shape = shapes.get(last.name) ?? [];
   graph.output(LOGITS_OUTPUT, realOf(last.name), "float32", ["batch", ...shape]);
+  for (const { id, role } of frozen.sites) {
+    if (!exposeSites || role !== "activation") continue;
+    const [...dimensions] = shapes.get(id) ?? [];
+    const channels = dimensions.pop() ?? 1;
+    graph.output(exposedName(id), realOf(id), "float32", ["batch", channels, ...dimensions]);
+  }
   return graph.toBytes(name);
 
   function valueOf(node: string): Value {

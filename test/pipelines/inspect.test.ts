@@ -30,7 +30,10 @@ async function inspect(algorithm: Algorithm, activations: number) {
   return {
     frozen,
     quantized,
-    ...(await inspectSites(engine, frozen, { algorithm, tensors, dataset })),
+    ...(await inspectSites(engine, frozen, {
+      ...{ algorithm, tensors, dataset },
+      arithmetic: onnxruntime.arithmetic,
+    })),
   };
 }
 
@@ -46,6 +49,9 @@ describe("looking at each quantizer", () => {
     for (const { id, differing } of sites.filter((site) => !site.id.endsWith("kernel"))) {
       expect(differing, id).toBeLessThan(0.01);
     }
+    // The integer reference of this profile is the runtime's arithmetic.
+    for (const { differing, integersDiffering, largestSteps, integersLargestSteps } of sites)
+      expect([integersDiffering, integersLargestSteps]).toEqual([differing, largestSteps]);
   });
 
   test("min-max clips nothing of the weights that it has seen", async () => {
