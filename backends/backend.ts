@@ -51,6 +51,11 @@ export interface IntegerArithmetic {
   readonly multiplier: "float" | "fixedPoint" | "shift";
   /** Ties: to even; towards positive infinity; away from zero; as AMD's DPU (see `rounding`). */
   readonly rounding: "halfToEven" | "halfUp" | "halfAwayFromZero" | "dpu";
+  /**
+   * Whether sums of several tensors round each of them to the result's steps before they are added;
+   * if absent they are added with headroom and rounded once. Of fixed-point multipliers only.
+   */
+  readonly roundsAddends?: boolean;
   /** What says so; "assumed" where the vendor does not publish it. */
   readonly source: string;
 }

@@ -17,6 +17,7 @@ export const onnxQnn = {
   arithmetic: {
     multiplier: "fixedPoint",
     rounding: "halfUp",
+    roundsAddends: true,
     source: "Apache TVM, qnn.requantize: 31-bit multipliers, rounding UPWARD by default",
   },
   notes: [

@@ -4,7 +4,7 @@ import { infer, loadModel } from "../pipelines/deploy.js";
 import type { Latency } from "../results/schema.js";
 
 const WARM_UP_MS = 100;
-const MEASURE_MS = 400;
+const MEASURE_MS = 300;
 /** Both models take turns this often, so that a busy moment hits both. */
 const ROUNDS = 3;
 

@@ -43,7 +43,7 @@ export function requantize(
     case "shift":
       return byShift(graph, terms, target, arithmetic.rounding);
     case "fixedPoint":
-      return byFixedPoint(graph, terms, target, arithmetic.rounding);
+      return byFixedPoint(graph, terms, target, arithmetic);
     default:
       return arithmetic.multiplier satisfies never;
   }
@@ -143,48 +143,73 @@ function byShift(
 const MANTISSA_BITS = 31;
 const OFFSET_BITS = 60;
 
-/** Every term is multiplied and shifted by itself: sums are of rounded values. */
 function byFixedPoint(
   graph: OnnxGraph,
   terms: readonly Term[],
   target: Target,
-  rounding: Rounding,
+  { rounding, roundsAddends = false }: IntegerArithmetic,
 ): string {
-  const parts = terms.map((term) => {
-    const forms = Array.from(term.steps, (step) =>
-      fixedPoint(step / (target.scale * term.divisor)),
-    );
-    const constant = (type: OnnxType, of: (form: FixedPoint) => number) =>
-      vector(graph, type, forms.map(of), target);
-    const product = graph.add("Mul", [
-      cast(graph, term.tensor, "int64"),
-      constant("int64", ({ mantissa }) => mantissa),
-    ]);
-    const half = constant("int64", ({ shift }) => 2 ** (shift - 1));
-    const up = graph.add("Add", [product, half]);
-    // Away from zero, a negative tie goes down: one less before the shift.
-    const isNegative = graph.add("Less", [term.tensor, graph.constant("int32", [], [0])]);
-    const sum =
-      rounding === "halfAwayFromZero"
-        ? graph.add("Sub", [up, cast(graph, isNegative, "int64")])
-        : up;
-    // Only unsigned integers can be shifted: an offset, a multiple of the divisor, keeps them so.
-    const offset = graph.constant("int64", [], [2 ** OFFSET_BITS]);
-    const positive = cast(graph, graph.add("Add", [sum, offset]), "uint64");
-    const shifted = graph.add("BitShift", [positive, constant("uint64", ({ shift }) => shift)], {
-      direction: "RIGHT",
-    });
-    return graph.add("Sub", [
-      cast(graph, shifted, "int64"),
-      constant("int64", ({ shift }) => 2 ** (OFFSET_BITS - shift)),
-    ]);
-  });
-  return stored(
-    graph,
-    parts.reduce((a, b) => graph.add("Add", [a, b])),
-    "int64",
-    target,
+  const forms = terms.map(({ steps, divisor }) =>
+    Array.from(steps, (step) => fixedPoint(step / (target.scale * divisor))),
   );
+  // Terms that are added before they are rounded share a shift, that of the largest factor.
+  const shared = roundsAddends ? undefined : Math.min(...forms.flat().map(({ shift }) => shift));
+  const aligned = forms.map((list) =>
+    list.map(({ mantissa, shift }): FixedPoint => {
+      if (shared === undefined || terms.length === 1) return { mantissa, shift };
+      return { mantissa: Math.round(mantissa / 2 ** (shift - shared)), shift: shared };
+    }),
+  );
+  const products = terms.map((term, i) =>
+    graph.add("Mul", [
+      cast(graph, term.tensor, "int64"),
+      vector(
+        graph,
+        "int64",
+        (aligned[i] ?? []).map(({ mantissa }) => mantissa),
+        target,
+      ),
+    ]),
+  );
+  const add = (parts: readonly string[]) => parts.reduce((x, y) => graph.add("Add", [x, y]));
+  const shifted = (product: string, of: readonly FixedPoint[]) =>
+    shiftedRight(graph, product, { forms: of, target, rounding });
+  const whole = roundsAddends
+    ? add(products.map((product, i) => shifted(product, aligned[i] ?? [])))
+    : shifted(add(products), aligned[0] ?? []);
+  return stored(graph, whole, "int64", target);
+}
+
+/** int64 values over powers of two, rounded. */
+function shiftedRight(
+  graph: OnnxGraph,
+  product: string,
+  {
+    forms,
+    target,
+    rounding,
+  }: {
+    readonly forms: readonly FixedPoint[];
+    readonly target: Target;
+    readonly rounding: Rounding;
+  },
+): string {
+  const constant = (type: OnnxType, of: (form: FixedPoint) => number) =>
+    vector(graph, type, forms.map(of), target);
+  const up = graph.add("Add", [product, constant("int64", ({ shift }) => 2 ** (shift - 1))]);
+  // Away from zero, a negative tie goes down: one less before the shift.
+  const isNegative = graph.add("Less", [product, graph.constant("int64", [], [0])]);
+  const sum =
+    rounding === "halfAwayFromZero" ? graph.add("Sub", [up, cast(graph, isNegative, "int64")]) : up;
+  // Only unsigned integers can be shifted: an offset, a multiple of the divisor, keeps them so.
+  const offset = graph.constant("int64", [], [2 ** OFFSET_BITS]);
+  const positive = cast(graph, graph.add("Add", [sum, offset]), "uint64");
+  const places = constant("uint64", ({ shift }) => shift);
+  const moved = graph.add("BitShift", [positive, places], { direction: "RIGHT" });
+  return graph.add("Sub", [
+    cast(graph, moved, "int64"),
+    constant("int64", ({ shift }) => 2 ** (OFFSET_BITS - shift)),
+  ]);
 }
 
 interface FixedPoint {

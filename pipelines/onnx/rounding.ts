@@ -11,14 +11,49 @@ export function dpuRounded(graph: OnnxGraph, x: string, { scale }: FrozenGrid): 
   return graph.add("Mul", [whole, step]);
 }
 
-/** Puts x on the levels of a codebook by bisection, in as many steps as it has bits. */
-export function lookUp(
+interface LookUp {
+  readonly levels: FrozenCodebook;
+  readonly name: string;
+}
+
+/** Puts x on the levels of a codebook: the one with as many thresholds at or below x. */
+export function lookUp(graph: OnnxGraph, x: string, request: LookUp): string {
+  return byEqualSteps(graph, x, request) ?? byBisection(graph, x, request);
+}
+
+/** How far from equal steps levels and thresholds may lie: float32 noise, in steps. */
+const EQUAL_STEPS = 1e-4;
+const LARGEST_CODE = 255;
+
+/** Levels with equal steps that have no 0 among them: by dividing, like those that have. */
+function byEqualSteps(
   graph: OnnxGraph,
   x: string,
-  {
-    levels: { levels, thresholds },
-    name,
-  }: { readonly levels: FrozenCodebook; readonly name: string },
+  { levels: { levels, thresholds }, name }: LookUp,
+): string | undefined {
+  const last = levels.length - 1;
+  const lowest = levels[0] ?? 0;
+  const step = ((levels[last] ?? 0) - lowest) / last;
+  const isPlace = (value: number, place: number) =>
+    Math.abs(value - (lowest + place * step)) <= EQUAL_STEPS * step;
+  if (last > LARGEST_CODE || !(step > 0) || !levels.every(isPlace)) return undefined;
+  if (!thresholds.every((threshold, i) => isPlace(threshold, i + 0.5))) return undefined;
+  const grid = [graph.scalar(step), graph.constant("uint8", [], [0])];
+  const moved = graph.add("Sub", [x, graph.scalar(lowest)]);
+  const codes = graph.add("QuantizeLinear", [moved, ...grid]);
+  const bounds = [0, last].map((bound) => graph.constant("uint8", [], [bound]));
+  const place = graph.add("Cast", [graph.add("Clip", [codes, ...bounds])], {
+    to: dataTypeCode("int32"),
+  });
+  const table = graph.constant("float32", [levels.length], levels);
+  return graph.add("Gather", [table, place], { axis: 0 }, name);
+}
+
+/** In as many comparisons as the codebook has bits. */
+function byBisection(
+  graph: OnnxGraph,
+  x: string,
+  { levels: { levels, thresholds }, name }: LookUp,
 ): string {
   const bits = Math.ceil(Math.log2(levels.length));
   const size = 2 ** bits;
