@@ -118,7 +118,7 @@ export function parseMatrix(text: string, path: string): z.infer<typeof matrixSc
   };
   if (!parsed.success) {
     // A misspelt key also makes the right one missing; the misspelling explains more.
-    const { issues } = parsed.error;
+    const issues = parsed.error.issues.map(ofLikeliest);
     const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
     if (issue === undefined) throw parsed.error;
     const where = issue.path.join(".");
@@ -190,19 +190,35 @@ function position(document: Document, lines: LineCounter, keys: readonly Propert
   return "1:1";
 }
 
-/** The keys that the schema accepts at a path. */
-function keysAt(path: readonly PropertyKey[]): string[] {
-  let schema: unknown = matrixSchema;
-  for (const key of path) {
-    const inner = unwrap(schema);
-    if (inner instanceof z.ZodArray) schema = inner.element;
-    else if (inner instanceof z.ZodObject)
-      schema = (inner.shape as Record<PropertyKey, unknown>)[key];
-  }
-  const object = unwrap(schema);
-  return object instanceof z.ZodObject ? Object.keys(object.shape) : [];
+/** Of a value that may have one of several forms, what is wrong with the form that it is closest to. */
+function ofLikeliest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union") return issue;
+  // A form of another type is far off; one with the right type and a wrong key is close.
+  const isClose = ([first]: readonly z.core.$ZodIssue[]) =>
+    first !== undefined && (first.code === "unrecognized_keys" || first.path.length > 0);
+  const likeliest = issue.errors.find(isClose) ?? issue.errors[0] ?? [];
+  const inner = likeliest.find(({ code }) => code === "unrecognized_keys") ?? likeliest[0];
+  if (inner === undefined) return issue;
+  return ofLikeliest({ ...inner, path: [...issue.path, ...inner.path] });
 }
 
-function unwrap(schema: unknown): unknown {
-  return schema instanceof z.ZodOptional ? schema.unwrap() : schema;
+/** The keys that the schema accepts at a path. */
+function keysAt(path: readonly PropertyKey[]): string[] {
+  let schemas: unknown[] = [matrixSchema];
+  for (const key of path) {
+    schemas = schemas.flatMap(forms).flatMap((inner) => {
+      if (inner instanceof z.ZodArray) return [inner.element];
+      if (inner instanceof z.ZodObject) return [(inner.shape as Record<PropertyKey, unknown>)[key]];
+      return [];
+    });
+  }
+  const objects = schemas.flatMap(forms).filter((inner) => inner instanceof z.ZodObject);
+  return [...new Set(objects.flatMap(({ shape }) => Object.keys(shape)))];
+}
+
+/** The forms that a value may have. */
+function forms(schema: unknown): unknown[] {
+  if (schema instanceof z.ZodOptional) return forms(schema.unwrap());
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap(forms);
+  return [schema];
 }

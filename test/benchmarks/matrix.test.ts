@@ -30,6 +30,21 @@ describe("a wrong matrix file gets the place, what is wrong, and what is accepte
     ],
     ["a missing key", edited(/^dataset:.*$/m, ""), /my\.yaml:\d+:\d+: dataset: .*expected string/],
     [
+      "an unknown key of own images",
+      edited(/^dataset:.*$/m, "dataset: { path: images, preprocesing: { mean: [0.5] } }"),
+      /my\.yaml:\d+:\d+: Unknown key "preprocesing". Did you mean "preprocessing"/,
+    ],
+    [
+      "an unknown key of their preprocessing",
+      edited(/^dataset:.*$/m, "dataset: { path: images, preprocessing: { meen: [0.5] } }"),
+      /my\.yaml:\d+:\d+: Unknown key "meen". Did you mean "mean"/,
+    ],
+    [
+      "an unknown key of a model",
+      edited(/- \{ name: resnet8[^}]*\}/, "- { fil: net.onnx }"),
+      /my\.yaml:\d+:\d+: Unknown key "fil". Did you mean "file"/,
+    ],
+    [
       "an unknown algorithm",
       edited("[lsq, minMax]", "[lqs, minMax]"),
       /my\.yaml:\d+:\d+: Unknown algorithm "lqs"\. Did you mean "lsq"\? Known: .*logarithmic, lsq, lsqMqbench/,
