@@ -99,7 +99,13 @@ function completedView(cell: CompletedCell) {
     gate: percent(GATE_TOLERANCE, 1),
     atChance: isAtChance(cell),
     worst: worstRuntime(cell),
-    runtimeRows: rowsOf(runtimeRows(cell)),
+    runtimeRows: runtimeRows(cell)
+      .map((row) => row.map(escapeMarkup))
+      .map(([name = "", ...rest]) => {
+        const reason = rest.pop() ?? "";
+        return `<tr><th scope="row">${name}<td>${rest.join("<td>")}<td class="wrap">${reason}`;
+      })
+      .join("\n"),
     divergence: divergenceOf(cell),
     integerDivergence: integerDivergenceOf(cell),
     costsRows: rowsOf(
