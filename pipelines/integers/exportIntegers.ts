@@ -28,6 +28,9 @@ interface Sum {
 const isSum = (value: Value): value is Sum => "terms" in value;
 
 const OFFSET = 128; // of signed integers, which are stored unsigned
+const LARGEST_PRODUCT = 255 * 255;
+/** Up to here float32 holds every whole number. */
+const EXACT_IN_FLOAT32 = 2 ** 24;
 
 /**
  * A network in integers, as an ONNX graph: 8-bit storage, 32-bit sums and biases, and a backend's
@@ -219,14 +222,19 @@ export function exportIntegers(
     const kernelShape = order.map((axis) => shape[axis] ?? 1);
     const common = new Set(zeros).size === 1 ? (zeros[0] ?? 0) : undefined;
     const byte = (value: number) => graph.constant("uint8", [], [value]);
+    if (node.op === "conv2d" && node.depthwise) {
+      const taps = stored.length / node.filters;
+      const centeredCodes = stored.map(
+        (code, i) => code - (zeros[zeros.length === 1 ? 0 : Math.floor(i / taps)] ?? 0),
+      );
+      const kernel = graph.constant("float32", kernelShape, centeredCodes, id);
+      if (taps * LARGEST_PRODUCT < EXACT_IN_FLOAT32) return depthwiseSums(node, input, kernel);
+    }
     const multiply = (kernel: string, zero: number): string => {
       const inputs = [input.tensor, kernel, byte(input.zeroPoint), byte(zero)];
-      if (node.op === "dense") return graph.add("MatMulInteger", inputs);
-      const { size, stride, padding, dilation } = windowOf({ ...node, size: node.kernelSize });
-      return graph.add("ConvInteger", inputs, {
-        ...{ kernel_shape: size, strides: stride, pads: padding, dilations: dilation },
-        group: node.depthwise ? node.filters : (node.groups ?? 1),
-      });
+      return node.op === "dense"
+        ? graph.add("MatMulInteger", inputs)
+        : graph.add("ConvInteger", inputs, windowAttributes(node));
     };
     const sums = multiply(graph.constant("uint8", kernelShape, stored, id), common ?? 0);
     if (common !== undefined) return sums;
@@ -238,6 +246,14 @@ export function exportIntegers(
       zeros,
     );
     return graph.add("Sub", [sums, graph.add("Mul", [multiply(ones, 0), constant])]);
+  }
+
+  /** By a float convolution of whole numbers, which is exact here and ten times faster. */
+  function depthwiseSums(node: ConvNode, input: Codes, kernel: string): string {
+    const zeroPoint = graph.constant("uint8", [], [input.zeroPoint]);
+    const x = graph.add("DequantizeLinear", [input.tensor, graph.scalar(1), zeroPoint]);
+    const sums = graph.add("Conv", [x, kernel], windowAttributes(node));
+    return graph.add("Cast", [sums], { to: dataTypeCode("int32") });
   }
 
   /** A node's value in real numbers. */
@@ -258,6 +274,14 @@ export function exportIntegers(
       .reduce((a, b) => graph.add("Add", [a, b]));
     return value.rectified ? graph.add("Relu", [sum]) : sum;
   }
+}
+
+function windowAttributes(node: ConvNode) {
+  const { size, stride, padding, dilation } = windowOf({ ...node, size: node.kernelSize });
+  return {
+    ...{ kernel_shape: size, strides: stride, pads: padding, dilations: dilation },
+    group: node.depthwise ? node.filters : (node.groups ?? 1),
+  };
 }
 
 function refuse(what: string, reason: string): never {
