@@ -1,6 +1,16 @@
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import os from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,6 +18,8 @@ import { describe, expect, test, vi } from "vitest";
 import type { ProgressEvent } from "../benchmarks/progress.js";
 import type { RunComparison } from "../reports/compareRuns.js";
 import type { CompletedCell } from "../results/schema.js";
+import { png } from "./benchmarks/ownData/files.js";
+import { floats, modelByHand } from "./pipelines/import/modelByHand.js";
 
 /** The real program, as built by `npm test`, in real processes on real files. */
 const MAIN = resolve("dist/benchmarks/main.js");
@@ -35,6 +47,31 @@ function quantbench(
 }
 
 const temporary = () => mkdtemp(join(os.tmpdir(), "quantbench-cli-"));
+/** The files that the README's example of an own network names. */
+async function writeOwnInputs(directory: string, readme: string): Promise<void> {
+  const yaml = /```yaml\n(.*?)```/s.exec(readme)?.[1] ?? "";
+  await writeFile(join(directory, "prepare.yaml"), yaml);
+  for (const part of ["train/cat", "train/dog", "test/cat", "test/dog"]) {
+    await mkdir(join(directory, "images", part), { recursive: true });
+    for (const name of ["a.png", "b.png"])
+      await writeFile(join(directory, "images", part, name), png(30, 20, [9, 90, 200]));
+  }
+  const node = (op: string, inputs: string[], output: string) => ({
+    ...{ op, inputs, outputs: [output] },
+  });
+  const network = modelByHand({
+    opset: 17,
+    input: ["n", 3, 224, 224],
+    nodes: [
+      node("Conv", ["x", "w"], "features"),
+      node("GlobalAveragePool", ["features"], "pooled"),
+      node("Flatten", ["pooled"], "y"),
+    ],
+    constants: [floats("w", [2, 3, 1, 1], [1, 2, 3, 4, 5, 6])],
+  });
+  await writeFile(join(directory, "net.onnx"), network.slice());
+}
+
 const csv = (directory: string) => readFile(join(directory, "accuracy.csv"), "utf8");
 const cellFiles = async (directory: string) => {
   const files = await readdir(join(directory, "cells")).catch(() => []);
@@ -272,6 +309,7 @@ describe("a run", async () => {
       .filter((command) => !/threeSigma|^new /.test(command));
     expect(commands.length).toBeGreaterThan(10);
     const cwd = await temporary();
+    await writeOwnInputs(cwd, text);
     const [file = ""] = await cellFiles(out);
     for (const command of commands) {
       const args = command

@@ -9,6 +9,9 @@ process.on("message", (request: RuntimeRequest) => {
   });
 });
 
+/** Where the machine is busy or the network large, time may be up before anything was timed. */
+const FEWEST_TIMES = 5;
+
 let model: LoadedModel | undefined;
 let bytesBefore = 0;
 
@@ -32,7 +35,8 @@ async function answer(request: RuntimeRequest): Promise<RuntimeAnswer> {
       const warm = request.milliseconds / 4;
       for (;;) {
         const before = performance.now();
-        if (before - start > warm + request.milliseconds) break;
+        const timeIsUp = before - start > warm + request.milliseconds;
+        if (timeIsUp && times.length >= FEWEST_TIMES) break;
         await loaded().infer(request.images, 1);
         if (before - start >= warm) times.push(performance.now() - before);
       }
