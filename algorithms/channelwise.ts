@@ -58,7 +58,8 @@ export const mixedWidths: Quantizer = {
       const half = 2 ** (width - 1);
       const steps = tf.div(w, scale);
       // Gradients pass as they are (the identity), also where the largest code is clipped.
-      const code = through(steps, (s) => tf.clipByValue(tf.round(s), -half, half - 1));
+      const lowest = site.scheme.narrowRange ? 1 - half : -half;
+      const code = through(steps, (s) => tf.clipByValue(tf.round(s), lowest, half - 1));
       return tf.mul(tf.mul(code, scale), shareOf(shares, i, site));
     });
     return parts.reduce((sum, part) => tf.add(sum, part));
