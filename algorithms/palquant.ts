@@ -127,9 +127,7 @@ export function inParallel(network: Network, groups: number, shuffles = true): N
   };
   const producers = new Map(network.nodes.map((node) => [node.name, node]));
   const isStrided = (node: NetworkNode): boolean =>
-    node.op === "conv2d" &&
-    [node.stride].flat().some((step) => step > 1) &&
-    node.name !== first;
+    node.op === "conv2d" && [node.stride].flat().some((step) => step > 1) && node.name !== first;
 
   for (const node of network.nodes) {
     if (node.op === "input") {
