@@ -54,11 +54,15 @@ export function exportOnnx(
   const shapes = featureShapes(network);
   const byId = new Map(sites.map((site) => [site.id, site]));
   const names = new Map<string, string>(); // node -> ONNX value
-  const valueOf = (node: string): string => {
+  /** Pools whose values still have axes of rows and columns, of one each. */
+  const spatial = new Set<string>();
+  const written = (node: string): string => {
     const value = names.get(node);
     if (value === undefined) throw new Error(`export reads "${node}" before it is written`);
     return value;
   };
+  const valueOf = (node: string): string =>
+    spatial.has(node) ? graph.add("Flatten", [written(node)]) : written(node);
   for (const node of network.nodes) names.set(node.name, write(node));
   const last = network.nodes.at(-1);
   if (last === undefined) throw new Error("the network has no nodes");
@@ -103,8 +107,8 @@ export function exportOnnx(
       case "add":
         return graph.add("Add", node.inputs.map(valueOf), {}, node.name);
       case "globalAveragePool": {
-        const pooled = graph.add("GlobalAveragePool", [valueOf(node.input)], {}, node.name);
-        return node.keepsAxes ? pooled : graph.add("Flatten", [pooled]);
+        if (!node.keepsAxes) spatial.add(node.name);
+        return graph.add("GlobalAveragePool", [valueOf(node.input)], {}, node.name);
       }
       case "maxPool": {
         const { size, stride, padding } = windowOf(node);
@@ -144,16 +148,21 @@ export function exportOnnx(
   function quantize(site: QuantizerSite, node: QuantizeNode): string {
     const levels = frozen.activations.get(site.id);
     if (levels === undefined) throw new Error(`activation "${site.id}" was not frozen`);
-    const x = valueOf(node.input);
     if (quantizers === "fakeQuantize") {
       const encoding = encodingOf(site, levels);
-      return fakeQuantize(graph, x, { ...encoding, rank: 0, axis: 0, name: site.id });
+      return fakeQuantize(graph, valueOf(node.input), {
+        ...encoding,
+        ...{ rank: 0, axis: 0, name: site.id },
+      });
     }
-    if (isCodebook(levels)) return lookUp(graph, x, { levels, name: site.id });
+    if (isCodebook(levels)) return lookUp(graph, valueOf(node.input), { levels, name: site.id });
     const type = storageType(site);
     const [scale, zeroPoint] = gridConstants(levels, type);
+    // onnxruntime pools in integers only where the quantizer is next to the pool.
+    const x = written(node.input);
     const rounded = site.scheme.rounding === "dpu" ? dpuRounded(graph, x, levels) : x;
-    const codes = graph.add("QuantizeLinear", [rounded, scale, zeroPoint]);
+    const quantized = graph.add("QuantizeLinear", [rounded, scale, zeroPoint]);
+    const codes = spatial.has(node.input) ? graph.add("Flatten", [quantized]) : quantized;
     const kept = clipCodes(codes, type, keptRange(frozen, site));
     return graph.add("DequantizeLinear", [kept, scale, zeroPoint], {}, site.id);
   }
