@@ -102,8 +102,15 @@ function readTransposed(source: Source): Feature {
   const x = source.image(0);
   const { importing } = source;
   const { shape, data } = source.constant(1);
-  const [channels = 1, filters = 1, rows = 1, columns = 1] = shape;
-  if (source.int("group", 1) !== 1) source.fail("has groups, which are not supported");
+  const [channels = 1, perGroup = 1, rows = 1, columns = 1] = shape;
+  const groups = source.int("group", 1);
+  const filters = perGroup * groups;
+  if (shape.length !== 4)
+    source.fail(`has weights of [${shape.join()}]; only 2-D convolutions are supported`);
+  if (channels !== x.shape[2] || groups < 1 || channels % groups !== 0)
+    source.fail(
+      `has weights for ${String(channels)} channels in ${String(groups)} groups and reads ${String(x.shape[2])}`,
+    );
   if ((source.ints("dilations") ?? []).some((step) => step !== 1))
     source.fail("is dilated, which is not supported");
   if (source.ints("output_shape") !== undefined || source.text("auto_pad", "NOTSET") !== "NOTSET")
@@ -122,16 +129,17 @@ function readTransposed(source: Source): Feature {
       stride: [down, across],
       padding: [top, left, bottom, right],
       outputPadding: [below, beside],
+      groups,
     },
   }));
-  const kernel = new Float32Array(data.length); // [rows, columns, filters, channels]
+  const kernel = new Float32Array(data.length); // [rows, columns, filters of a group, channels]
   for (let i = 0; i < data.length; i++) {
     const [column, row] = [i % columns, Math.floor(i / columns) % rows];
-    const filter = Math.floor(i / (rows * columns)) % filters;
-    const channel = Math.floor(i / (rows * columns * filters));
-    kernel[((row * columns + column) * filters + filter) * channels + channel] = data[i] ?? 0;
+    const filter = Math.floor(i / (rows * columns)) % perGroup;
+    const channel = Math.floor(i / (rows * columns * perGroup));
+    kernel[((row * columns + column) * perGroup + filter) * channels + channel] = data[i] ?? 0;
   }
-  importing.setParameter(`${feature.node}/kernel`, [rows, columns, filters, channels], kernel);
+  importing.setParameter(`${feature.node}/kernel`, [rows, columns, perGroup, channels], kernel);
   importing.setParameter(
     `${feature.node}/bias`,
     [filters],

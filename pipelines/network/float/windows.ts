@@ -46,6 +46,7 @@ export const convTranspose: Definition<{
   readonly padding: Sides;
   /** Rows and columns that are added behind. */
   readonly outputPadding: readonly [number, number];
+  readonly groups: number;
 }> = {
   shape(operation, shapes) {
     const [height = 1, width = 1] = first(shapes);
@@ -59,24 +60,26 @@ export const convTranspose: Definition<{
     const x = one(inputs);
     const { size, stride } = windowOf(operation);
     const [batch = 1, height = 1, width = 1] = x.shape;
-    const [top, left] = operation.padding;
+    const { filters, groups, padding } = operation;
+    const [top, left] = padding;
     const [rows = 1, columns = 1] = convTranspose.shape(operation, [x.shape.slice(1)]);
     // The whole result and then a part of it, as tfjs has no uneven padding of this operation.
     const whole: [number, number, number, number] = [
       batch,
       Math.max((height - 1) * stride[0] + size[0], top + rows),
       Math.max((width - 1) * stride[1] + size[1], left + columns),
-      operation.filters,
+      filters / groups,
     ];
-    const spread = tf.conv2dTranspose(
-      x as tf.Tensor4D,
-      parameter("kernel") as tf.Tensor4D,
-      whole,
-      [stride[0], stride[1]],
-      "valid",
+    const kernels = tf.split(parameter("kernel") as tf.Tensor4D, groups, 3);
+    const spread = tf.concat(
+      tf.split(x as tf.Tensor4D, groups, 3).map((part, i) => {
+        const kernel = kernels[i] as tf.Tensor4D;
+        return tf.conv2dTranspose(part as tf.Tensor4D, kernel, whole, [...stride], "valid");
+      }),
+      3,
     );
-    const part = tf.slice(spread, [0, top, left, 0], [batch, rows, columns, operation.filters]);
-    return tf.add(part, parameter("bias"));
+    const cut = tf.slice(spread, [0, top, left, 0], [batch, rows, columns, filters]);
+    return tf.add(cut, parameter("bias"));
   },
   onnx(operation, { graph, inputs, parameter, name }) {
     const { size, stride, padding } = windowOf(operation);
@@ -94,13 +97,14 @@ export const convTranspose: Definition<{
       [
         one(inputs),
         graph.constant("float32", [channels, outputs, rows, columns], kernel),
-        graph.constant("float32", [outputs], parameter("bias").data),
+        graph.constant("float32", [operation.filters], parameter("bias").data),
       ],
       {
         kernel_shape: size,
         strides: stride,
         pads: padding,
         output_padding: operation.outputPadding,
+        group: operation.groups,
       },
       name,
     );
@@ -108,7 +112,7 @@ export const convTranspose: Definition<{
   parameters(operation, shapes) {
     const { size } = windowOf(operation);
     return {
-      kernel: [...size, operation.filters, first(shapes)[2] ?? 1],
+      kernel: [...size, operation.filters / operation.groups, first(shapes)[2] ?? 1],
       bias: [operation.filters],
     };
   },

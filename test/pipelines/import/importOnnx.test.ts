@@ -182,6 +182,15 @@ const CASES: Readonly<Record<string, () => HandModel>> = {
       ],
       [floats("t", [8, 8, 3, 3], values(576)), floats("t.b", [8], values(8))],
     ),
+  "opset 13: transposed convolution in groups": () =>
+    around(
+      13,
+      [
+        node("ConvTranspose", ["stem", "t"], "spread", { strides: [2, 1], group: 2 }),
+        node("ConvTranspose", ["spread", "d"], "features", { pads: [1, 1, 1, 1], group: 8 }),
+      ],
+      [floats("t", [8, 4, 2, 3], values(192)), floats("d", [8, 1, 3, 3], values(72))],
+    ),
   "opset 16: squeeze and excitation with hard activations": () =>
     around(
       16,
