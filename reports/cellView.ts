@@ -119,6 +119,8 @@ function completedView(cell: CompletedCell) {
       tensors: tensors.map(({ tensor }) => tensor).join(", "),
     })),
     operatorsRows: rowsOf(operatorsOf(measured.operators)),
+    operatorsSum: operatorsSum(measured.operators),
+    speedUp: (measured.latency.float.medianMs / measured.latency.quantized.medianMs).toFixed(2),
   };
 }
 
@@ -135,6 +137,17 @@ function operatorsOf({ float, quantized }: CompletedCell["measured"]["operators"
   return names
     .sort((a, b) => time(b) - time(a))
     .map((name) => [name, ...show(float, name), ...show(quantized, name)]);
+}
+
+/** All operators of both graphs together. */
+function operatorsSum({ float, quantized }: CompletedCell["measured"]["operators"]) {
+  const sum = (operators: Operators) => ({
+    count: Object.values(operators).reduce((total, { count }) => total + count, 0),
+    microseconds: Object.values(operators)
+      .reduce((total, { microseconds }) => total + microseconds, 0)
+      .toPrecision(3),
+  });
+  return { float: sum(float), quantized: sum(quantized) };
 }
 
 /** Which layer is the first to differ on the runtime. */
