@@ -3,7 +3,6 @@ import type {
   CellResult,
   CompletedCell,
   NetworkCost,
-  Operators,
   SiteResult,
 } from "../results/schema.js";
 import { cellName } from "../results/store.js";
@@ -17,13 +16,13 @@ import {
   missesGate,
   modelOf,
   stateLabel,
-  unique,
 } from "./cells.js";
 import { bitAllocationChart } from "./charts/bitAllocation.js";
 import { curveChart } from "./charts/curve.js";
 import { quantileChart } from "./charts/quantiles.js";
 import { escapeMarkup } from "./charts/svg.js";
 import { bytes, milliseconds, percent, points, prefixed } from "./format.js";
+import { operatorsOf, operatorsSum } from "./operators.js";
 import type { ReportInput } from "./report.js";
 import { runtimeRows, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
@@ -122,32 +121,6 @@ function completedView(cell: CompletedCell) {
     operatorsSum: operatorsSum(measured.operators),
     speedUp: (measured.latency.float.medianMs / measured.latency.quantized.medianMs).toFixed(2),
   };
-}
-
-/** Operators of both graphs beside each other, the most expensive of the quantized one first. */
-function operatorsOf({ float, quantized }: CompletedCell["measured"]["operators"]) {
-  const time = (name: string) => quantized[name]?.microseconds ?? 0;
-  const names = unique([...Object.keys(quantized), ...Object.keys(float)]);
-  const show = (operators: Operators, name: string) => {
-    const found = operators[name];
-    return found === undefined
-      ? ["–", "–"]
-      : [String(found.count), found.microseconds.toPrecision(3)];
-  };
-  return names
-    .sort((a, b) => time(b) - time(a))
-    .map((name) => [name, ...show(float, name), ...show(quantized, name)]);
-}
-
-/** All operators of both graphs together. */
-function operatorsSum({ float, quantized }: CompletedCell["measured"]["operators"]) {
-  const sum = (operators: Operators) => ({
-    count: Object.values(operators).reduce((total, { count }) => total + count, 0),
-    microseconds: Object.values(operators)
-      .reduce((total, { microseconds }) => total + microseconds, 0)
-      .toPrecision(3),
-  });
-  return { float: sum(float), quantized: sum(quantized) };
 }
 
 /** Which layer is the first to differ on the runtime. */

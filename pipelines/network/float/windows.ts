@@ -70,7 +70,7 @@ export const convTranspose: Definition<{
       Math.max((width - 1) * stride[1] + size[1], left + columns),
       filters / groups,
     ];
-    const kernels = tf.split(parameter("kernel") as tf.Tensor4D, groups, 3);
+    const kernels = tf.split(parameter("kernel"), groups, 3);
     const spread = tf.concat(
       tf.split(x as tf.Tensor4D, groups, 3).map((part, i) => {
         const kernel = kernels[i] as tf.Tensor4D;
