@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Algorithm, QuantizerSite } from "../algorithms/algorithm.js";
 import { withBits } from "../pipelines/allocateBits.js";
 import type { Dataset } from "../pipelines/data.js";
-import { profileOperators } from "../pipelines/deploy.js";
+import { profileOperators } from "../pipelines/profileOperators.js";
 import type { Engine, HostTensors } from "../pipelines/engine/index.js";
 import { accuracyOf, agreementOf, evaluate } from "../pipelines/evaluate.js";
 import { exportOnnx } from "../pipelines/exportOnnx.js";
