@@ -1,6 +1,14 @@
 import * as tf from "@tensorflow/tfjs";
-import { MPIC_MACS_PER_CYCLE } from "../backends/hardware/mpic.js";
-import type { LossTerms, Phase, Quantizer, QuantizerSite, QuantizerTensors } from "./algorithm.js";
+import { MPIC_MACS_PER_CYCLE, MPIC_SOURCE } from "../backends/hardware/mpic.js";
+import type {
+  Algorithm,
+  LossTerms,
+  Phase,
+  Quantizer,
+  QuantizerSite,
+  QuantizerTensors,
+} from "./algorithm.js";
+import { pact } from "./pact.js";
 import { MIN_SCALE, scaleGradient, scaleShape, sharedAxes, valueOf } from "./affine.js";
 
 /** Widths that a channel may get, as far as the site's bit width goes. */
@@ -152,10 +160,13 @@ const LAST_TEMPERATURE = 0.5;
 /** So cold that only the largest logit counts. */
 const FROZEN_TEMPERATURE = 1e-4;
 
+/** How much the relative cost weighs beside the cross entropy. */
+const STRENGTH = 1;
+
 const isLogit = (name: string): boolean => name.endsWith(":logits");
 
 /** Alternates between logits and weights while the temperature falls, then trains what was found. */
-export function searchPhases(cost: Cost, strength: number): readonly Phase[] {
+function searchPhases(cost: Cost): readonly Phase[] {
   const anneals = (progress: number) => ({
     temperature:
       FIRST_TEMPERATURE *
@@ -169,7 +180,7 @@ export function searchPhases(cost: Cost, strength: number): readonly Phase[] {
     only: isLogit,
     anneals,
     loss: ({ crossEntropy, quantizers }) =>
-      tf.add(crossEntropy, tf.mul(relativeCost(quantizers, cost), strength)),
+      tf.add(crossEntropy, tf.mul(relativeCost(quantizers, cost), STRENGTH)),
   };
   const weights: Phase = {
     name: "train weights",
@@ -188,10 +199,28 @@ export function searchPhases(cost: Cost, strength: number): readonly Phase[] {
 }
 
 /** Why a site cannot hold channels of different widths. */
-export function needsChoice(site: QuantizerSite): string | undefined {
+function needsChoice(site: QuantizerSite): string | undefined {
   const { granularity, scaleForm } = site.scheme;
   if (site.role !== "weight") return undefined;
   if (granularity === "perTensor" || scaleForm !== "fp32")
     return "channels of different widths need a float scale each";
   return widthsOf(site).length < 2 ? "below 4 bits there is only one width to choose" : undefined;
 }
+
+/** All of a channel-wise search but its name: what it costs decides where bits go. */
+export const channelwise = (cost: Cost) =>
+  ({
+    version: 1,
+    source: MPIC_SOURCE,
+    deviations: [
+      "Widths 2, 4 and 8 as far as the matrix's bit width goes; activations keep the matrix's, with PACT's learned bound. Widths of activations are not searched.",
+      "The cost is a part of that of the widest widths, weighed by 1; the paper sweeps its weight.",
+      "Starts from the float checkpoint, not from one trained at 8 bits; logits and weights alternate in 4 rounds over 60 % of the training, the rest fine-tunes the widths that were found.",
+      "Logits learn by the common optimizer at ten times its rate; the paper has rates of their own.",
+      "A code is clipped to what its bits hold (as in the authors' later library).",
+    ],
+    weight: mixedWidths,
+    activation: pact.activation,
+    phases: searchPhases(cost),
+    unsupported: needsChoice,
+  }) as const satisfies Omit<Algorithm, "name" | "title">;

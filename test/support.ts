@@ -1,7 +1,8 @@
-import * as tf from "@tensorflow/tfjs";
-import type { QuantizerSite, QuantizerTensors, QuantizerValues } from "../algorithms/algorithm.js";
+import type * as tf from "@tensorflow/tfjs";
+import type { QuantizerSite } from "../algorithms/algorithm.js";
 import type { QuantScheme } from "../backends/scheme.js";
 import * as ort from "onnxruntime-node";
+export { toTensors, toValues } from "../pipelines/conformance/subject.js";
 import { channelsFirst, type Dataset, type ImageSet } from "../pipelines/data.js";
 import { infer, loadModel } from "../pipelines/deploy.js";
 import { collectLogits, type Logits } from "../pipelines/evaluate.js";
@@ -37,21 +38,6 @@ export function site(overrides: Partial<QuantizerSite> = {}): QuantizerSite {
     multiplications: 0,
     ...overrides,
   };
-}
-
-export function toTensors(values: QuantizerValues): QuantizerTensors {
-  return Object.fromEntries(
-    Object.entries(values).map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]),
-  );
-}
-
-export function toValues(tensors: QuantizerTensors): QuantizerValues {
-  return Object.fromEntries(
-    Object.entries(tensors).map(([name, tensor]) => [
-      name,
-      { shape: tensor.shape, data: Float32Array.from(tensor.dataSync()) },
-    ]),
-  );
 }
 
 export const numbers = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
