@@ -242,12 +242,19 @@ function costOf(
   const reconstructed =
     algorithm.reconstruction === undefined ? 0 : reconstruction.steps * reconstruction.batchSize;
   const deployed = runtimesOf(backend).reduce((sum, name) => sum + (PASSES[name] ?? 1), 2);
-  const images = 4.5 * (steps * batchSize + reconstructed) + deployed * dataset.test.count;
+  const lookedUp = quantized.sites
+    .filter(({ role }) => role === "activation")
+    .filter((site) => quantizerOf(algorithm, site).levels !== undefined)
+    .reduce((most, { scheme }) => Math.max(most, scheme.bitWidth), 0);
+  const passes = deployed + PASSES_PER_LOOKED_UP_BIT * lookedUp;
+  const images = 4.5 * (steps * batchSize + reconstructed) + passes * dataset.test.count;
   return imageCost(quantized.network) * images + START_COST;
 }
 
 /** What one image costs on a runtime, in forward passes of an evaluation. */
-const PASSES: Readonly<Record<string, number>> = { integers: 2, onnxruntimeWeb: 3, litert: 1.5 };
+const PASSES: Readonly<Record<string, number>> = { integers: 2.5, onnxruntimeWeb: 4, litert: 2 };
+/** Levels without equal steps are searched bit by bit. */
+const PASSES_PER_LOOKED_UP_BIT = 2.5;
 
 /** Multiplications, and memory traffic, which decides in narrow and depthwise layers. */
 function imageCost(network: Network): number {

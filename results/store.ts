@@ -50,9 +50,12 @@ export class RunDirectory {
     return join(this.#stages, `${key}${STAGE_ENDING}`);
   }
 
-  /** Keys of the stages that are stored. */
+  /** Keys of the stages that are stored; none where nothing is. */
   async stages(): Promise<ReadonlySet<string>> {
-    const files = await readdir(this.#stages);
+    const files = await readdir(this.#stages).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    });
     return new Set(
       files.filter((f) => f.endsWith(STAGE_ENDING)).map((f) => f.slice(0, -STAGE_ENDING.length)),
     );

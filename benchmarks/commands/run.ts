@@ -196,7 +196,9 @@ async function dryRun(options: RunOptions, json: boolean): Promise<number> {
   const plan = await makePlan(options, loadOrDeclare);
   const finished = options.force ? new Map<string, CellResult>() : await finishedCells(options.out);
   const pending = plan.cells.filter(({ id }) => !finished.has(id));
-  const costs = makeJobs(plan, pending, options.out).map((job) => jobCost(plan, job));
+  const stages = await new RunDirectory(options.out).stages();
+  const jobs = makeJobs(plan, pending, options.out, { stages });
+  const costs = jobs.map((job) => jobCost(plan, job));
   const seconds = estimateSeconds(costs, options.jobs);
   const cells = plan.cells.map((cell) => ({
     cell: cellName(cell),
