@@ -1,0 +1,103 @@
+import { execFile } from "node:child_process";
+import { cp, readFile, symlink, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { expect, test } from "vitest";
+import { quantbench, temporary } from "./quantbench.js";
+
+/** The source in a folder of its own, to be changed and built there. */
+async function sourceCopy(): Promise<string> {
+  const copy = await temporary();
+  for (const name of [
+    "algorithms",
+    "backends",
+    "benchmarks",
+    "pipelines",
+    "reports",
+    "results",
+    "package.json",
+    "tsconfig.json",
+  ]) {
+    await cp(name, join(copy, name), {
+      recursive: true,
+      filter: (path) => !/results\/(?:runs|reference)/.test(path),
+    });
+  }
+  await symlink(resolve("node_modules"), join(copy, "node_modules"));
+  return copy;
+}
+
+/** @returns what the compiler complains about */
+const compile = (copy: string) =>
+  new Promise<string>((done) => {
+    execFile(
+      process.execPath,
+      [resolve("node_modules/typescript/bin/tsc"), "-p", copy],
+      (_, stdout) => {
+        done(stdout);
+      },
+    );
+  });
+
+test("new adds a working algorithm and a working backend, each with its test", async () => {
+  const copy = await sourceCopy();
+  await cp("test", join(copy, "test"), { recursive: true });
+  for (const [what, name] of [
+    ["algorithm", "myRounding"],
+    ["backend", "myChip"],
+  ] as const) {
+    const { code, stderr } = await quantbench(["new", what, name], { cwd: copy });
+    expect(code, stderr).toBe(0);
+    const again = await quantbench(["new", what, name], { cwd: copy });
+    expect(again.stderr).toMatch(/exists already/);
+  }
+  expect(await compile(copy)).toBe("");
+  const main = join(copy, "dist", "benchmarks", "main.js");
+  const check = await quantbench(["check", "algorithm", "myRounding"], { main, cwd: copy });
+  expect(check.stdout).toMatch(/ok +myRounding: .* 0 problems/);
+  const list = await quantbench(["list", "backends"], { main, cwd: copy });
+  expect(list.stdout).toContain("myChip");
+  const tests = await new Promise<string>((done) => {
+    execFile(
+      process.execPath,
+      [
+        resolve("node_modules/vitest/vitest.mjs"),
+        ...["run", "--root", copy, "--dir", "test", "myRounding", "myChip"],
+      ],
+      { cwd: copy },
+      (_, stdout) => {
+        done(stdout);
+      },
+    );
+  });
+  expect(tests).toMatch(/2 passed/);
+  const wrong = await quantbench(["new", "algorithm", "../evil"], { cwd: copy });
+  expect(wrong.stderr).toMatch(/must be a camelCase name/);
+});
+
+test("the walk-through in CONTRIBUTING.md adds an algorithm in one file and one line", async () => {
+  const copy = await sourceCopy();
+  const guide = await readFile("CONTRIBUTING.md", "utf8");
+  const [file = "", list = ""] = [...guide.matchAll(/```ts\n(.*?)```/gs)].map(
+    ([, code]) => code ?? "",
+  );
+  await writeFile(join(copy, "algorithms", "threeSigma.ts"), file);
+  const index = join(copy, "algorithms", "index.ts");
+  const edited = (await readFile(index, "utf8")).replace(/ {2}qdrop,\n\];/, list.trimEnd());
+  await writeFile(index, `import { threeSigma } from "./threeSigma.js";\n${edited}`);
+  const matrix = (await readFile("benchmarks/matrices/smoke.yaml", "utf8"))
+    .replace("[minMax, lsq]", "[threeSigma]")
+    .replace("[academic, onnxruntime]", "[academic, snpe]");
+  await writeFile(join(copy, "mine.yaml"), matrix);
+
+  expect(await compile(copy)).toBe("");
+  const main = join(copy, "dist", "benchmarks", "main.js");
+  const check = await quantbench(["check", "algorithm", "threeSigma"], { main, cwd: copy });
+  expect(check.stdout).toMatch(/ok +threeSigma: 11 checks at \d+ places, 0 problems/);
+  expect(check.stdout).toMatch(/unsupported at \d+ places: needs a grid that is symmetric about 0/);
+  expect(check.code, check.stderr).toBe(0);
+  const run = await quantbench(["run", "mine.yaml"], { main, cwd: copy });
+  expect(run.code, run.stderr).toBe(0);
+  expect(run.stdout).toMatch(/threeSigma │ +\d\d\.\d\d \(.* │ unsupported │/);
+  const rows = await readFile(join(copy, "results", "runs", "mine", "accuracy.csv"), "utf8");
+  expect(rows).toContain("weight quantization: needs a grid that is symmetric about 0");
+});
