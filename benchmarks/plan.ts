@@ -216,16 +216,15 @@ function missingLabels(
 }
 
 /**
- * Rough costs, which the scheduler scales by what it measures: a training step costs about three
- * forward passes, quantizers make it half as much again.
+ * Rough costs in multiplications, which the scheduler scales by what it measures. Factors are from
+ * cells of ResNet-8 and MobileNetV2, in evaluations of the same images on the engine.
  */
 export function pretrainCost(config: CellConfig, dataset: Dataset): number {
   const { pretrain, batchSize } = config.hyperparameters;
   const isTrained = config.model.checksum !== undefined;
   const steps = isTrained ? 0 : stepCount(pretrain, dataset.train.count, batchSize);
-  const images = steps * batchSize;
-  const forward = imageCost(buildFloatNetwork(config, dataset));
-  return forward * (3 * images + dataset.test.count) + START_COST;
+  const images = FLOAT_TRAINING * steps * batchSize + dataset.test.count;
+  return imageCost(buildFloatNetwork(config, dataset)) * images + START_COST;
 }
 
 function costOf(
@@ -237,41 +236,51 @@ function costOf(
   const phases = phasesOf(algorithm, quantized.network);
   const steps =
     phases.length > 0 ? stepCount(quantizedTraining, dataset.train.count, batchSize) : 0;
-  // A layer or block at a time makes a step cheaper than one of the whole network, and each has its
-  // own steps: together they cost about one step of the network each.
   const reconstructed =
     algorithm.reconstruction === undefined ? 0 : reconstruction.steps * reconstruction.batchSize;
-  const deployed = runtimesOf(backend).reduce((sum, name) => sum + (PASSES[name] ?? 1), 2);
+  const deployed = runtimesOf(backend).reduce((sum, name) => sum + (RUNTIMES[name] ?? 2), 0);
   const lookedUp = quantized.sites
     .filter(({ role }) => role === "activation")
     .filter((site) => quantizerOf(algorithm, site).levels !== undefined)
     .reduce((most, { scheme }) => Math.max(most, scheme.bitWidth), 0);
-  const passes = deployed + PASSES_PER_LOOKED_UP_BIT * lookedUp;
-  const images = 4.5 * (steps * batchSize + reconstructed) + passes * dataset.test.count;
+  const images =
+    QUANTIZED_TRAINING * steps * batchSize +
+    RECONSTRUCTION * reconstructed +
+    (1 + deployed + LOOKED_UP_BIT * lookedUp) * dataset.test.count;
   return imageCost(quantized.network) * images + START_COST;
 }
 
-/** What one image costs on a runtime, in forward passes of an evaluation. */
-const PASSES: Readonly<Record<string, number>> = { integers: 2.5, onnxruntimeWeb: 4, litert: 2 };
+const FLOAT_TRAINING = 4;
+const QUANTIZED_TRAINING = 6.5;
+/** Of all layers or blocks together, each of which has its own steps. */
+const RECONSTRUCTION = 11;
+const RUNTIMES: Readonly<Record<string, number>> = {
+  ...{ onnxruntime: 1.6, integers: 2.5, onnxruntimeWeb: 3.5, litert: 1.8 },
+};
 /** Levels without equal steps are searched bit by bit. */
-const PASSES_PER_LOOKED_UP_BIT = 2.5;
+const LOOKED_UP_BIT = 2.5;
 
 /** Multiplications, and memory traffic, which decides in narrow and depthwise layers. */
 function imageCost(network: Network): number {
   const shapes = featureShapes(network);
-  const outputs = network.nodes
-    .filter(({ op }) => op === "conv2d")
-    .map(({ name }) => shapes.get(name) ?? [])
-    .map(([h = 1, w = 1, c = 1]) => h * w * Math.ceil(c / BLOCK) * BLOCK);
-  const traffic = outputs.reduce((sum, count) => sum + count, 0);
-  return [...multiplications(network).values()].reduce((a, b) => a + b, COST_OF_OUTPUT * traffic);
+  const counts = multiplications(network);
+  return network.nodes.reduce((sum, node) => {
+    if (node.op !== "conv2d") return sum;
+    const [height = 1, width = 1, channels = 1] = shapes.get(node.name) ?? [];
+    const inputs = shapes.get(node.input)?.at(-1) ?? 1;
+    // Images of few channels are read as they are; a depthwise filter reads only its own.
+    const read = node.depthwise || inputs < BLOCK / 4 ? 1 : filledUp(inputs) / inputs;
+    const products = (counts.get(node.name) ?? 0) * read * (filledUp(channels) / channels);
+    return sum + products + COST_OF_OUTPUT * height * width * filledUp(channels);
+  }, 0);
 }
 
 /** Engines fill channels up to whole blocks. */
 const BLOCK = 16;
+const filledUp = (channels: number): number => Math.ceil(channels / BLOCK) * BLOCK;
 /** What one value of a convolution's result costs on its way through the network, in products. */
-const COST_OF_OUTPUT = 280;
-/** Measuring latency and writing files: about a second. */
-const START_COST = 8e10;
+const COST_OF_OUTPUT = 80;
+/** Measuring latency and writing files: almost two seconds. */
+const START_COST = 6.5e10;
 /** Seconds per unit of cost before anything was measured. */
-export const SECONDS_PER_COST = 1.45e-11;
+export const SECONDS_PER_COST = 2.7e-11;
