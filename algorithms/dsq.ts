@@ -1,6 +1,15 @@
 import * as tf from "@tensorflow/tfjs";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
-import { perScale, rangeOf, roundSte, usableScale, valueOf, type Bounds } from "./affine.js";
+import {
+  fakeQuantize,
+  perScale,
+  rangeOf,
+  roundSte,
+  sumTo,
+  usableScale,
+  valueOf,
+  type Bounds,
+} from "./affine.js";
 import { extremes, observeMinMax } from "./observers/index.js";
 import { clipLearned, reachOf } from "./pact.js";
 
@@ -10,26 +19,69 @@ const MAX_ALPHA = 0.5;
 const MIN_ALPHA = 0.01;
 
 /**
- * The soft staircase of DSQ in units of one step (equations 3 to 8 of Gong et al., 2019): within
+ * The soft staircase of DSQ (equations 3 to 8 of Gong et al., 2019), in steps u = x / scale: within
  * each step a tanh, scaled so that neighbours meet. alpha tells how far it is from a staircase:
  *
- *     s = 1 / (1 - alpha),  k = ln(2 / alpha - 1),
- *     v = floor(u) + 0.5 + 0.5 * s * tanh(k * (u - floor(u) - 0.5))
+ *     k = ln(2 / alpha - 1),  h = 1 / (2 (1 - alpha)),  m = floor(u) + 1/2
+ *     v = m + h tanh(k (u - m))
  *
- * The value is then rounded, straight through: the forward pass is that of deployment.
+ * The value is then rounded, straight through: the forward pass is that of deployment. As v is
+ * beyond m where u is, that is u rounded, and only gradients need the tanh:
  *
- * @param u values in steps
+ *     dv/du = h k (1 - tanh^2),  dv/dalpha = 2 h^2 tanh - 2 (u - m) / (alpha (2 - alpha) k) dv/du
+ *
+ * @param x values within the grid's ends
+ * @param grid alpha and scale of the same shape
  */
-export function softStaircase(
-  u: tf.Tensor,
-  alpha: tf.Tensor | number,
-  { scheme }: QuantizerSite,
+export function softQuantize(
+  x: tf.Tensor,
+  {
+    alpha,
+    scale,
+    zeroPoint,
+  }: {
+    readonly alpha: tf.Tensor;
+    readonly scale: tf.Tensor;
+    readonly zeroPoint?: tf.Tensor | undefined;
+  },
+  site: QuantizerSite,
 ): tf.Tensor {
-  const one = tf.sub(1, alpha);
-  const sharpness = tf.log(tf.sub(tf.div(2, alpha), 1));
-  const floor = tf.floor(u); // no gradient
-  const wave = tf.tanh(tf.mul(sharpness, tf.sub(tf.sub(u, floor), 0.5)));
-  return roundSte(tf.add(tf.add(floor, 0.5), tf.div(tf.mul(wave, 0.5), one)), scheme.rounding);
+  const operation = tf.customGrad<tf.Tensor>((...args: unknown[]) => {
+    const [values, softness, step, save] = args as [
+      tf.Tensor,
+      tf.Tensor,
+      tf.Tensor,
+      tf.GradSaveFunc,
+    ];
+    const quantized = fakeQuantize(values, step, zeroPoint, rangeOf(site));
+    save([values, softness, step, quantized]);
+    return {
+      value: quantized,
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [input, a, s, output] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+        const sharpness = tf.log(tf.sub(tf.div(2, a), 1));
+        const height = tf.div(0.5, tf.sub(1, a));
+        const u = tf.div(input, s);
+        const fromMiddle = tf.sub(u, tf.add(tf.floor(u), 0.5));
+        const wave = tf.tanh(tf.mul(fromMiddle, sharpness));
+        const steepest = tf.mul(height, sharpness);
+        const slope = tf.sub(steepest, tf.mul(tf.mul(wave, wave), steepest));
+        const dx = tf.mul(dy, slope);
+        const sum = (product: tf.Tensor) => sumTo(product, s.shape);
+        const byHeight = tf.mul(tf.mul(tf.square(height), 2), sum(tf.mul(dy, wave)));
+        const bySharpness = tf.div(
+          tf.mul(sum(tf.mul(dx, fromMiddle)), -2),
+          tf.mul(tf.mul(a, tf.sub(2, a)), sharpness),
+        );
+        return [
+          dx,
+          tf.mul(tf.add(byHeight, bySharpness), s),
+          tf.sub(tf.div(sum(tf.mul(dy, output)), s), sum(tf.mul(dx, u))),
+        ];
+      },
+    };
+  });
+  return operation(x, alpha, scale);
 }
 
 const softStep: Quantizer = {
@@ -52,9 +104,7 @@ const softStep: Quantizer = {
     const { scale, zeroPoint } = gridBetween(learned, site);
     const clipped = clipLearned(x, learned, reachOf({ scale, zeroPoint }, site));
     const alpha = tf.clipByValue(valueOf(values, "alpha"), MIN_ALPHA, MAX_ALPHA);
-    const codes = softStaircase(tf.div(clipped, scale), alpha, site);
-    // The clipped ends lie on the grid up to float32 noise, which rounding removes.
-    return tf.mul(codes, scale);
+    return softQuantize(clipped, { alpha, scale, zeroPoint }, site);
   },
   quantParams(values, site) {
     const { scale, zeroPoint } = gridBetween(boundsOf(values, site), site);
@@ -87,7 +137,7 @@ function gridBetween({ low, high }: Bounds, site: QuantizerSite) {
 export const dsq = {
   name: "dsq",
   title: "DSQ",
-  version: 1,
+  version: 2,
   source: {
     title:
       "Differentiable Soft Quantization: Bridging Full-Precision and Low-Bit Neural Networks (Gong et al., ICCV 2019)",

@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs";
 import { MQBENCH } from "../backends/backend.js";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
 import { gridOver, scaleShape, sharedAxes } from "./affine.js";
-import { softStaircase } from "./dsq.js";
+import { softQuantize } from "./dsq.js";
 import { fixedGrid } from "./fixedGrid.js";
 import { movingAverageObserver } from "./observers/index.js";
 import { clipLearned, reachOf } from "./pact.js";
@@ -16,10 +16,9 @@ function onGrid(
   grid: { readonly scale: tf.Tensor; readonly zeroPoint?: tf.Tensor | undefined },
   site: QuantizerSite,
 ): tf.Tensor {
-  const { scale, zeroPoint = 0 } = grid;
-  const reach = reachOf({ scale, zeroPoint }, site);
+  const reach = reachOf(grid, site);
   const clipped = clipLearned(x, reach, reach); // nothing learns the bounds
-  return tf.mul(softStaircase(tf.div(clipped, scale), ALPHA, site), scale);
+  return softQuantize(clipped, { ...grid, alpha: tf.fill(grid.scale.shape, ALPHA) }, site);
 }
 
 /** Mean +- 2.6 standard deviations of the weights as they are at each step. */
@@ -61,7 +60,7 @@ const activation: Quantizer = {
 export const dsqMqbench = {
   name: "dsqMqbench",
   title: "DSQ (as in MQBench)",
-  version: 1,
+  version: 2,
   source: MQBENCH,
   deviations: [
     "Differs from DSQ as published: alpha is 0.4 throughout, and ranges follow statistics instead of being learned.",

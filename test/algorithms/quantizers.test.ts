@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { apot, apotLevels } from "../../algorithms/apot.js";
 import { mixedWidths, relativeCost, widthShares } from "../../algorithms/channelwise.js";
 import { squashed } from "../../algorithms/dorefa.js";
-import { softStaircase } from "../../algorithms/dsq.js";
+import { softQuantize } from "../../algorithms/dsq.js";
 import { logarithmic } from "../../algorithms/logarithmic.js";
 import { lsqMqbench } from "../../algorithms/lsqMqbench.js";
 import { lsqPlus } from "../../algorithms/lsqPlus.js";
@@ -96,6 +96,10 @@ describe("DSQ's soft staircase", () => {
     return middle + (0.5 / (1 - a)) * Math.tanh(k * (u - middle));
   };
 
+  /** With a step of 1/2: x = u / 2. */
+  const quantized = (u: tf.Tensor, a: tf.Tensor = tf.scalar(alpha)): tf.Tensor =>
+    tf.mul(softQuantize(tf.div(u, 2), { alpha: a, scale: tf.scalar(0.5) }, site()), 2);
+
   test("meets itself at whole numbers", () => {
     expect(soft(1 - 1e-9)).toBeCloseTo(1, 6);
     expect(soft(1)).toBeCloseTo(1, 9);
@@ -103,28 +107,41 @@ describe("DSQ's soft staircase", () => {
 
   test("rounds as deployment does, ties to even", () => {
     const u = tf.tensor1d([0.2, 0.5, 0.7, 1.5, 2.5, -0.5, -1.3, 3]);
-    expect(numbers(softStaircase(u, alpha, site())).map((v) => v + 0)).toEqual([
-      0, 0, 1, 2, 2, 0, -1, 3,
-    ]);
+    expect(numbers(quantized(u)).map((v) => v + 0)).toEqual([0, 0, 1, 2, 2, 0, -1, 3]);
   });
 
   test.each([0.1, 0.35, 0.5, 0.9, 2.2])(
     "has the tanh's derivative at %d, not the identity's",
     (u) => {
-      const gradient = tf.grad((x) => softStaircase(x, alpha, site()).sum())(tf.tensor1d([u]));
+      const gradient = tf.grad((x) => quantized(x).sum())(tf.tensor1d([u]));
       expect(numbers(gradient)[0]).toBeCloseTo(slope(soft, u, 1e-4), 3);
       expect(Math.abs((numbers(gradient)[0] ?? 1) - 1)).toBeGreaterThan(1e-3);
     },
   );
 
   test("passes on what alpha does", () => {
-    const gradient = tf.grad((a) => softStaircase(tf.tensor1d([0.3]), a, site()).sum())(
-      tf.scalar(alpha),
-    );
+    const gradient = tf.grad((a) => quantized(tf.tensor1d([0.3]), a).sum())(tf.scalar(alpha));
     expect(numbers(gradient)[0]).toBeCloseTo(
       slope((a) => soft(0.3, a), alpha, 1e-4),
       3,
     );
+  });
+});
+
+describe("DSQ's scale", () => {
+  test("has the gradient of scale * staircase(x / scale), codes rounded", () => {
+    const [x, alpha] = [[0.3, -1.1, 0.74], 0.4];
+    const gradient = tf.grad((s) =>
+      softQuantize(tf.tensor1d(x), { alpha: tf.scalar(alpha), scale: s }, site()).sum(),
+    )(tf.scalar(0.5));
+    const k = Math.log(2 / alpha - 1);
+    const expected = x.reduce((sum, value) => {
+      const u = value / 0.5;
+      const wave = Math.tanh(k * (u - Math.floor(u) - 0.5));
+      const slope = (0.5 / (1 - alpha)) * k * (1 - wave ** 2);
+      return sum + Math.round(u) - u * slope;
+    }, 0);
+    expect(numbers(gradient)[0]).toBeCloseTo(expected, 4);
   });
 });
 
