@@ -3,28 +3,45 @@ import { unique } from "./cells.js";
 
 type Both = CompletedCell["measured"]["operators"];
 
-/** Operators of both graphs beside each other, the most expensive of the quantized one first. */
+/** What an operator computes: "Conv 3x3" of "QLinearConv 3x3". */
+const purposeOf = (operator: string): string =>
+  operator.replace(/^Q(?:Linear(?=[A-Z])|(?=Gemm|MatMul))/, "");
+
+const microseconds = (time: number): string => (time < 100 ? time.toPrecision(3) : time.toFixed(0));
+
+/**
+ * Operators of the float graph beside those that compute the same in the quantized one, the most
+ * expensive of which come first.
+ */
 export function operatorsOf({ float, quantized }: Both): string[][] {
-  const time = (name: string) => quantized[name]?.microseconds ?? 0;
-  const names = unique([...Object.keys(quantized), ...Object.keys(float)]);
-  const show = (operators: Operators, name: string) => {
-    const found = operators[name];
+  const show = (operators: Operators, name: string | undefined) => {
+    const found = operators[name ?? ""];
     return found === undefined
       ? ["–", "–"]
-      : [String(found.count), found.microseconds.toPrecision(3)];
+      : [String(found.count), microseconds(found.microseconds)];
   };
-  return names
-    .sort((a, b) => time(b) - time(a))
-    .map((name) => [name, ...show(float, name), ...show(quantized, name)]);
+  const time = (name: string | undefined) => quantized[name ?? ""]?.microseconds ?? 0;
+  return unique([...Object.keys(quantized), ...Object.keys(float)].map(purposeOf))
+    .flatMap((purpose) => {
+      const names = Object.keys(quantized).filter((name) => purposeOf(name) === purpose);
+      return (names.length > 0 ? names : [undefined]).map((name, i) => ({ purpose, name, i }));
+    })
+    .sort((a, b) => time(b.name) - time(a.name))
+    .map(({ purpose, name, i }) => [
+      purpose,
+      ...(i === 0 ? show(float, purpose) : ["–", "–"]),
+      name ?? "–",
+      ...show(quantized, name),
+    ]);
 }
 
 /** All operators of both graphs together. */
 export function operatorsSum({ float, quantized }: Both) {
   const sum = (operators: Operators) => ({
     count: Object.values(operators).reduce((total, { count }) => total + count, 0),
-    microseconds: Object.values(operators)
-      .reduce((total, { microseconds }) => total + microseconds, 0)
-      .toPrecision(3),
+    microseconds: microseconds(
+      Object.values(operators).reduce((total, operator) => total + operator.microseconds, 0),
+    ),
   });
   return { float: sum(float), quantized: sum(quantized) };
 }
