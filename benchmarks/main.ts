@@ -28,7 +28,7 @@ const program = new Command("quantbench")
     "after",
     `
 Examples:
-  quantbench run quick                        the standard first run, about 10 minutes
+  quantbench run quick                        the standard first run, about 9 minutes
   quantbench init                             a matrix file of your own, with comments
   quantbench compare results/runs/a results/runs/b
   quantbench table results/runs/quick --format latex

@@ -93,7 +93,7 @@ export function addRun(program: Command): void {
       "after",
       `
 Examples:
-  quantbench run quick                          the standard first run, about 10 minutes
+  quantbench run quick                          the standard first run, about 9 minutes
   quantbench run quick --only algorithm=lsq     one algorithm on all its backends
   quantbench run my.yaml --dry-run              what would run, and how long it takes
   quantbench run quick --progress json 2>log    one JSON object a line, for programs
