@@ -92,15 +92,14 @@ function operands(call: Call, output: Info): { images?: Info; vector?: Info } {
 
 function record(trace: TraceBackend, affine: Affine, output: Info): Info {
   const { graph, images } = trace;
-  const channels = output.shape[3] ?? 1;
-  const padded = images.padded(channels);
+  const padded = images.lanes(output.shape);
   const scale =
     affine.scale === undefined
       ? graph.constant("float32", [padded], new Float32Array(padded).fill(1))
-      : images.channelVector(trace.plain(affine.scale), channels);
+      : images.channelVector(trace.plain(affine.scale), output.shape);
   const weights = images.reshape(scale, [padded, 1, 1, 1]);
   const shift =
-    affine.shift === undefined ? "" : images.channelVector(trace.plain(affine.shift), channels);
+    affine.shift === undefined ? "" : images.channelVector(trace.plain(affine.shift), output.shape);
   const addends = affine.addend && trace.blocked(affine.addend).chunks;
   const chunks = trace.blocked(affine.x).chunks.map((x, i) => {
     const addend = addends?.[i];

@@ -7,6 +7,7 @@ import {
   type ConvolutionInfo,
 } from "../convolution.js";
 import type { Call } from "../program.js";
+import { groupedChannels, type Grouping } from "../images.js";
 import { reversed } from "../shapes.js";
 import type { TraceBackend } from "../traceBackend.js";
 import { withoutFactor } from "./affine.js";
@@ -14,7 +15,8 @@ import { inputOf, lowerBlocked, outputOf, type BlockedContext } from "./registry
 
 type Info = tf.TensorInfo;
 
-lowerBlocked("Conv2D", (call, { trace }) => {
+lowerBlocked("Conv2D", (call, context) => {
+  const { trace } = context;
   const [x, filter] = [inputOf(call, "x"), inputOf(call, "filter")];
   const info = convolutionInfo(
     x.shape,
@@ -23,18 +25,39 @@ lowerBlocked("Conv2D", (call, { trace }) => {
     false,
   );
   const { images } = trace;
-  const narrow = !trace.isBlocked(x) && info.inChannels < images.options.block;
+  const { shape } = outputOf(call);
+  const narrow = narrowGrouping(x, shape, context);
+  const grouping = narrow ?? images.grouping(x.shape, shape);
   const inputs = narrow
-    ? images.slices(trace.in("channelsFirst", x), info.batchSize).map(({ name }) => name)
-    : trace.blocked(x).chunks;
-  const weights = narrow
-    ? images.narrowFilter(trace.plain(filter), filter.shape)
-    : images.filter(trace.plain(filter), filter.shape);
-  const chunks = inputs.map((chunk) =>
+    ? narrowChunks(x, trace, narrow)
+    : images.regrouped(trace.blocked(x).chunks, x.shape, grouping.group);
+  const weights = images[narrow ? "narrowFilter" : "filter"](
+    trace.plain(filter),
+    filter.shape,
+    grouping,
+  );
+  const results = inputs.map((chunk) =>
     images.convolve([chunk, weights], { ...geometry(info), pads: pads(info) }),
   );
-  return trace.blockedResult({ chunks }, outputOf(call).shape, "float32");
+  const chunks = images.ungrouped(results, shape, grouping.group);
+  return trace.blockedResult({ chunks }, shape, "float32");
 });
+
+/** How a convolution groups images that it reads as they are: those of few channels in no block. */
+export const narrowGrouping = (
+  x: Info,
+  output: readonly number[],
+  { trace }: BlockedContext,
+): Grouping | undefined =>
+  trace.isBlocked(x) ? undefined : trace.images.narrowGrouping(x.shape, output);
+
+/** NCHW images, as many as one as a convolution groups. */
+function narrowChunks(x: Info, trace: TraceBackend, { group }: Grouping): string[] {
+  const [batch = 1, h = 1, w = 1, c = 1] = x.shape;
+  const parts = trace.images.slices(trace.in("channelsFirst", x), batch);
+  if (group === 1) return parts.map(({ name }) => name);
+  return parts.map(({ name, size }) => trace.images.reshape(name, [size / group, group * c, h, w]));
+}
 
 lowerBlocked("DepthwiseConv2dNative", (call, { trace }) => {
   const [x, filter] = [inputOf(call, "x"), inputOf(call, "filter")];
@@ -46,12 +69,12 @@ lowerBlocked("DepthwiseConv2dNative", (call, { trace }) => {
   );
   if (info.inChannels !== info.outChannels || !trace.isBlocked(x)) return undefined;
   const { images } = trace;
-  const weights = images.depthwiseFilter(trace.plain(filter), filter.shape);
+  const weights = images.depthwiseFilter(trace.plain(filter), filter.shape, x.shape);
   const chunks = trace.blocked(x).chunks.map((chunk) =>
     images.convolve([chunk, weights], {
       ...geometry(info),
       pads: pads(info),
-      group: images.padded(info.inChannels),
+      group: images.lanes(x.shape),
     }),
   );
   return trace.blockedResult({ chunks }, outputOf(call).shape, "float32");
@@ -81,34 +104,37 @@ function inputGradient(call: Call, context: BlockedContext, depthwise: boolean):
     images.reshape(trace.plain(upstream.factor), depthwise ? [1, 1, -1, 1] : [1, 1, 1, -1]);
   const plain = trace.plain(filter);
   const scaled = factor === undefined ? plain : graph.add("Mul", [plain, factor]);
-  const { chunks: gradients } = trace.blocked(upstream.images);
-  const result = (chunks: readonly string[]) =>
+  const grouping = images.grouping(inputShape, dy.shape);
+  const { group, outputs } = grouping;
+  const gradients = images.regrouped(trace.blocked(upstream.images).chunks, dy.shape, group);
+  const result = (grouped: readonly string[]) => {
+    const chunks = images.ungrouped(grouped, inputShape, group);
     // A channel or three are not worth carrying a whole block along.
-    inChannels * 4 <= images.options.block
+    return inChannels * 4 <= images.options.block
       ? trace.result(images.toPlain(chunks, inputShape), inputShape, "float32")
       : trace.blockedResult({ chunks }, inputShape, "float32");
+  };
 
   if (!depthwise && hasPhases(info))
-    return result(inputGradientByPhases(trace, gradients, scaled, info));
+    return result(inputGradientByPhases(trace, gradients, scaled, info, grouping));
   const strided = info.strideHeight > 1 || info.strideWidth > 1;
   const padding = strided ? spreadPads(info) : mirroredPads(info);
   if (padding.some((pad) => pad < 0)) return undefined;
   const turned = reversed(trace, scaled, [0, 1]);
   const weights = depthwise
-    ? images.depthwiseFilter(turned, filter.shape)
-    : images.filter(graph.add("Transpose", [turned], { perm: [0, 1, 3, 2] }), [
-        kh,
-        kw,
-        outChannels,
-        inChannels,
-      ]);
+    ? images.depthwiseFilter(turned, filter.shape, inputShape)
+    : images.filter(
+        graph.add("Transpose", [turned], { perm: [0, 1, 3, 2] }),
+        [kh, kw, outChannels, inChannels],
+        { group, inputs: outputs, outputs: grouping.inputs },
+      );
   return result(
     gradients.map((chunk) =>
-      images.convolve([strided ? spread(trace, chunk, info) : chunk, weights], {
+      images.convolve([strided ? spread(trace, chunk, group * outputs, info) : chunk, weights], {
         kernel: [kh, kw],
         dilations: [info.dilationHeight, info.dilationWidth],
         pads: padding,
-        ...(depthwise && { group: images.padded(inChannels) }),
+        ...(depthwise && { group: images.lanes(inputShape) }),
       }),
     ),
   );
@@ -122,23 +148,20 @@ function geometry(info: ConvolutionInfo) {
   } as const;
 }
 
-/** Images with zeros between the pixels, as many as a stride skips. */
-function spread(trace: TraceBackend, chunk: string, info: ConvolutionInfo): string {
-  const { images, graph } = trace;
-  const { outHeight, outWidth, strideHeight, strideWidth } = info;
+/** Images of so many channels with zeros between the pixels, as many as a stride skips. */
+function spread(
+  { images, graph }: TraceBackend,
+  chunk: string,
+  channels: number,
+  { outHeight, outWidth, strideHeight, strideWidth }: ConvolutionInfo,
+): string {
   const { block } = images.options;
-  const size = info.batchSize / images.chunks(info.batchSize).length;
   const rows = images.reshape(chunk, [-1, outHeight, 1, outWidth, block]);
   const padded = graph.add("Pad", [
     rows,
     graph.integers([0, 0, 0, 0, 0, 0, 0, strideHeight - 1, 0, (strideWidth - 1) * block]),
   ]);
-  return images.reshape(padded, [
-    size,
-    images.padded(info.outChannels),
-    outHeight * strideHeight,
-    outWidth * strideWidth,
-  ]);
+  return images.reshape(padded, [-1, channels, outHeight * strideHeight, outWidth * strideWidth]);
 }
 
 /** Padding of spread gradients so that the turned filter gives images of the input's size. */
@@ -182,14 +205,17 @@ function inputGradientByPhases(
   trace: TraceBackend,
   gradients: readonly string[],
   filter: string,
-  { inChannels, outChannels, outHeight, outWidth, batchSize }: ConvolutionInfo,
+  { inChannels, outChannels, outHeight, outWidth }: ConvolutionInfo,
+  grouping: Grouping,
 ): string[] {
   const { images, graph } = trace;
   const { block } = images.options;
-  const c = images.padded(inChannels);
-  const o = images.padded(outChannels);
-  const full = images.padAxis(images.padAxis(filter, 4, 2, c - inChannels), 4, 3, o - outChannels);
-  const taps = images.reshape(full, [9, c, o]);
+  const { inputs: c, outputs: o } = groupedChannels(grouping);
+  const taps = images.reshape(images.diagonal(filter, [3, 3, inChannels, outChannels], grouping), [
+    9,
+    c,
+    o,
+  ]);
   const none = graph.constant("float32", [1, c, o], new Float32Array(c * o));
   /** The filter's row (or column) that a phase reads at an offset of the gradient. */
   const tapOf = (phase: number, offset: number) =>
@@ -206,15 +232,16 @@ function inputGradientByPhases(
     }),
   );
   const kernel = graph.add("Transpose", [images.joined(corners)], { perm: [0, 2, 1] });
-  const weights = images.filter(images.reshape(kernel, [2, 2, o, 4 * c]), [2, 2, o, 4 * c]);
-  const size = batchSize / gradients.length;
+  const shape = [2, 2, o, 4 * c];
+  const whole = { group: 1, inputs: o, outputs: 4 * c };
+  const weights = images.filter(images.reshape(kernel, shape), shape, whole);
   return gradients.map((chunk) => {
     const phases = images.convolve([chunk, weights], { kernel: [2, 2], pads: [0, 0, 1, 1] });
     const interleaved = images.transpose(
       phases,
-      [size, 2, 2, c / block, outHeight, outWidth, block],
+      [-1, 2, 2, c / block, outHeight, outWidth, block],
       [0, 3, 4, 1, 5, 2, 6],
     );
-    return images.reshape(interleaved, [size, c, 2 * outHeight, 2 * outWidth]);
+    return images.reshape(interleaved, [-1, c, 2 * outHeight, 2 * outWidth]);
   });
 }

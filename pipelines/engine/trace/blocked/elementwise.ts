@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs";
 import { dataTypeCode } from "../../../onnx/onnxGraph.js";
 import { BINARY, UNARY } from "../elementwise.js";
 import type { Call } from "../program.js";
+import type { BlockedImages } from "../images.js";
 import { onnxType } from "../traceBackend.js";
 import { inputOf, isImages, lowerBlocked, outputOf, type BlockedContext } from "./registry.js";
 
@@ -92,12 +93,10 @@ lowerBlocked("GatherV2", (call, { trace }) => {
   const { graph, images } = trace;
   const [size, ...others] = table.shape;
   if (others.length > 0 || size === undefined || !trace.isBlocked(indices)) return undefined;
-  const [, , , channels = 1] = indices.shape;
   const bounds = [0, size - 1].map((bound) => graph.constant("int32", [], [bound]));
   const chunks = trace.blocked(indices).chunks.map((chunk) => {
     // What fills blocks of channels may point anywhere.
-    const inside =
-      images.padded(channels) === channels ? chunk : graph.add("Clip", [chunk, ...bounds]);
+    const inside = isFilled(images, indices.shape) ? chunk : graph.add("Clip", [chunk, ...bounds]);
     return graph.add("Gather", [trace.plain(table), inside], { axis: 0 });
   });
   return trace.blockedResult({ chunks }, outputOf(call).shape, table.dtype);
@@ -132,14 +131,12 @@ function unary(
   return trace.blockedResult({ chunks }, outputOf(call).shape, outputOf(call).dtype);
 }
 
-function mayBreak(
-  images: BlockedContext["trace"]["images"],
-  operator: string,
-  shape: readonly number[],
-): boolean {
-  const channels = shape[3] ?? 1;
-  return NEEDS_WHOLE_BLOCKS.includes(operator) && images.padded(channels) !== channels;
-}
+const mayBreak = (images: BlockedImages, operator: string, shape: readonly number[]): boolean =>
+  NEEDS_WHOLE_BLOCKS.includes(operator) && !isFilled(images, shape);
+
+/** Whether all channels of a chunk are those of images. */
+const isFilled = (images: BlockedImages, shape: readonly number[]): boolean =>
+  images.form(shape).channels === shape[3];
 
 /** How an operand meets images: as a function of the chunk to a name. */
 interface Operand {
@@ -170,11 +167,11 @@ function binary(
   const vector = operands.some(({ kind }) => kind === "channels");
   const { images } = trace;
   const [batch = 1] = output.shape;
-  const chunks = images.chunks(batch).map(({ size }, i) => {
-    const shape = images.declared(output.shape, size);
+  const shape = images.declared(output.shape);
+  const chunks = images.chunks(batch).map((_, i) => {
     const names = operands.map(({ kind, at }) => {
       const name = at(i);
-      return vector && kind === "images" ? images.reshape(name, [size, -1]) : name;
+      return vector && kind === "images" ? images.reshape(name, [shape[0] ?? 1, -1]) : name;
     });
     const value = trace.graph.add(operator, names);
     return vector ? images.reshape(value, shape) : value;
@@ -234,17 +231,17 @@ function operandAs(
       const { chunks } = trace.blocked(info);
       const [, h = 1, w = 1] = shape;
       const { block } = images.options;
+      const declared = images.declared(shape);
+      const [size = 1, padded = 1] = declared;
       return {
         kind: "pixels",
         at(i) {
-          const size = (shape[0] ?? 1) / chunks.length;
-          const [, padded = 1] = images.declared(shape, size);
           const narrow = images.reshape(chunks[i] ?? "", [size, padded / block, 1, block]);
           const wide = graph.add("Expand", [
             narrow,
             graph.integers([size, padded / block, h * w, block]),
           ]);
-          return images.reshape(wide, images.declared(shape, size));
+          return images.reshape(wide, declared);
         },
       };
     }
@@ -257,12 +254,13 @@ function operandAs(
 function expandedChannels(
   trace: BlockedContext["trace"],
   info: Info,
-  [, h = 1, w = 1, c = 1]: readonly number[],
+  shape: readonly number[],
 ): string {
   const { graph, images } = trace;
   const { block } = images.options;
-  const vector = images.channelVector(trace.plain(info), c);
-  const blocks = images.padded(c) / block;
+  const [, h = 1, w = 1] = shape;
+  const vector = images.channelVector(trace.plain(info), shape);
+  const blocks = images.lanes(shape) / block;
   const wide = graph.add("Expand", [
     images.reshape(vector, [blocks, 1, block]),
     graph.integers([blocks, h * w, block]),

@@ -5,9 +5,11 @@ import {
   type ConvolutionAttributes,
   type ConvolutionInfo,
 } from "../convolution.js";
+import { groupedChannels, type Grouping } from "../images.js";
 import type { Call } from "../program.js";
 import type { BlockedValue, Codes, TraceBackend } from "../traceBackend.js";
 import { withoutFactor } from "./affine.js";
+import { narrowGrouping } from "./convolution.js";
 import { row, summed } from "./reductions.js";
 import { inputOf, lowerBlocked, outputOf, type BlockedContext } from "./registry.js";
 
@@ -15,23 +17,26 @@ type Info = tf.TensorInfo;
 
 lowerBlocked("Conv2DBackpropFilter", (call, context) => {
   const { trace } = context;
-  const { x, upstream, info } = operandsOf(call, context, false);
+  const { images } = trace;
+  const { x, dy, upstream, info } = operandsOf(call, context, false);
   if (!trace.isBlocked(upstream.images)) return undefined;
-  const narrow = !trace.isBlocked(x) && info.inChannels < trace.images.options.block;
-  const gradients = trace.blocked(upstream.images).chunks;
-  const pointwise = info.filterHeight === 1 && info.filterWidth === 1;
-  if (pointwise) {
+  const narrow = narrowGrouping(x, dy.shape, context);
+  const grouping = narrow ?? images.grouping(x.shape, dy.shape);
+  const gradients = images.regrouped(
+    trace.blocked(upstream.images).chunks,
+    dy.shape,
+    grouping.group,
+  );
+  if (info.filterHeight === 1 && info.filterWidth === 1) {
     if (narrow || info.padInfo.top > 0) return undefined;
-    return finished(context, call, upstream.factor, pointwiseGradient(trace, x, gradients, info));
+    const gradient = pointwiseGradient(trace, { x, gradients, info, grouping });
+    return finished(context, call, upstream.factor, gradient);
   }
   const pads = imagePads(info);
   if (pads.some((pad) => pad < 0)) return undefined;
-  return finished(
-    context,
-    call,
-    upstream.factor,
-    imagesAsFilters(trace, { x, narrow, gradients, info, pads }),
-  );
+  const plain = narrow !== undefined;
+  const gradient = imagesAsFilters(trace, { x, plain, gradients, info, grouping, pads });
+  return finished(context, call, upstream.factor, gradient);
 });
 
 lowerBlocked("DepthwiseConv2dNativeBackpropFilter", (call, context) => {
@@ -51,7 +56,7 @@ function operandsOf(call: Call, context: BlockedContext, depthwise: boolean) {
     filterShape: number[];
   };
   const info = convolutionInfo(x.shape, filterShape, attributes, depthwise);
-  return { x, upstream: withoutFactor(dy, context), info };
+  return { x, dy, upstream: withoutFactor(dy, context), info };
 }
 
 function finished(
@@ -86,87 +91,107 @@ function imagePads(info: ConvolutionInfo): number[] {
 
 interface FilterGradient {
   readonly x: Info;
-  readonly narrow: boolean;
+  /** In groups of images, as the convolution saw them. */
   readonly gradients: readonly string[];
   readonly info: ConvolutionInfo;
-  readonly pads: readonly number[];
+  readonly grouping: Grouping;
 }
 
 /**
- * The gradient as one convolution a chunk: images take the place of channels, input channels that
- * of images, and the upstream gradients that of the filter. Nothing is copied once for each tap.
+ * The gradient as one convolution a chunk: images take the place of channels, blocks of input
+ * channels that of images, and the upstream gradients that of the filter. The channels of a block
+ * lie side by side in each row, so that a row of the result holds every tap of all of them, enough
+ * for the convolution's inner loop to compute at full speed. Nothing is copied once for each tap.
  */
 function imagesAsFilters(
   trace: TraceBackend,
-  { x, narrow, gradients, info, pads }: FilterGradient,
+  wanted: FilterGradient & { readonly plain: boolean; readonly pads: readonly number[] },
 ): string {
+  const { x, plain, gradients, info, grouping, pads } = wanted;
   const { images, graph } = trace;
   const { block } = images.options;
-  const { batchSize, inChannels, outChannels, filterHeight: kh, filterWidth: kw } = info;
-  const size = batchSize / gradients.length;
-  const whole = images.padded(size); // images fill blocks now
-  const rows = narrow ? inChannels : images.padded(inChannels);
-  const o = images.padded(outChannels);
-  const source: Source = narrow
-    ? narrowChunks(trace, x, batchSize)
+  const { batchSize, inHeight, inWidth, outHeight, outWidth } = info;
+  const { filterHeight: kh, filterWidth: kw, dilationHeight, dilationWidth } = info;
+  const { inputs, outputs: o } = groupedChannels(grouping);
+  const size = batchSize / gradients.length / grouping.group;
+  const whole = Math.ceil(size / block) * block; // images fill blocks now
+  /** Channels that lie side by side; narrow images have just theirs. */
+  const beside = plain ? info.inChannels : block;
+  const rows = inputs / beside;
+  const source: Source = plain
+    ? plainChunks(trace, x)
     : (trace.blocked(x).codes ?? trace.blocked(x));
   const [top = 0, left = 0, bottom = 0, right = 0] = pads;
+  const reach = (kw - 1) * dilationWidth + 1;
+  const pixels = inHeight * inWidth;
 
   const parts = gradients.map((gradient, i) => {
-    const pixels = info.inHeight * info.inWidth;
-    const flat = images.transpose(source.chunks[i] ?? "", [size, rows * pixels], [1, 0]);
-    const filled = padded(trace, flat, [0, 0, 0, whole - size], source);
-    const moved = narrow
-      ? images.transpose(filled, [rows, pixels, whole / block, block], [0, 2, 1, 3])
-      : images.transpose(
-          filled,
-          [rows / block, pixels, block, whole / block, block],
-          [0, 2, 3, 1, 4],
-        );
+    const chunk = images.reshape(source.chunks[i] ?? "", [size, rows, pixels * beside]);
+    const moved = imagesLast(trace, padded(trace, chunk, [0, 0, 0, whole - size, 0, 0], source), [
+      whole,
+      rows,
+      pixels * beside,
+    ]);
     const surrounded = padded(
       trace,
-      images.reshape(moved, [(rows * whole) / block, info.inHeight, info.inWidth, block]),
-      [0, top, left, 0, 0, bottom, right, 0],
+      images.reshape(moved, [(rows * whole * inHeight) / block, inWidth, beside * block]),
+      [0, left, 0, 0, right, 0],
       source,
     );
-    const numbers = asNumbers(trace, surrounded, source);
-    const outPixels = info.outHeight * info.outWidth;
     const filter = images.transpose(
       images.padAxis(gradient, 4, 0, whole - size),
-      [whole / block, block, o / block, outPixels, block],
+      [whole / block, block, o / block, outHeight * outWidth, block],
       [2, 0, 3, 1, 4],
     );
     return images.convolve(
       [
-        images.reshape(numbers, [
+        images.reshape(asNumbers(trace, surrounded, source), [
           rows,
           whole,
-          info.inHeight + top + bottom,
-          info.inWidth + left + right,
+          inHeight,
+          (inWidth + left + right) * beside,
         ]),
-        images.reshape(filter, [o, whole, info.outHeight, info.outWidth]),
+        images.reshape(filter, [o, whole, outHeight, outWidth]),
       ],
       {
-        kernel: [info.outHeight, info.outWidth],
-        dilations: [info.strideHeight, info.strideWidth],
-        strides: [info.dilationHeight, info.dilationWidth],
+        kernel: [outHeight, outWidth],
+        pads: [top, 0, bottom, 0],
+        dilations: [info.strideHeight, info.strideWidth * beside],
+        strides: [dilationHeight, 1],
       },
     );
   });
-  const taps = images.transpose(
-    summed(trace, parts),
-    [rows, o / block, kh * kw, block],
-    [2, 0, 1, 3],
-  );
-  const cut = cutChannels(trace, taps, [kh, kw, rows, o], [inChannels, outChannels]);
+  const taps = images.reshape(summed(trace, parts), [rows, o / block, kh, reach, beside, block]);
+  const asked =
+    dilationWidth === 1
+      ? taps
+      : graph.add("Slice", [
+          taps,
+          ...[0, reach, 3, dilationWidth].map((value) => graph.integers([value])),
+        ]);
+  const moved = graph.add("Transpose", [asked], { perm: [2, 3, 0, 4, 1, 5] });
+  const cut = images.diagonalSum(moved, [kh, kw, info.inChannels, info.outChannels], grouping);
   return source.scale === undefined ? cut : graph.add("Mul", [cut, source.scale]);
+}
+
+/** [images, rows, n] -> [rows, images / block, n, block] by moves that onnxruntime does fast. */
+function imagesLast(
+  { images }: TraceBackend,
+  name: string,
+  [count, rows, n]: readonly [number, number, number],
+): string {
+  const { block } = images.options;
+  if (rows === 1) return images.transpose(name, [count / block, block, n], [0, 2, 1]);
+  const last = images.transpose(name, [count, rows * n], [1, 0]);
+  if (count === block) return last;
+  return images.transpose(last, [rows, n, count / block, block], [0, 2, 1, 3]);
 }
 
 type Source = Pick<BlockedValue, "chunks"> & Partial<Codes>;
 
-function narrowChunks(trace: TraceBackend, x: Info, batch: number): Source {
-  const parts = trace.images.slices(trace.in("channelsFirst", x), batch);
-  return { chunks: parts.map(({ name }) => name) };
+function plainChunks(trace: TraceBackend, x: Info): Source {
+  const [batch = 1] = x.shape;
+  return { chunks: trace.images.slices(trace.plain(x), batch).map(({ name }) => name) };
 }
 
 /** Pads with what stands for 0. */
@@ -192,21 +217,18 @@ function asNumbers({ graph }: TraceBackend, name: string, { scale, zeroPoint }: 
 /** A product over all pixels, which lie in rows once the blocks of channels are joined. */
 function pointwiseGradient(
   trace: TraceBackend,
-  x: Info,
-  gradients: readonly string[],
-  info: ConvolutionInfo,
+  { x, gradients, info, grouping }: FilterGradient,
 ): string {
   const { images, graph } = trace;
   const { block } = images.options;
   const { inChannels, outChannels, inHeight, inWidth, outHeight, outWidth } = info;
-  const [c, o] = [images.padded(inChannels), images.padded(outChannels)];
-  const size = info.batchSize / gradients.length;
+  const { inputs: c, outputs: o } = groupedChannels(grouping);
   const joined = (name: string, channels: number, pixels: number) => {
     const rows =
       channels === block
         ? name
-        : images.transpose(name, [size, channels / block, pixels, block], [0, 2, 1, 3]);
-    return images.reshape(rows, [size * pixels, channels]);
+        : images.transpose(name, [-1, channels / block, pixels, block], [0, 2, 1, 3]);
+    return images.reshape(rows, [-1, channels]);
   };
   const { chunks } = trace.blocked(x);
   const strided = info.strideHeight > 1 || info.strideWidth > 1;
@@ -217,7 +239,7 @@ function pointwiseGradient(
       transA: 1,
     });
   });
-  return cutChannels(trace, summed(trace, parts), [1, 1, c, o], [inChannels, outChannels]);
+  return images.diagonalSum(summed(trace, parts), [1, 1, inChannels, outChannels], grouping);
 }
 
 /** The pixels that a pointwise convolution with a stride reads. */
@@ -241,45 +263,34 @@ function depthwiseGradient(
   gradients: readonly string[],
   info: ConvolutionInfo,
 ): string {
-  const { images } = trace;
+  const { images, graph } = trace;
   const { block } = images.options;
-  const { inChannels, filterHeight: kh, filterWidth: kw } = info;
-  const c = images.padded(inChannels);
-  const size = info.batchSize / gradients.length;
+  const { batchSize, inChannels, filterHeight: kh, filterWidth: kw } = info;
+  const { together, channels } = images.form(x.shape);
+  const all = (batchSize / gradients.length) * channels;
   const { chunks } = trace.blocked(x);
   const parts = gradients.map((gradient, i) => {
     return images.convolve(
       [
-        images.reshape(chunks[i] ?? "", [1, size * c, info.inHeight, info.inWidth]),
-        images.reshape(gradient, [size * c, 1, info.outHeight, info.outWidth]),
+        images.reshape(chunks[i] ?? "", [1, all, info.inHeight, info.inWidth]),
+        images.reshape(gradient, [all, 1, info.outHeight, info.outWidth]),
       ],
       {
         kernel: [info.outHeight, info.outWidth],
         pads: imagePads(info),
         dilations: [info.strideHeight, info.strideWidth],
         strides: [info.dilationHeight, info.dilationWidth],
-        group: size * c,
+        group: all,
       },
     );
   });
-  const perImage = images.reshape(images.joined(parts, 1), [info.batchSize, -1]);
-  const sums = trace.graph.add("MatMul", [row(trace, info.batchSize, 1), perImage]);
-  const taps = images.transpose(sums, [c / block, kh * kw, block], [1, 0, 2]);
-  return images.reshape(images.cutAxis(images.reshape(taps, [kh * kw, c]), 1, inChannels, c), [
-    kh,
-    kw,
-    inChannels,
-    1,
-  ]);
-}
-
-/** [kh, kw, c, o] without the channels that only fill blocks */
-function cutChannels(
-  { images }: TraceBackend,
-  name: string,
-  shape: readonly [kh: number, kw: number, c: number, o: number],
-  [inputs, outputs]: readonly [number, number],
-): string {
-  const [, , c, o] = shape;
-  return images.cutAxis(images.cutAxis(images.reshape(name, shape), 2, inputs, c), 3, outputs, o);
+  const groups = batchSize / together;
+  const perGroup = images.reshape(images.joined(parts, 1), [groups, -1]);
+  const sums = graph.add("MatMul", [row(trace, groups, 1), perGroup]);
+  const taps = images.transpose(sums, [-1, kh * kw, block], [1, 0, 2]);
+  const each = images.reshape(taps, [kh * kw, together, channels]);
+  const summedUp =
+    together === 1 ? each : graph.add("ReduceSum", [each, graph.integers([1])], { keepdims: 0 });
+  const filled = images.reshape(summedUp, [kh * kw, channels]);
+  return images.reshape(images.cutAxis(filled, 1, inChannels, channels), [kh, kw, inChannels, 1]);
 }

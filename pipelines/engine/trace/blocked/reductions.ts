@@ -40,19 +40,15 @@ function sumOver(axes: string, x: Info, call: Call, context: BlockedContext): st
     const means = trace
       .blocked(x)
       .chunks.map((chunk) => graph.add("com.microsoft.nchwc:GlobalAveragePool", [chunk]));
-    const padded = images.padded(c);
-    const perImage = images.cutAxis(
-      images.reshape(images.joined(means), [batch, padded]),
-      1,
-      c,
-      padded,
-    );
+    const { channels } = images.form(x.shape);
+    const all = images.reshape(images.joined(means), [batch, channels]);
+    const perImage = images.cutAxis(all, 1, c, channels);
     return graph.add("Mul", [perImage, graph.scalar(h * w)]);
   }
   if (axes !== "0,1,2" && axes !== "0,1,2,3") return undefined;
   const perChannel = sumOfProducts(x, call, context) ?? sumOfImages(x, context);
   if (perChannel === undefined) return undefined;
-  const channels = images.cutAxis(perChannel, 0, c, images.padded(c));
+  const channels = images.cutAxis(perChannel, 0, c, images.form(x.shape).channels);
   return axes === "0,1,2"
     ? channels
     : graph.add("ReduceSum", [channels, graph.integers([0])], { keepdims: 0 });
@@ -62,11 +58,11 @@ function sumOver(axes: string, x: Info, call: Call, context: BlockedContext): st
 function sumOfImages(x: Info, { trace }: BlockedContext): string | undefined {
   if (!trace.isBlocked(x)) return undefined;
   const { images, graph } = trace;
-  const [batch = 1, h = 1, w = 1, c = 1] = x.shape;
+  const [batch = 1, h = 1, w = 1] = x.shape;
   const means = trace
     .blocked(x)
     .chunks.map((chunk) => graph.add("com.microsoft.nchwc:GlobalAveragePool", [chunk]));
-  const perImage = images.reshape(images.joined(means), [batch, images.padded(c)]);
+  const perImage = images.reshape(images.joined(means), [batch, images.form(x.shape).channels]);
   return images.reshape(graph.add("MatMul", [row(trace, batch, h * w), perImage]), [-1]);
 }
 
@@ -83,10 +79,10 @@ function sumOfProducts(x: Info, call: Call, context: BlockedContext): string | u
   const b = product.inputs["b"] ?? a;
   if (![a, b].every((operand) => operand.shape.join() === x.shape.join())) return undefined;
   if (![a, b].some((operand) => trace.isBlocked(operand))) return undefined;
-  const [batch = 1, h = 1, w = 1, c = 1] = x.shape;
-  const padded = images.padded(c);
+  const [batch = 1, h = 1, w = 1] = x.shape;
+  const { channels: perImageChannels } = images.form(x.shape);
   const second = trace.blocked(b).chunks;
-  const channels = (batch / second.length) * padded;
+  const channels = (batch / second.length) * perImageChannels;
   const dots = trace
     .blocked(a)
     .chunks.map((chunk, i) =>
@@ -98,7 +94,7 @@ function sumOfProducts(x: Info, call: Call, context: BlockedContext): string | u
         { kernel: [h, w], group: channels },
       ),
     );
-  const perImage = images.reshape(images.joined(dots, 1), [batch, padded]);
+  const perImage = images.reshape(images.joined(dots, 1), [batch, perImageChannels]);
   return images.reshape(graph.add("MatMul", [row(trace, batch, 1), perImage]), [-1]);
 }
 
