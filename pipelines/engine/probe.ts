@@ -2,8 +2,8 @@ import * as ort from "onnxruntime-node";
 import { OnnxGraph } from "../onnx/onnxGraph.js";
 import type { BlockedOptions } from "./trace/images.js";
 
-/** Images that flow through a network together; more do not fit into a core's cache. */
-const CHUNK_IMAGES = 32;
+/** What flows through a network together: a few such tensors fit into a core's cache. */
+const CHUNK_BYTES = 1_250_000;
 /** Block sizes that onnxruntime has: AVX-512 and AVX2. */
 const BLOCKS = [16, 8] as const;
 const TOLERANCE = 1e-5;
@@ -26,7 +26,7 @@ async function probe(): Promise<BlockedOptions | undefined> {
   try {
     const block = await blockSize();
     if (block === undefined || !(await convolvesRight(block))) return undefined;
-    return { block, chunkImages: CHUNK_IMAGES };
+    return { block, chunkBytes: CHUNK_BYTES };
   } catch {
     return undefined; // no such operators
   }

@@ -5,13 +5,15 @@ const DOMAIN = "com.microsoft.nchwc";
 
 /** Images whose channels may share a block at most: more would leave too few for whole sixteens. */
 const MOST_TOGETHER = 4;
+/** Images of the smallest chunks: gradients of filters put as many into a block. */
+const FEWEST_IMAGES = 16;
 
 /** How a batch of images is cut and its channels are grouped. */
 export interface BlockedOptions {
   /** Channels that lie next to each other in memory: 16 with AVX-512, 8 with AVX2. */
   readonly block: number;
-  /** Images in a chunk at most: what flows through several operations while it is in the cache. */
-  readonly chunkImages: number;
+  /** Bytes of a chunk at most: what flows through several operations while it is in the cache. */
+  readonly chunkBytes: number;
 }
 
 type Shape = readonly number[];
@@ -27,6 +29,8 @@ export interface Form {
 /** How a convolution sees its images: so many as one, with the channels of all of them. */
 export interface Grouping {
   readonly group: number;
+  /** Chunks that it is computed in: as many as either side has. */
+  readonly chunks: number;
   /** Channels of one image, filled up, on both sides of the convolution. */
   readonly inputs: number;
   readonly outputs: number;
@@ -40,16 +44,20 @@ export interface Grouping {
  * Where a step leads to more channels, images come apart again without moving.
  */
 export class BlockedImages {
-  /** The chunk of the values that begin one: slices of the batch. */
+  /** The chunk, by its first image, of the values that begin one: slices of the batch. */
   readonly chunkOf = new Map<string, number>();
 
   readonly #reshaped = new Map<string, string>();
   readonly graph: OnnxGraph;
   readonly options: BlockedOptions;
 
-  constructor(graph: OnnxGraph, options: BlockedOptions) {
+  readonly #widest: ReadonlyMap<number, number>;
+
+  /** @param widest the most channels of images by their number of pixels: one size, one cut */
+  constructor(graph: OnnxGraph, options: BlockedOptions, widest: ReadonlyMap<number, number>) {
     this.graph = graph;
     this.options = options;
+    this.#widest = widest;
   }
 
   form([batch = 1, , , channels = 1]: Shape): Form {
@@ -58,7 +66,7 @@ export class BlockedImages {
     while (
       together < MOST_TOGETHER &&
       2 * together * channels <= block &&
-      chunkSize(batch, this.options) % (2 * together) === 0
+      fewestImages(batch) % (2 * together) === 0
     ) {
       together *= 2;
     }
@@ -72,11 +80,36 @@ export class BlockedImages {
     return together * channels;
   }
 
+  /** Images of a chunk. Of two sizes of images, the chunks of one are whole chunks of the other. */
+  chunkSize([batch = 1, h = 1, w = 1, c = 1]: Shape): number {
+    const widest = Math.max(c, this.#widest.get(h * w) ?? 0);
+    const bytes = 4 * h * w * this.form([batch, h, w, widest]).channels;
+    let size = fewestImages(batch);
+    while (size < batch) {
+      const next = size * smallestFactor(batch / size);
+      if (next * bytes > this.options.chunkBytes) break;
+      size = next;
+    }
+    return size;
+  }
+
+  chunkCount(shape: Shape): number {
+    return (shape[0] ?? 1) / this.chunkSize(shape);
+  }
+
+  /** Declared shape of a chunk. */
+  declared(shape: Shape): number[] {
+    const [, h = 1, w = 1] = shape;
+    const { together, channels } = this.form(shape);
+    return [this.chunkSize(shape) / together, together * channels, h, w];
+  }
+
   /** As many images at once as either side of a convolution puts together. */
   grouping(input: Shape, output: Shape): Grouping {
     const [inputs, outputs] = [this.form(input), this.form(output)];
     return {
       group: Math.max(inputs.together, outputs.together),
+      chunks: Math.max(this.chunkCount(input), this.chunkCount(output)),
       inputs: inputs.channels,
       outputs: outputs.channels,
     };
@@ -86,37 +119,53 @@ export class BlockedImages {
   narrowGrouping([, , , inputs = 1]: Shape, output: Shape): Grouping | undefined {
     const { together, channels } = this.form(output);
     if (together * inputs >= this.options.block) return undefined;
-    return { group: together, inputs, outputs: channels };
+    return { group: together, chunks: this.chunkCount(output), inputs, outputs: channels };
   }
 
-  /** First image and length of each chunk of a batch. */
-  chunks(batch: number): readonly { readonly begin: number; readonly size: number }[] {
-    const size = chunkSize(batch, this.options);
-    return Array.from({ length: batch / size }, (_, i) => ({ begin: i * size, size }));
+  /** Chunks of images as a convolution sees them. */
+  grouped(
+    chunks: readonly string[],
+    shape: Shape,
+    { group, chunks: count }: Pick<Grouping, "group" | "chunks">,
+  ): readonly string[] {
+    const [, h = 1, w = 1] = shape;
+    const { together } = this.form(shape);
+    const parts = this.#cut(chunks, shape, count);
+    if (together === group) return parts;
+    return parts.map((part) =>
+      this.reshape(part, [-1, (group / together) * this.lanes(shape), h, w]),
+    );
   }
 
-  /** Declared shape of a chunk. */
-  declared(shape: Shape): number[] {
-    const { together, channels } = this.form(shape);
-    return this.declaredAs(shape, together, channels);
+  /** What a convolution gave for groups of images of a shape. */
+  ungrouped(chunks: readonly string[], shape: Shape, { group }: Grouping): readonly string[] {
+    const count = this.chunkCount(shape);
+    const parts = chunks.length / count;
+    const [batch = 1] = shape;
+    const whole =
+      parts === 1
+        ? chunks
+        : Array.from({ length: count }, (_, i) => {
+            const joined = this.joined(chunks.slice(i * parts, (i + 1) * parts));
+            this.chunkOf.set(joined, (i * batch) / count);
+            return joined;
+          });
+    if (this.form(shape).together === group) return whole;
+    return whole.map((chunk) => this.reshape(chunk, this.declared(shape)));
   }
 
-  /** The same with another number of images as one. */
-  declaredAs([batch = 1, h = 1, w = 1]: Shape, group: number, channels: number): number[] {
-    return [chunkSize(batch, this.options) / group, group * channels, h, w];
-  }
-
-  /** Chunks as a convolution sees them, without moving anything. */
-  regrouped(chunks: readonly string[], shape: Shape, group: number): readonly string[] {
-    const { together, channels } = this.form(shape);
-    if (together === group) return chunks;
-    return chunks.map((chunk) => this.reshape(chunk, this.declaredAs(shape, group, channels)));
-  }
-
-  /** What a convolution gave, as images of a shape. */
-  ungrouped(chunks: readonly string[], shape: Shape, group: number): readonly string[] {
-    if (this.form(shape).together === group) return chunks;
-    return chunks.map((chunk) => this.reshape(chunk, this.declared(shape)));
+  #cut(chunks: readonly string[], shape: Shape, count: number): readonly string[] {
+    const parts = count / chunks.length;
+    if (parts === 1) return chunks;
+    const [batch = 1] = shape;
+    const size = batch / count / this.form(shape).together;
+    return chunks.flatMap((chunk, i) =>
+      Array.from({ length: parts }, (_, part) => {
+        const name = this.slice(chunk, 0, part * size, size);
+        this.chunkOf.set(name, ((i * parts + part) * batch) / count);
+        return name;
+      }),
+    );
   }
 
   reshape(name: string, shape: Shape): string {
@@ -160,7 +209,8 @@ export class BlockedImages {
     const { block } = this.options;
     const { together, channels } = this.form(shape);
     const apart = together > 1 ? [together, h * w, channels] : [h * w, -1, block];
-    return this.slices(name, batch).map(({ name: part, size }) => {
+    const size = this.chunkSize(shape);
+    return this.slices(name, batch, batch / size).map((part) => {
       const full = this.padAxis(part, 4, 3, channels - c);
       if (h * w === 1) return this.reshape(full, this.declared(shape));
       const pixels = this.transpose(full, [size / together, ...apart], [0, 2, 1, 3]);
@@ -198,21 +248,21 @@ export class BlockedImages {
   /** NCHW, the whole batch -> one blocked value a chunk */
   fromChannelsFirst(name: string, shape: Shape): string[] {
     const [batch = 1, h = 1, w = 1, c = 1] = shape;
-    return this.slices(name, batch).map(({ name: part }) => {
+    return this.slices(name, batch, this.chunkCount(shape)).map((part) => {
       const full = this.padAxis(part, 4, 1, this.form(shape).channels - c);
       const moved = this.transpose(full, [-1, this.options.block, h * w], [0, 2, 1]);
       return this.reshape(moved, this.declared(shape));
     });
   }
 
-  /** Cuts a value whose first axis is the batch into chunks. */
-  slices(name: string, batch: number): { readonly name: string; readonly size: number }[] {
-    const chunks = this.chunks(batch);
-    if (chunks.length === 1) return [{ name, size: batch }];
-    return chunks.map(({ begin, size }, i) => {
-      const part = this.slice(name, 0, begin, size);
-      this.chunkOf.set(part, i);
-      return { name: part, size };
+  /** Cuts a value whose first axis is the batch into so many chunks. */
+  slices(name: string, batch: number, count: number): string[] {
+    if (count === 1) return [name];
+    const size = batch / count;
+    return Array.from({ length: count }, (_, i) => {
+      const part = this.slice(name, 0, i * size, size);
+      this.chunkOf.set(part, i * size);
+      return part;
     });
   }
 
@@ -249,80 +299,19 @@ export class BlockedImages {
     const full = this.padAxis(this.reshape(name, [c]), 1, 0, channels - c);
     return together === 1 ? full : this.graph.add("Tile", [full, this.graph.integers([together])]);
   }
-
-  /** HWIO -> the order of a blocked convolution's filter for groups of images, declared OIHW. */
-  filter(name: string, shape: Shape, grouping: Grouping): string {
-    const [kh = 1, kw = 1] = shape;
-    const { block } = this.options;
-    const { inputs: i, outputs: o } = groupedChannels(grouping);
-    const moved = this.transpose(
-      this.diagonal(name, shape, grouping),
-      [kh * kw, i / block, block, o / block, block],
-      [3, 1, 0, 2, 4],
-    );
-    return this.reshape(moved, [o, i, kh, kw]);
-  }
-
-  /** HWIO -> the filter of a convolution that reads plain NCHW with fewer channels than a block. */
-  narrowFilter(name: string, shape: Shape, grouping: Grouping): string {
-    const [kh = 1, kw = 1] = shape;
-    const { block } = this.options;
-    const { inputs: i, outputs: o } = groupedChannels(grouping);
-    const full = this.diagonal(name, shape, grouping);
-    const moved = this.transpose(full, [kh * kw, i, o / block, block], [2, 1, 0, 3]);
-    return this.reshape(moved, [o, i, kh, kw]);
-  }
-
-  /** HWIO -> [h * w, i, o] for groups of images: each sees its own channels alone. */
-  diagonal(name: string, shape: Shape, { group, inputs, outputs }: Grouping): string {
-    const [kh = 1, kw = 1, i = 1, o = 1] = shape;
-    const full = this.padAxis(this.padAxis(name, 4, 2, inputs - i), 4, 3, outputs - o);
-    if (group === 1) return full;
-    const own = Array.from({ length: group ** 2 }, (_, at) => Number(at % (group + 1) === 0));
-    const spread = this.graph.add("Mul", [
-      this.reshape(full, [kh * kw, 1, inputs, 1, outputs]),
-      this.graph.constant("float32", [1, group, 1, group, 1], own),
-    ]);
-    return this.reshape(spread, [kh * kw, group * inputs, group * outputs]);
-  }
-
-  /** [taps, i, o] of groups of images -> the sum over the images of what each gave, HWIO */
-  diagonalSum(name: string, shape: Shape, { group, inputs, outputs }: Grouping): string {
-    const [kh = 1, kw = 1, i = 1, o = 1] = shape;
-    const all = this.reshape(name, [kh * kw, group, inputs, group, outputs]);
-    const [first = all, ...rest] =
-      group === 1
-        ? []
-        : Array.from({ length: group }, (_, g) => this.slice(this.slice(all, 1, g, 1), 3, g, 1));
-    const sum = rest.reduce((total, part) => this.graph.add("Add", [total, part]), first);
-    const filled = this.reshape(sum, [kh, kw, inputs, outputs]);
-    return this.cutAxis(this.cutAxis(filled, 2, i, inputs), 3, o, outputs);
-  }
-
-  /** HWC1 -> the filter of a depthwise convolution of blocked images of a shape. */
-  depthwiseFilter(name: string, [kh = 1, kw = 1, c = 1]: Shape, images: Shape): string {
-    const { block } = this.options;
-    const { together, channels } = this.form(images);
-    const full = this.padAxis(this.reshape(name, [kh * kw, c]), 2, 1, channels - c);
-    const tiled =
-      together === 1 ? full : this.graph.add("Tile", [full, this.graph.integers([1, together])]);
-    return this.reshape(this.transpose(tiled, [kh * kw, -1, block], [1, 0, 2]), [-1, 1, kh, kw]);
-  }
 }
 
-/** Channels of a whole group of images. */
-export const groupedChannels = ({ group, inputs, outputs }: Grouping) => ({
-  inputs: group * inputs,
-  outputs: group * outputs,
-});
-
-/** The largest whole part of the batch that fits, whole sixteens if possible. */
-function chunkSize(batch: number, { chunkImages }: BlockedOptions): number {
-  const sizes = Array.from({ length: chunkImages }, (_, i) => chunkImages - i).filter(
-    (size) => batch % size === 0,
-  );
-  const [largest = batch] = sizes;
-  const size = sizes.find((candidate) => candidate % 16 === 0) ?? largest;
+/** The largest part of a batch that is no more than the smallest chunks are to have. */
+function fewestImages(batch: number): number {
+  const sizes = Array.from({ length: FEWEST_IMAGES }, (_, i) => FEWEST_IMAGES - i);
+  const size = sizes.find((candidate) => batch % candidate === 0) ?? batch;
   // Many tiny chunks cost more in calls than they save in memory traffic.
-  return size * 4 < chunkImages ? batch : size;
+  return size * 4 < FEWEST_IMAGES ? batch : size;
+}
+
+function smallestFactor(count: number): number {
+  for (let factor = 2; factor * factor <= count; factor++) {
+    if (count % factor === 0) return factor;
+  }
+  return count;
 }

@@ -14,8 +14,8 @@ export type LoweringChoice = (typeof LOWERING_CHOICES)[number];
 /** Names everything about a lowering that decides bits, its choice first. */
 export function describeLowering(lowering: Lowering): string {
   if (lowering.name === "standard") return lowering.name;
-  const { block, chunkImages } = lowering;
-  return `blocked: ${String(block)} channels, ${String(chunkImages)} images`;
+  const { block, chunkBytes } = lowering;
+  return `blocked: ${String(block)} channels, chunks of ${String(chunkBytes / 1000)} kB`;
 }
 
 /** The choice that a description begins with. */

@@ -30,7 +30,10 @@ function neededNodes(nodes: readonly GraphNode[], outputs: ReadonlySet<string>):
   return kept.reverse();
 }
 
-/** Index: node; value: the only chunk it reads, or -1 for what belongs to none or to several. */
+/**
+ * Index: node; value: the only chunk it reads, or -1 for what belongs to none or to several. What
+ * joins chunks to a larger one belongs to none of them, but its readers belong to that one.
+ */
 function chunksOf(
   nodes: readonly GraphNode[],
   chunkOf: ReadonlyMap<string, number>,
@@ -38,8 +41,9 @@ function chunksOf(
   const known = new Map(chunkOf);
   return nodes.map(({ inputs, output }) => {
     const read = new Set(inputs.flatMap((input) => known.get(input) ?? []));
+    if (read.size > 1) return -1;
     const [only = -1] = read;
-    const chunk = known.get(output) ?? (read.size === 1 ? only : -1);
+    const chunk = known.get(output) ?? only;
     if (chunk >= 0) known.set(output, chunk);
     return chunk;
   });
@@ -57,10 +61,9 @@ function interleave(nodes: readonly GraphNode[], chunks: readonly number[]) {
   /** Nodes of the phase by chunk. The chunk that ran last comes first: it may still be cached. */
   let phase = new Map<number, GraphNode[]>();
   let recent: number[] = [];
-  /** What waits for the end of the phase, and the names of all that is not ordered yet. */
+  /** What waits for the end of the phase, and the chunk of all that is not ordered yet. */
   let shared: GraphNode[] = [];
-  let unordered = new Set<string>();
-  let waiting = new Set<string>();
+  let unordered = new Map<string, number>();
 
   const endPhase = () => {
     const order = [...phase.keys()].sort((a, b) => rank(recent, a) - rank(recent, b));
@@ -73,21 +76,19 @@ function interleave(nodes: readonly GraphNode[], chunks: readonly number[]) {
     ordered.push(...shared);
     phase = new Map();
     shared = [];
-    unordered = new Set();
-    waiting = new Set();
+    unordered = new Map();
   };
   nodes.forEach((node, i) => {
     const chunk = chunks[i] ?? -1;
     if (chunk >= 0) {
-      if (node.inputs.some((input) => waiting.has(input))) endPhase();
+      if (node.inputs.some((input) => (unordered.get(input) ?? chunk) !== chunk)) endPhase();
       const stretch = phase.get(chunk) ?? [];
       phase.set(chunk, stretch);
       stretch.push(node);
-      unordered.add(node.output);
+      unordered.set(node.output, chunk);
     } else if (node.inputs.some((input) => unordered.has(input))) {
       shared.push(node);
-      unordered.add(node.output);
-      waiting.add(node.output);
+      unordered.set(node.output, chunk);
     } else {
       ordered.push(node);
     }

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import type { HostTensor, Signature, StepFunction } from "../engine.js";
-import { recordBlocked } from "./blocked/index.js";
+import { recordBlocked, widestImages } from "./blocked/index.js";
 import { STANDARD, type Lowering } from "./lowering.js";
 import { Program } from "./program.js";
 import { schedule } from "./schedule.js";
@@ -105,7 +105,7 @@ function blockedGraph(
   options: Exclude<Lowering, { name: "standard" }>,
 ): TracedStep {
   const program = new Program(backend.calls, Object.values(recorded.results));
-  backend.begin(options);
+  backend.begin(options, widestImages(program));
   const { graph } = backend;
   for (const [name, { shape, dtype }] of Object.entries(recorded.signature)) {
     const info = backend.result(graph.input(name, onnxType(dtype), shape), shape, dtype);

@@ -52,11 +52,11 @@ export class TraceBackend extends tf.KernelBackend {
   #live = 0;
 
   /** Forgets all that was recorded; constants, which exist before a step runs, stay. */
-  begin(blocked?: BlockedOptions): void {
+  begin(blocked?: BlockedOptions, widest: ReadonlyMap<number, number> = new Map()): void {
     this.graph = new OnnxGraph();
     this.calls = [];
     this.#values = new WeakMap();
-    this.#images = blocked && new BlockedImages(this.graph, blocked);
+    this.#images = blocked && new BlockedImages(this.graph, blocked, widest);
   }
 
   /** How to compute in the blocked layout. */

@@ -30,8 +30,9 @@ const quantized = { algorithm: lsq, backend: academic, bits: 4 };
 const probed = await probeBlocked();
 const plain = await loadEngine("tfjs");
 const standard = await loadEngine("onnxruntime", "standard");
-/** Chunks of 16 images, so that small batches have several. */
-const blocked = probed && onnxruntimeEngine({ name: "blocked", ...probed, chunkImages: 16 });
+/** Chunks of 16 images, or of 32 where images are small, so that small batches have several. */
+const chunkBytes = 60_000;
+const blocked = probed && onnxruntimeEngine({ name: "blocked", ...probed, chunkBytes });
 
 describe.skipIf(blocked === undefined)("on blocked images", () => {
   const engine = blocked ?? standard;
@@ -237,7 +238,7 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
 
 /** An engine on several threads, as a training that runs alone has them: sums must not depend on them. */
 function withThreads(name: "blocked" | "standard", intraOpNumThreads: number): Engine {
-  const blocked = { name: "blocked" as const, ...(probed ?? { block: 16 }), chunkImages: 16 };
+  const blocked = { name: "blocked" as const, ...(probed ?? { block: 16 }), chunkBytes };
   return onnxruntimeEngine(name === "blocked" ? blocked : STANDARD, intraOpNumThreads);
 }
 

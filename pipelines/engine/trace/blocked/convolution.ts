@@ -7,10 +7,17 @@ import {
   type ConvolutionInfo,
 } from "../convolution.js";
 import type { Call } from "../program.js";
-import { groupedChannels, type Grouping } from "../images.js";
+import type { Grouping } from "../images.js";
 import { reversed } from "../shapes.js";
 import type { TraceBackend } from "../traceBackend.js";
 import { withoutFactor } from "./affine.js";
+import {
+  depthwiseFilter,
+  diagonal,
+  filter as blockedFilter,
+  groupedChannels,
+  narrowFilter,
+} from "./filters.js";
 import { inputOf, lowerBlocked, outputOf, type BlockedContext } from "./registry.js";
 
 type Info = tf.TensorInfo;
@@ -30,8 +37,9 @@ lowerBlocked("Conv2D", (call, context) => {
   const grouping = narrow ?? images.grouping(x.shape, shape);
   const inputs = narrow
     ? narrowChunks(x, trace, narrow)
-    : images.regrouped(trace.blocked(x).chunks, x.shape, grouping.group);
-  const weights = images[narrow ? "narrowFilter" : "filter"](
+    : images.grouped(trace.blocked(x).chunks, x.shape, grouping);
+  const weights = (narrow ? narrowFilter : blockedFilter)(
+    images,
     trace.plain(filter),
     filter.shape,
     grouping,
@@ -39,7 +47,7 @@ lowerBlocked("Conv2D", (call, context) => {
   const results = inputs.map((chunk) =>
     images.convolve([chunk, weights], { ...geometry(info), pads: pads(info) }),
   );
-  const chunks = images.ungrouped(results, shape, grouping.group);
+  const chunks = images.ungrouped(results, shape, grouping);
   return trace.blockedResult({ chunks }, shape, "float32");
 });
 
@@ -52,11 +60,11 @@ export const narrowGrouping = (
   trace.isBlocked(x) ? undefined : trace.images.narrowGrouping(x.shape, output);
 
 /** NCHW images, as many as one as a convolution groups. */
-function narrowChunks(x: Info, trace: TraceBackend, { group }: Grouping): string[] {
+function narrowChunks(x: Info, trace: TraceBackend, { group, chunks }: Grouping): string[] {
   const [batch = 1, h = 1, w = 1, c = 1] = x.shape;
-  const parts = trace.images.slices(trace.in("channelsFirst", x), batch);
-  if (group === 1) return parts.map(({ name }) => name);
-  return parts.map(({ name, size }) => trace.images.reshape(name, [size / group, group * c, h, w]));
+  const parts = trace.images.slices(trace.in("channelsFirst", x), batch, chunks);
+  if (group === 1) return parts;
+  return parts.map((part) => trace.images.reshape(part, [-1, group * c, h, w]));
 }
 
 lowerBlocked("DepthwiseConv2dNative", (call, { trace }) => {
@@ -69,15 +77,18 @@ lowerBlocked("DepthwiseConv2dNative", (call, { trace }) => {
   );
   if (info.inChannels !== info.outChannels || !trace.isBlocked(x)) return undefined;
   const { images } = trace;
-  const weights = images.depthwiseFilter(trace.plain(filter), filter.shape, x.shape);
-  const chunks = trace.blocked(x).chunks.map((chunk) =>
+  const { shape } = outputOf(call);
+  const grouping = images.grouping(x.shape, shape);
+  const weights = depthwiseFilter(images, trace.plain(filter), filter.shape, x.shape);
+  const results = images.grouped(trace.blocked(x).chunks, x.shape, grouping).map((chunk) =>
     images.convolve([chunk, weights], {
       ...geometry(info),
       pads: pads(info),
       group: images.lanes(x.shape),
     }),
   );
-  return trace.blockedResult({ chunks }, outputOf(call).shape, "float32");
+  const chunks = images.ungrouped(results, shape, grouping);
+  return trace.blockedResult({ chunks }, shape, "float32");
 });
 
 lowerBlocked("Conv2DBackpropInput", (call, context) => inputGradient(call, context, false));
@@ -106,9 +117,9 @@ function inputGradient(call: Call, context: BlockedContext, depthwise: boolean):
   const scaled = factor === undefined ? plain : graph.add("Mul", [plain, factor]);
   const grouping = images.grouping(inputShape, dy.shape);
   const { group, outputs } = grouping;
-  const gradients = images.regrouped(trace.blocked(upstream.images).chunks, dy.shape, group);
+  const gradients = images.grouped(trace.blocked(upstream.images).chunks, dy.shape, grouping);
   const result = (grouped: readonly string[]) => {
-    const chunks = images.ungrouped(grouped, inputShape, group);
+    const chunks = images.ungrouped(grouped, inputShape, grouping);
     // A channel or three are not worth carrying a whole block along.
     return inChannels * 4 <= images.options.block
       ? trace.result(images.toPlain(chunks, inputShape), inputShape, "float32")
@@ -122,11 +133,12 @@ function inputGradient(call: Call, context: BlockedContext, depthwise: boolean):
   if (padding.some((pad) => pad < 0)) return undefined;
   const turned = reversed(trace, scaled, [0, 1]);
   const weights = depthwise
-    ? images.depthwiseFilter(turned, filter.shape, inputShape)
-    : images.filter(
+    ? depthwiseFilter(images, turned, filter.shape, inputShape)
+    : blockedFilter(
+        images,
         graph.add("Transpose", [turned], { perm: [0, 1, 3, 2] }),
         [kh, kw, outChannels, inChannels],
-        { group, inputs: outputs, outputs: grouping.inputs },
+        { ...grouping, inputs: outputs, outputs: grouping.inputs },
       );
   return result(
     gradients.map((chunk) =>
@@ -211,7 +223,7 @@ function inputGradientByPhases(
   const { images, graph } = trace;
   const { block } = images.options;
   const { inputs: c, outputs: o } = groupedChannels(grouping);
-  const taps = images.reshape(images.diagonal(filter, [3, 3, inChannels, outChannels], grouping), [
+  const taps = images.reshape(diagonal(images, filter, [3, 3, inChannels, outChannels], grouping), [
     9,
     c,
     o,
@@ -233,8 +245,8 @@ function inputGradientByPhases(
   );
   const kernel = graph.add("Transpose", [images.joined(corners)], { perm: [0, 2, 1] });
   const shape = [2, 2, o, 4 * c];
-  const whole = { group: 1, inputs: o, outputs: 4 * c };
-  const weights = images.filter(images.reshape(kernel, shape), shape, whole);
+  const whole = { ...grouping, group: 1, inputs: o, outputs: 4 * c };
+  const weights = blockedFilter(images, images.reshape(kernel, shape), shape, whole);
   return gradients.map((chunk) => {
     const phases = images.convolve([chunk, weights], { kernel: [2, 2], pads: [0, 0, 1, 1] });
     const interleaved = images.transpose(

@@ -166,9 +166,8 @@ function binary(
   ] as const;
   const vector = operands.some(({ kind }) => kind === "channels");
   const { images } = trace;
-  const [batch = 1] = output.shape;
   const shape = images.declared(output.shape);
-  const chunks = images.chunks(batch).map((_, i) => {
+  const chunks = Array.from({ length: images.chunkCount(output.shape) }, (_, i) => {
     const names = operands.map(({ kind, at }) => {
       const name = at(i);
       return vector && kind === "images" ? images.reshape(name, [shape[0] ?? 1, -1]) : name;
@@ -228,7 +227,10 @@ function operandAs(
       return { kind: "channels", at: () => name };
     }
     case "pixels": {
-      const { chunks } = trace.blocked(info);
+      const chunks = images.grouped(trace.blocked(info).chunks, info.shape, {
+        group: images.form(info.shape).together,
+        chunks: images.chunkCount(shape),
+      });
       const [, h = 1, w = 1] = shape;
       const { block } = images.options;
       const declared = images.declared(shape);

@@ -26,5 +26,18 @@ export function recordBlocked(trace: TraceBackend, program: Program): void {
   }
 }
 
+/** The most channels that a convolution reads or writes, by the number of pixels of its images. */
+export function widestImages(program: Program): ReadonlyMap<number, number> {
+  const widest = new Map<number, number>();
+  for (const { kernel, inputs, outputs } of program.calls) {
+    if (kernel !== "Conv2D" && kernel !== "DepthwiseConv2dNative") continue;
+    for (const info of [inputs["x"], ...outputs]) {
+      const [, h = 1, w = 1, channels = 1] = info?.shape ?? [];
+      widest.set(h * w, Math.max(channels, widest.get(h * w) ?? 0));
+    }
+  }
+  return widest;
+}
+
 const toList = (infos: tf.TensorInfo | tf.TensorInfo[]): tf.TensorInfo[] =>
   Array.isArray(infos) ? infos : [infos];
