@@ -3,7 +3,7 @@ import { OnnxGraph } from "../onnx/onnxGraph.js";
 import type { BlockedOptions } from "./trace/images.js";
 
 /** What flows through a network together: a few such tensors fit into a core's cache. */
-const CHUNK_BYTES = 1_250_000;
+const CHUNK_BYTES = 2_500_000;
 /** Block sizes that onnxruntime has: AVX-512 and AVX2. */
 const BLOCKS = [16, 8] as const;
 const TOLERANCE = 1e-5;

@@ -36,6 +36,16 @@ export interface Grouping {
   readonly outputs: number;
 }
 
+/** What a convolution is told besides its inputs. */
+interface ConvolutionForm {
+  readonly kernel: readonly [number, number];
+  readonly pads?: readonly number[];
+  readonly strides?: readonly number[];
+  readonly dilations?: readonly number[];
+  readonly group?: number;
+  readonly activation?: "Relu" | "Relu6";
+}
+
 /**
  * The blocked layout of images: physically [n, channels / block, height, width, block], declared
  * as [n, channels, height, width], in one graph value for each chunk of the batch. Channels are
@@ -48,6 +58,10 @@ export class BlockedImages {
   readonly chunkOf = new Map<string, number>();
 
   readonly #reshaped = new Map<string, string>();
+  readonly #convolutions = new Map<
+    string,
+    { readonly inputs: readonly string[]; readonly attributes: ConvolutionForm }
+  >();
   readonly graph: OnnxGraph;
   readonly options: BlockedOptions;
 
@@ -179,20 +193,10 @@ export class BlockedImages {
     return this.graph.add("Transpose", [this.reshape(name, shape)], { perm });
   }
 
-  convolve(
-    inputs: readonly string[],
-    attributes: {
-      readonly kernel: readonly [number, number];
-      readonly pads?: readonly number[];
-      readonly strides?: readonly number[];
-      readonly dilations?: readonly number[];
-      readonly group?: number;
-      readonly activation?: "Relu" | "Relu6";
-    },
-  ): string {
+  convolve(inputs: readonly string[], attributes: ConvolutionForm): string {
     const { kernel, pads = [0, 0, 0, 0], strides = [1, 1], dilations = [1, 1] } = attributes;
     const { group = 1, activation } = attributes;
-    return this.graph.add(`${DOMAIN}:Conv`, inputs, {
+    const output = this.graph.add(`${DOMAIN}:Conv`, inputs, {
       kernel_shape: kernel,
       pads,
       strides,
@@ -201,6 +205,16 @@ export class BlockedImages {
       ...(activation === "Relu" && { activation }),
       ...(activation === "Relu6" && { activation: "Clip", activation_params: { float: [0, 6] } }),
     });
+    this.#convolutions.set(output, { inputs, attributes });
+    return output;
+  }
+
+  /** A convolution that was recorded, adding to a value; undefined for what is none, or adds already. */
+  convolvedOnto(name: string, addend: string): string | undefined {
+    const { inputs: [x = "", filter = "", shift = "", other] = [], attributes } =
+      this.#convolutions.get(name) ?? {};
+    if (attributes === undefined || attributes.activation || other !== undefined) return undefined;
+    return this.convolve([x, filter, shift, addend], attributes);
   }
 
   /** NHWC, the whole batch -> one blocked value a chunk */

@@ -53,7 +53,7 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
   const convolve = padded(tf.conv2d);
   const depthwise = padded(tf.depthwiseConv2d);
 
-  // [images, side, channels, filters, kernel, stride]: whole and broken blocks, chunks and sizes.
+  // [images, side, channels, filters, kernel, stride]: whole, shared and broken blocks, chunks, sizes.
   test.each([
     [32, 6, 16, 32, 3, 1],
     [48, 6, 16, 16, 3, 2],
@@ -64,6 +64,14 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
     [2, 5, 16, 16, 1, 2],
     [18, 6, 1, 16, 3, 1],
     [16, 6, 17, 3, 5, 1],
+    [32, 12, 8, 8, 3, 1],
+    [48, 12, 8, 16, 3, 2],
+    [32, 16, 16, 8, 3, 1],
+    [64, 6, 6, 4, 3, 2],
+    [32, 6, 4, 36, 1, 1],
+    [6, 6, 8, 24, 1, 2],
+    [32, 14, 1, 8, 3, 1],
+    [20, 20, 16, 16, 3, 1],
   ])(
     "convolution of %i images %i wide, %i to %i channels, kernel %i, stride %i",
     async (n, side, c, o, k, stride) => {
@@ -91,6 +99,9 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
     [32, 6, 24, 3, 2],
     [5, 7, 20, 5, 1],
     [3, 7, 16, 3, 2],
+    [32, 6, 8, 3, 1],
+    [32, 6, 3, 3, 2],
+    [64, 8, 4, 5, 2],
   ])(
     "depthwise convolution of %i images %i wide, %i channels, kernel %i, stride %i",
     async (n, side, c, k, stride) => {
@@ -107,34 +118,64 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
     },
   );
 
-  test("batch norm, the residual added to it and the ReLU behind, in one pass", async () => {
-    const channels = 20;
+  test("convolution of images of three channels, their sides swapped for the gradient", async () => {
     await compareWithPlain(
       engine,
-      [[32, 5, 5, channels], [3, 3, channels, channels], [channels], [channels]],
-      (x, w, gamma, beta) => {
-        const moving = { mean: tf.zeros([channels]), variance: tf.ones([channels]) };
-        const first = convolve(x as tf.Tensor, w as tf.Tensor);
-        const { y } = normalizeByBatch(first, {
-          gamma: gamma as tf.Tensor,
-          beta: beta as tf.Tensor,
-          ...moving,
-        });
-        const h = tf.relu(tf.add(y, first));
-        return convolve(h, w as tf.Tensor);
+      [
+        [32, 8, 8, 3],
+        [3, 3, 3, 8],
+        [3, 3, 8, 3],
+      ],
+      (x, w, back) => convolve(convolve(x as tf.Tensor, w as tf.Tensor), back as tf.Tensor, 2),
+    );
+  });
+
+  test.each([16, 6])("a gradient that two convolutions of %i channels add to", async (channels) => {
+    await compareWithPlain(
+      engine,
+      [
+        [32, 6, 6, channels],
+        [1, 1, channels, channels],
+        [3, 3, channels, channels],
+      ],
+      (x, mix, w) => {
+        const h = tf.sigmoid(convolve(x as tf.Tensor, mix as tf.Tensor));
+        return tf.add(convolve(h, w as tf.Tensor), convolve(tf.mul(h, h), mix as tf.Tensor));
       },
     );
   });
 
+  test.each([20, 8])(
+    "batch norm of %i channels, residual and ReLU in one pass",
+    async (channels) => {
+      await compareWithPlain(
+        engine,
+        [[32, 5, 5, channels], [3, 3, channels, channels], [channels], [channels]],
+        (x, w, gamma, beta) => {
+          const moving = { mean: tf.zeros([channels]), variance: tf.ones([channels]) };
+          const first = convolve(x as tf.Tensor, w as tf.Tensor);
+          const { y } = normalizeByBatch(first, {
+            gamma: gamma as tf.Tensor,
+            beta: beta as tf.Tensor,
+            ...moving,
+          });
+          const h = tf.relu(tf.add(y, first));
+          return convolve(h, w as tf.Tensor);
+        },
+      );
+    },
+  );
+
   test.each([
-    ["unsigned", { quantMin: 0, quantMax: 15 }, undefined],
-    ["signed", { quantMin: -8, quantMax: 7 }, undefined],
-    ["whole bytes", { quantMin: -128, quantMax: 127 }, undefined],
-    ["affine", { quantMin: 0, quantMax: 15 }, 6],
-    ["affine and signed", { quantMin: -8, quantMax: 7 }, 3],
-    ["16 bits", { quantMin: -32768, quantMax: 32767 }, undefined],
-  ])("fake quantization, %s", async (_, range, zeroPoint) => {
-    const channels = 18;
+    ["unsigned", { quantMin: 0, quantMax: 15 }, undefined, 18],
+    ["unsigned, in shared blocks", { quantMin: 0, quantMax: 15 }, undefined, 8],
+    ["affine, in shared blocks", { quantMin: 0, quantMax: 15 }, 6, 4],
+    ["signed", { quantMin: -8, quantMax: 7 }, undefined, 18],
+    ["whole bytes", { quantMin: -128, quantMax: 127 }, undefined, 18],
+    ["affine", { quantMin: 0, quantMax: 15 }, 6, 18],
+    ["affine and signed", { quantMin: -8, quantMax: 7 }, 3, 18],
+    ["16 bits", { quantMin: -32768, quantMax: 32767 }, undefined, 18],
+  ])("fake quantization, %s", async (_, range, zeroPoint, channels) => {
     await compareWithPlain(
       engine,
       [[32, 5, 5, channels], [1, 1, channels, channels], [3, 3, channels, 16], []],
@@ -150,7 +191,7 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
     );
   });
 
-  test.each([16, 20])("a table read at each of %i channels", async (channels) => {
+  test.each([16, 20, 8])("a table read at each of %i channels", async (channels) => {
     // tfjs has no gradient through indices.
     const read = tf.customGrad<tf.Tensor>((h) => {
       const steps = tf.clipByValue(tf.add(tf.mul(h as tf.Tensor, 0.7), 4.03), 0, 8);
@@ -170,12 +211,12 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
     );
   });
 
-  test("average pooling and what broadcasts from it", async () => {
+  test.each([24, 5])("average pooling of %i channels and what broadcasts", async (channels) => {
     await compareWithPlain(
       engine,
       [
-        [32, 5, 5, 24],
-        [1, 1, 24, 24],
+        [32, 5, 5, channels],
+        [1, 1, channels, channels],
       ],
       (x, w) => {
         const h = convolve(x as tf.Tensor, w as tf.Tensor);
@@ -224,7 +265,7 @@ describe.skipIf(blocked === undefined)("on blocked images", () => {
         dataset,
         model: resnet8,
         width: 8,
-        batchSize: 16,
+        batchSize: 32,
         ...(kind === "LSQ" && { quantized }),
       });
       const [one, two] = [withThreads(lowering, 1), withThreads(lowering, 2)];
@@ -334,6 +375,38 @@ describe("the schedule", () => {
       .filter(({ operator }) => operator === "Shape")
       .map(({ inputs }) => inputs[0]);
     expect(ends).toEqual(["c0", "c1", "b1", "b0"]);
+  });
+});
+
+describe("the schedule of chunks of two sizes", () => {
+  const node = (output: string, ...inputs: string[]) => ({
+    ...{ operator: "Neg", output, inputs, attributes: {} },
+  });
+
+  test("cuts a chunk up and joins it again, each value after what it is made of", () => {
+    // Chunks of one image become one of two, which is cut into its images again.
+    const nodes = [
+      node("a0", "x0"),
+      node("a1", "x1"),
+      node("both", "a0", "a1"),
+      node("c", "both"),
+      node("d1", "c"),
+      node("d0", "c"),
+      node("e1", "d1", "a1"),
+      node("e0", "d0", "a0"),
+      node("sum", "e0", "e1"),
+    ];
+    const begins = { x0: 0, x1: 1, both: 0, d0: 0, d1: 1 };
+    const ordered = schedule(nodes, new Set(["sum"]), new Map(Object.entries(begins)));
+    const known = new Set(["x0", "x1"]);
+    for (const { operator, inputs, output } of ordered) {
+      expect(
+        inputs.filter((input) => !known.has(input)),
+        `${operator} ${output}`,
+      ).toEqual([]);
+      known.add(output);
+    }
+    expect(ordered.filter(({ operator }) => operator === "Neg")).toHaveLength(nodes.length);
   });
 });
 

@@ -4,6 +4,7 @@ import { standardLowering, type TraceBackend } from "../traceBackend.js";
 // What fuses several calls is tried before what records one of them.
 import "./quantize.js";
 import "./affine.js";
+import "./accumulate.js";
 import "./elementwise.js";
 import "./reductions.js";
 import "./convolution.js";

@@ -20,12 +20,12 @@ export interface FilterGradient {
 export function imagePads(info: ConvolutionInfo): number[] {
   const end = (size: number, out: number, stride: number, taps: number, before: number) =>
     taps + (out - 1) * stride - size - before;
-  const { padInfo, filterHeight, filterWidth } = info;
+  const { padInfo } = info;
   return [
     padInfo.top,
     padInfo.left,
-    end(info.inHeight, info.outHeight, info.strideHeight, filterHeight, padInfo.top),
-    end(info.inWidth, info.outWidth, info.strideWidth, filterWidth, padInfo.left),
+    end(info.inHeight, info.outHeight, info.strideHeight, info.filterHeight, padInfo.top),
+    end(info.inWidth, info.outWidth, info.strideWidth, info.filterWidth, padInfo.left),
   ];
 }
 
@@ -33,7 +33,7 @@ export function imagePads(info: ConvolutionInfo): number[] {
  * The gradient of a filter with a window: a convolution of the images with the upstream gradients
  * as filters; nothing is copied once for each tap. The channels of a block lie side by side in each
  * row, so that a row of the result holds every tap of all of them, enough for the convolution's
- * inner loop to compute at full speed.
+ * inner loop to compute at full speed. tfjs has no gradients of dilated convolutions.
  *
  * @param plain whether the images lie in no block
  */
@@ -50,12 +50,11 @@ export function windowGradient(
   const source = plain ? plainSource(trace, x, grouping) : blockedSource(trace, x, grouping);
   const beside = plain ? inputs : block;
   const rows = inputs / beside;
-  const reach = (kw - 1) * info.dilationWidth + 1;
   const size = info.batchSize / gradients.length / grouping.group;
 
   // What each image gives has to be summed, which is cheap where images are large.
   const inside = inputs * inHeight * inWidth + o * outHeight * outWidth;
-  const cheap = 2 * inputs * o * kh * reach <= inside;
+  const cheap = 2 * inputs * o * kh * kw <= inside;
   const whole = size < block || size % block === 0; // what a convolution takes
   const arranged = cheap && whole ? imagesAsGroups : imagesAsChannels;
   const parts = gradients.map((gradient, i) => {
@@ -79,22 +78,17 @@ export function windowGradient(
       {
         ...{ kernel: [outHeight, outWidth], pads: [top, 0, bottom, 0], group },
         dilations: [info.strideHeight, info.strideWidth * beside],
-        strides: [info.dilationHeight, 1],
       },
     );
     if (group === 1) return result;
     return graph.add("MatMul", [row(trace, group, 1), images.reshape(result, [rows, group, -1])]);
   });
-  const taps = images.reshape(summed(trace, parts), [rows, o / block, kh, reach, beside, block]);
-  const everyTap =
-    info.dilationWidth === 1
-      ? taps
-      : graph.add("Slice", [
-          taps,
-          ...[0, reach, 3, info.dilationWidth].map((value) => graph.integers([value])),
-        ]);
-  const moved = graph.add("Transpose", [everyTap], { perm: [2, 3, 0, 4, 1, 5] });
-  const own = diagonalSum(images, moved, [kh, kw, info.inChannels, info.outChannels], grouping);
+  const taps = images.transpose(
+    summed(trace, parts),
+    [rows, o / block, kh, kw, beside, block],
+    [2, 3, 0, 4, 1, 5],
+  );
+  const own = diagonalSum(images, taps, [kh, kw, info.inChannels, info.outChannels], grouping);
   return source.scale === undefined ? own : graph.add("Mul", [own, source.scale]);
 }
 
