@@ -46,6 +46,14 @@ interface ConvolutionForm {
   readonly activation?: "Relu" | "Relu6";
 }
 
+/** activation(x * scale + shift + addend), with one scale and shift for each channel of a chunk. */
+interface Affine {
+  readonly scale?: { readonly name: string; readonly lanes: number } | undefined;
+  readonly shift?: string | undefined;
+  readonly addend?: string | undefined;
+  readonly activation?: "Relu" | "Relu6" | undefined;
+}
+
 /**
  * The blocked layout of images: physically [n, channels / block, height, width, block], declared
  * as [n, channels, height, width], in one graph value for each chunk of the batch. Channels are
@@ -209,12 +217,44 @@ export class BlockedImages {
     return output;
   }
 
-  /** A convolution that was recorded, adding to a value; undefined for what is none, or adds already. */
+  /** The same convolution adding to a value; undefined for what is none, or does more already. */
   convolvedOnto(name: string, addend: string): string | undefined {
-    const { inputs: [x = "", filter = "", shift = "", other] = [], attributes } =
+    return this.convolvedThen(name, { addend });
+  }
+
+  /** A convolution that was recorded, with more behind it; undefined if it has that already. */
+  convolvedThen(name: string, { scale, ...behind }: Affine): string | undefined {
+    const { inputs: [x = "", filter = "", ...more] = [], attributes } =
       this.#convolutions.get(name) ?? {};
-    if (attributes === undefined || attributes.activation || other !== undefined) return undefined;
-    return this.convolve([x, filter, shift, addend], attributes);
+    if (attributes === undefined || more.length > 0 || attributes.activation) return undefined;
+    if (scale === undefined) return this.#convolvePlus([x, filter], behind, attributes);
+    const { block } = this.options;
+    const scaled = this.graph.add("Mul", [
+      this.reshape(filter, [scale.lanes / block, -1, block]),
+      this.reshape(scale.name, [scale.lanes / block, 1, block]),
+    ]);
+    const declared = this.reshape(scaled, [scale.lanes, -1, ...attributes.kernel]);
+    return this.#convolvePlus([x, declared], behind, attributes);
+  }
+
+  /** The same of images that are there, by a pointwise depthwise convolution. */
+  affine(x: string, lanes: number, { scale, ...behind }: Affine): string {
+    const ones = new Float32Array(lanes).fill(1);
+    const filter = scale?.name ?? this.graph.constant("float32", [lanes], ones);
+    const inputs = [x, this.reshape(filter, [lanes, 1, 1, 1])];
+    return this.#convolvePlus(inputs, behind, { kernel: [1, 1], group: lanes });
+  }
+
+  #convolvePlus(
+    inputs: readonly string[],
+    { shift = "", addend, activation }: Omit<Affine, "scale">,
+    attributes: ConvolutionForm,
+  ): string {
+    const more = addend !== undefined ? [shift, addend] : shift === "" ? [] : [shift];
+    return this.convolve([...inputs, ...more], {
+      ...attributes,
+      ...(activation && { activation }),
+    });
   }
 
   /** NHWC, the whole batch -> one blocked value a chunk */

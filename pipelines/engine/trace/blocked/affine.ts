@@ -8,6 +8,8 @@ type Info = tf.TensorInfo;
 /** activation(x * scale + shift + addend), with one scale and shift for each channel. */
 interface Affine {
   readonly x: Info;
+  /** Whether nothing else reads x: it need not be computed by itself. */
+  readonly only: boolean;
   readonly scale?: Info;
   readonly shift?: Info;
   readonly addend?: Info;
@@ -32,15 +34,17 @@ function affineOf(call: Call, context: BlockedContext): Affine | undefined {
   switch (call.kernel) {
     case "Multiply": {
       const { images, vector } = operands(call, output);
-      return images && vector && { x: images, scale: vector };
+      const only = images !== undefined && context.program.feedsOnly(images, call);
+      return images && vector && { x: images, only, scale: vector };
     }
     case "Add": {
       const { images, vector } = operands(call, output);
       if (images && vector) {
         const inner = inside(images, call, context);
+        const whole = { x: images, only: context.program.feedsOnly(images, call) };
         return inner?.shift || inner?.activation
-          ? { x: images, shift: vector }
-          : { ...(inner ?? { x: images }), shift: vector };
+          ? { ...whole, shift: vector }
+          : { ...(inner ?? whole), shift: vector };
       }
       const { a, b } = { a: inputOf(call, "a"), b: inputOf(call, "b") };
       if (a.shape.join() !== b.shape.join() || a.dataId === b.dataId) return undefined;
@@ -91,24 +95,18 @@ function operands(call: Call, output: Info): { images?: Info; vector?: Info } {
 }
 
 function record(trace: TraceBackend, affine: Affine, output: Info): Info {
-  const { graph, images } = trace;
-  const padded = images.lanes(output.shape);
-  const scale =
-    affine.scale === undefined
-      ? graph.constant("float32", [padded], new Float32Array(padded).fill(1))
-      : images.channelVector(trace.plain(affine.scale), output.shape);
-  const weights = images.reshape(scale, [padded, 1, 1, 1]);
-  const shift =
-    affine.shift === undefined ? "" : images.channelVector(trace.plain(affine.shift), output.shape);
+  const { images } = trace;
   const addends = affine.addend && trace.blocked(affine.addend).chunks;
+  const lanes = images.lanes(output.shape);
+  const vector = (info: Info) => images.channelVector(trace.plain(info), output.shape);
+  const { only, activation } = affine;
+  const scale = affine.scale && { name: vector(affine.scale), lanes };
+  const shift = affine.shift && vector(affine.shift);
   const chunks = trace.blocked(affine.x).chunks.map((x, i) => {
-    const addend = addends?.[i];
-    const inputs = [x, weights, ...(shift || addend ? [shift] : []), ...(addend ? [addend] : [])];
-    return images.convolve(inputs, {
-      kernel: [1, 1],
-      group: padded,
-      ...(affine.activation && { activation: affine.activation }),
-    });
+    const behind = { scale, shift, addend: addends?.[i], activation };
+    // A convolution that nothing else reads, as in inference, computes all of it itself.
+    const fused = only ? images.convolvedThen(x, behind) : undefined;
+    return fused ?? images.affine(x, lanes, behind);
   });
   return trace.blockedResult({ chunks }, output.shape, "float32");
 }
