@@ -1,6 +1,6 @@
 import * as ort from "onnxruntime-node";
 import { OnnxGraph } from "../onnx/onnxGraph.js";
-import type { BlockedOptions } from "./trace/images.js";
+import type { BlockedOptions } from "./trace/imageForms.js";
 
 /** What flows through a network together: a few such tensors fit into a core's cache. */
 const CHUNK_BYTES = 2_500_000;

@@ -1,4 +1,4 @@
-import type { BlockedOptions } from "./images.js";
+import type { BlockedOptions } from "./imageForms.js";
 
 /**
  * How steps become graphs: with standard operators, which every onnxruntime has, or with images in

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { OnnxGraph, type OnnxType } from "../../onnx/onnxGraph.js";
-import { BlockedImages, type BlockedOptions } from "./images.js";
+import type { BlockedOptions } from "./imageForms.js";
+import { BlockedImages } from "./images.js";
 import { CHANNELS_FIRST, isTrivial, type Layout } from "./layout.js";
 import type { Call, DataId } from "./program.js";
 

@@ -7,7 +7,7 @@ import {
   type ConvolutionInfo,
 } from "../convolution.js";
 import type { Call } from "../program.js";
-import type { Grouping } from "../images.js";
+import type { Grouping } from "../imageForms.js";
 import { reversed } from "../shapes.js";
 import type { TraceBackend } from "../traceBackend.js";
 import { withoutFactor } from "./affine.js";
@@ -120,8 +120,8 @@ function inputGradient(call: Call, context: BlockedContext, depthwise: boolean):
   const gradients = images.grouped(trace.blocked(upstream.images).chunks, dy.shape, grouping);
   const result = (grouped: readonly string[]) => {
     const chunks = images.ungrouped(grouped, inputShape, grouping);
-    // A channel or three are not worth carrying a whole block along.
-    return inChannels * 4 <= images.options.block
+    // Blocks of which a quarter or less is used are not worth carrying along.
+    return inChannels * images.form(inputShape).together * 4 <= images.options.block
       ? trace.result(images.toPlain(chunks, inputShape), inputShape, "float32")
       : trace.blockedResult({ chunks }, inputShape, "float32");
   };

@@ -1,4 +1,5 @@
-import type { BlockedImages, Grouping } from "../images.js";
+import type { Grouping } from "../imageForms.js";
+import type { BlockedImages } from "../images.js";
 
 type Shape = readonly number[];
 

@@ -1,7 +1,8 @@
 import type * as tf from "@tensorflow/tfjs";
 import { dataTypeCode } from "../../../onnx/onnxGraph.js";
 import type { ConvolutionInfo } from "../convolution.js";
-import type { BlockedImages, Grouping } from "../images.js";
+import type { Grouping } from "../imageForms.js";
+import type { BlockedImages } from "../images.js";
 import type { BlockedValue, Codes, TraceBackend } from "../traceBackend.js";
 import { diagonalSum, groupedChannels } from "./filters.js";
 import { row, summed } from "./reductions.js";
