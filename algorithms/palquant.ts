@@ -8,7 +8,7 @@ import {
   type Quantizer,
   type QuantizerSite,
 } from "./algorithm.js";
-import { MIN_SCALE, perScale, roundSte, stopGradient, valueOf } from "./affine.js";
+import { MIN_SCALE, perScale, roundSte, scaleGradient, stopGradient, valueOf } from "./affine.js";
 import { codebookQuantizer } from "./codebook.js";
 import { meanStdObserver, observeMinMax, statistic } from "./observers/index.js";
 
@@ -21,9 +21,15 @@ const DEVIATIONS = 3;
 
 type Values = Parameters<Quantizer["fakeQuantize"]>[1];
 
+/** A learned value whose gradient, a sum over all of x, is scaled down as LSQ's is. */
+function learned(name: string, values: Values, { shape, scheme }: QuantizerSite): tf.Tensor {
+  const count = shape.reduce((a, b) => a * b, 1);
+  return scaleGradient(valueOf(values, name), 1 / Math.sqrt(count * (2 ** scheme.bitWidth - 1)));
+}
+
 /** x between learned bounds, as a whole number of parts of 0 ... 1. */
 function inParts(x: tf.Tensor, values: Values, site: QuantizerSite): tf.Tensor {
-  const [lower, upper] = [valueOf(values, "lower"), valueOf(values, "upper")];
+  const [lower, upper] = [learned("lower", values, site), learned("upper", values, site)];
   const parts = 2 ** site.scheme.bitWidth - 1;
   const width = tf.add(tf.relu(tf.sub(upper, lower)), MIN_SCALE);
   const inside = tf.clipByValue(tf.div(tf.sub(x, lower), width), 0, 1);
@@ -63,7 +69,7 @@ const weight = codebookQuantizer({
     };
   },
   fakeQuantize: (w, values, site) =>
-    tf.mul(symmetricPart(inParts(w, values, site)), tf.abs(valueOf(values, "outputScale"))),
+    tf.mul(symmetricPart(inParts(w, values, site)), tf.abs(learned("outputScale", values, site))),
   codebook: (values, site) =>
     levelsOf(values, site, (part) =>
       tf.mul(symmetricPart(part), tf.abs(valueOf(values, "outputScale"))),
@@ -274,7 +280,7 @@ function sourceChannels(network: Network, node: string, count: number): readonly
 export const palquant = {
   name: "palquant",
   title: "PalQuant",
-  version: 1,
+  version: 2,
   source: {
     title:
       "PalQuant: Accelerating High-Precision Networks on Low-Precision Accelerators (Hu et al., ECCV 2022)",
@@ -285,7 +291,7 @@ export const palquant = {
     "Starts from copies of the float checkpoint (with 10 % noise, so that groups differ) and trains as long as all algorithms; the paper trains from scratch.",
     "First and last layer have 8 bits instead of float.",
     "Levels of activations lie between their bounds, not in [0, 1]; bounds learn from unclipped values alone, as in the paper.",
-    "Bounds and scales share the weights' optimizer; the paper uses Adam at a rate of its own. The scale's first value matches magnitudes of weights, not of outputs.",
+    "Bounds and scales share the weights' optimizer, their gradients divided as LSQ divides its scales'; the paper uses Adam at a rate of its own. The scale's first value matches magnitudes of weights, not of outputs.",
     "Runs on the academic setting alone: its weights have no 0, which integer backends need.",
   ],
   weight,
