@@ -376,12 +376,6 @@ describe("the schedule", () => {
       .map(({ inputs }) => inputs[0]);
     expect(ends).toEqual(["c0", "c1", "b1", "b0"]);
   });
-});
-
-describe("the schedule of chunks of two sizes", () => {
-  const node = (output: string, ...inputs: string[]) => ({
-    ...{ operator: "Neg", output, inputs, attributes: {} },
-  });
 
   test("cuts a chunk up and joins it again, each value after what it is made of", () => {
     // Chunks of one image become one of two, which is cut into its images again.

@@ -11,13 +11,7 @@ import type { Grouping } from "../imageForms.js";
 import { reversed } from "../shapes.js";
 import type { TraceBackend } from "../traceBackend.js";
 import { withoutFactor } from "./affine.js";
-import {
-  depthwiseFilter,
-  diagonal,
-  filter as blockedFilter,
-  groupedChannels,
-  narrowFilter,
-} from "./filters.js";
+import { convolutionFilter, depthwiseFilter, diagonal, groupedChannels } from "./filters.js";
 import { inputOf, lowerBlocked, outputOf, type BlockedContext } from "./registry.js";
 
 type Info = tf.TensorInfo;
@@ -38,12 +32,7 @@ lowerBlocked("Conv2D", (call, context) => {
   const inputs = narrow
     ? narrowChunks(x, trace, narrow)
     : images.grouped(trace.blocked(x).chunks, x.shape, grouping);
-  const weights = (narrow ? narrowFilter : blockedFilter)(
-    images,
-    trace.plain(filter),
-    filter.shape,
-    grouping,
-  );
+  const weights = convolutionFilter(images, trace.plain(filter), filter.shape, grouping);
   const results = inputs.map((chunk) =>
     images.convolve([chunk, weights], { ...geometry(info), pads: pads(info) }),
   );
@@ -134,7 +123,7 @@ function inputGradient(call: Call, context: BlockedContext, depthwise: boolean):
   const turned = reversed(trace, scaled, [0, 1]);
   const weights = depthwise
     ? depthwiseFilter(images, turned, filter.shape, inputShape)
-    : blockedFilter(
+    : convolutionFilter(
         images,
         graph.add("Transpose", [turned], { perm: [0, 1, 3, 2] }),
         [kh, kw, outChannels, inChannels],
@@ -246,7 +235,7 @@ function inputGradientByPhases(
   const kernel = graph.add("Transpose", [images.joined(corners)], { perm: [0, 2, 1] });
   const shape = [2, 2, o, 4 * c];
   const whole = { ...grouping, group: 1, inputs: o, outputs: 4 * c };
-  const weights = blockedFilter(images, images.reshape(kernel, shape), shape, whole);
+  const weights = convolutionFilter(images, images.reshape(kernel, shape), shape, whole);
   return gradients.map((chunk) => {
     const phases = images.convolve([chunk, weights], { kernel: [2, 2], pads: [0, 0, 1, 1] });
     const interleaved = images.transpose(

@@ -9,8 +9,11 @@ export const groupedChannels = ({ group, inputs, outputs }: Grouping) => ({
   outputs: group * outputs,
 });
 
-/** HWIO -> the order of a blocked convolution's filter for groups of images, declared OIHW. */
-export function filter(
+/**
+ * HWIO -> the order of a blocked convolution's filter for groups of images, declared OIHW. With
+ * fewer input channels than a block has, the convolution reads plain NCHW.
+ */
+export function convolutionFilter(
   images: BlockedImages,
   name: string,
   shape: Shape,
@@ -19,26 +22,12 @@ export function filter(
   const [kh = 1, kw = 1] = shape;
   const { block } = images.options;
   const { inputs: i, outputs: o } = groupedChannels(grouping);
+  const unit = i < block ? 1 : block;
   const moved = images.transpose(
     diagonal(images, name, shape, grouping),
-    [kh * kw, i / block, block, o / block, block],
+    [kh * kw, i / unit, unit, o / block, block],
     [3, 1, 0, 2, 4],
   );
-  return images.reshape(moved, [o, i, kh, kw]);
-}
-
-/** HWIO -> the filter of a convolution that reads plain NCHW with fewer channels than a block. */
-export function narrowFilter(
-  images: BlockedImages,
-  name: string,
-  shape: Shape,
-  grouping: Grouping,
-): string {
-  const [kh = 1, kw = 1] = shape;
-  const { block } = images.options;
-  const { inputs: i, outputs: o } = groupedChannels(grouping);
-  const full = diagonal(images, name, shape, grouping);
-  const moved = images.transpose(full, [kh * kw, i, o / block, block], [2, 1, 0, 3]);
   return images.reshape(moved, [o, i, kh, kw]);
 }
 
