@@ -2,7 +2,10 @@ import * as ort from "onnxruntime-node";
 import { OnnxGraph } from "../onnx/onnxGraph.js";
 import type { BlockedOptions } from "./trace/imageForms.js";
 
-/** What flows through a network together: a few such tensors fit into a core's cache. */
+/**
+ * What flows through a network together, about a core's cache. Half of it trains ResNets 2 to 4 %
+ * faster, but takes more nodes, and twice as long to compile.
+ */
 const CHUNK_BYTES = 2_500_000;
 /** Block sizes that onnxruntime has: AVX-512 and AVX2. */
 const BLOCKS = [16, 8] as const;

@@ -42,6 +42,7 @@ export class ImageForms {
     this.#widest = widest;
   }
 
+  /** Only images that the smallest chunks hold whole groups of share blocks. */
   form([batch = 1, , , channels = 1]: Shape): Form {
     const { block } = this.options;
     let together = 1;

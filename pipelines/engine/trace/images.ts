@@ -120,12 +120,7 @@ export class BlockedImages extends ImageForms {
     return output;
   }
 
-  /** The same convolution adding to a value; undefined for what is none, or does more already. */
-  convolvedOnto(name: string, addend: string): string | undefined {
-    return this.convolvedThen(name, { addend });
-  }
-
-  /** A convolution that was recorded, with more behind it; undefined if it has that already. */
+  /** A convolution that was recorded, with more behind it; undefined for what is none, or has more already. */
   convolvedThen(name: string, { scale, ...behind }: Affine): string | undefined {
     const { inputs: [x = "", filter = "", ...more] = [], attributes } =
       this.#convolutions.get(name) ?? {};

@@ -29,6 +29,6 @@ function addedTo(
   const addends = trace.blocked(addend).chunks;
   const sums = trace
     .blocked(convolved)
-    .chunks.map((chunk, i) => trace.images.convolvedOnto(chunk, addends[i] ?? ""));
+    .chunks.map((chunk, i) => trace.images.convolvedThen(chunk, { addend: addends[i] }));
   return sums.every((sum) => sum !== undefined) ? sums : undefined;
 }
