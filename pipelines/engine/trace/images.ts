@@ -120,7 +120,7 @@ export class BlockedImages extends ImageForms {
     return output;
   }
 
-  /** A convolution that was recorded, with more behind it; undefined for what is none, or has more already. */
+  /** A recorded convolution with more behind it; undefined for what is none, or has that already. */
   convolvedThen(name: string, { scale, ...behind }: Affine): string | undefined {
     const { inputs: [x = "", filter = "", ...more] = [], attributes } =
       this.#convolutions.get(name) ?? {};
