@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { dataTypeCode } from "../../onnx/onnxGraph.js";
+import { dataTypeCode, type OnnxGraph } from "../../onnx/onnxGraph.js";
 import { CHANNELS_FIRST } from "./layout.js";
 import { lower, onnxType, type TraceBackend } from "./traceBackend.js";
 
@@ -129,8 +129,12 @@ lower<{ x: Info; indices: Info }, { axis: number; batchDims: number }>(
     if (batchDims !== 0)
       throw new RangeError(`gather: batchDims must be 0, got ${String(batchDims)}`);
     const [along = 0] = tf.util.parseAxisParam(axis, x.shape);
-    const name = trace.graph.add("Gather", [trace.plain(x), trace.plain(indices)], { axis: along });
+    const inputs = [trace.plain(x), trace.plain(indices)] as const;
     const shape = [...x.shape.slice(0, along), ...indices.shape, ...x.shape.slice(along + 1)];
+    const name =
+      x.shape.length === 1
+        ? lookUp(trace.graph, ...inputs, shape)
+        : trace.graph.add("Gather", inputs, { axis: along });
     return trace.result(name, shape, x.dtype);
   },
 );
@@ -165,6 +169,23 @@ lower<object, { start: number; stop: number; step: number; dtype: tf.DataType }>
     );
   },
 );
+
+/**
+ * The elements of a vector at indices of any shape. Gather calls a copying function for each
+ * element, which takes nine times as long as what GatherElements does.
+ */
+export function lookUp(
+  graph: OnnxGraph,
+  table: string,
+  indices: string,
+  shape: readonly number[],
+): string {
+  const row = graph.add("Reshape", [indices, graph.integers([-1])]);
+  return graph.add("Reshape", [
+    graph.add("GatherElements", [table, row], { axis: 0 }),
+    graph.integers(shape),
+  ]);
+}
 
 function filled(trace: TraceBackend, shape: number[], value: number, dtype: tf.DataType): Info {
   const size = tf.util.sizeFromShape(shape);

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { dataTypeCode } from "../../../onnx/onnxGraph.js";
 import { BINARY, UNARY } from "../elementwise.js";
+import { lookUp } from "../shapes.js";
 import type { Call } from "../program.js";
 import type { BlockedImages } from "../images.js";
 import { onnxType } from "../traceBackend.js";
@@ -97,7 +98,7 @@ lowerBlocked("GatherV2", (call, { trace }) => {
   const chunks = trace.blocked(indices).chunks.map((chunk) => {
     // What fills blocks of channels may point anywhere.
     const inside = isFilled(images, indices.shape) ? chunk : graph.add("Clip", [chunk, ...bounds]);
-    return graph.add("Gather", [trace.plain(table), inside], { axis: 0 });
+    return lookUp(graph, trace.plain(table), inside, images.declared(indices.shape));
   });
   return trace.blockedResult({ chunks }, outputOf(call).shape, table.dtype);
 });
