@@ -156,35 +156,54 @@ function assemble(
 ): Batch {
   const [height = 1, width = 1, channels = 1] = dataset.shape;
   const size = height * width * channels;
-  const values = normalizationTable(dataset);
+  const normalized = set.values ? undefined : normalizationTable(dataset);
   const images = new Float32Array(indices.length * size);
   const labels = new Int32Array(indices.length);
   indices.forEach((index, slot) => {
     labels[slot] = set.labels[index] ?? 0;
-    const { down, right, mirrored } = nextChange();
+    const change = nextChange();
     const decoded = set.decode?.(index, crops);
-    const ready = set.values;
-    const [pixels, base] = decoded === undefined ? [set.images, index * size] : [decoded, 0];
-    let target = slot * size;
-    for (let row = 0; row < height; row++) {
-      const y = row - down;
-      for (let column = 0; column < width; column++) {
-        const x = (mirrored ? width - 1 - column : column) - right;
-        const inside = y >= 0 && y < height && x >= 0 && x < width;
-        const source = base + (y * width + x) * channels;
-        for (let channel = 0; channel < channels; channel++) {
-          if (ready === undefined) {
-            const pixel = inside ? (pixels[source + channel] ?? 0) : 0;
-            images[target++] = values[channel * 256 + pixel] ?? 0;
-          } else images[target++] = inside ? (ready[source + channel] ?? 0) : 0;
-        }
-      }
-    }
+    const stored = set.values ?? set.images;
+    const pixels = decoded ?? stored.subarray(index * size, (index + 1) * size);
+    const target = images.subarray(slot * size, (slot + 1) * size);
+    place(target, pixels, { height, width, channels }, change, normalized);
   });
   return {
     images: { dtype: "float32", shape: [indices.length, height, width, channels], data: images },
     labels: { dtype: "int32", shape: [indices.length], data: labels },
   };
+}
+
+/** Moves, mirrors and normalizes one image, [height, width, channels]; what enters is black. */
+function place(
+  target: Float32Array,
+  pixels: Uint8Array | Float32Array,
+  size: { readonly height: number; readonly width: number; readonly channels: number },
+  { down, right, mirrored }: Change,
+  normalized: Float32Array | undefined,
+): void {
+  const { height, width, channels } = size;
+  // What stays visible, in the image as it was.
+  const bottom = Math.min(height, height - down);
+  const left = Math.max(0, -right);
+  const end = Math.min(width, width - right);
+  for (let channel = 0; channel < channels; channel++) {
+    const table = channel * 256;
+    if (down !== 0 || right !== 0) {
+      const black = normalized?.[table] ?? 0;
+      for (let i = channel; i < target.length; i += channels) target[i] = black;
+    }
+    const firstColumn = mirrored ? width - 1 - left - right : left + right;
+    const step = mirrored ? -channels : channels;
+    for (let y = Math.max(0, -down); y < bottom; y++) {
+      let from = (y * width + left) * channels + channel;
+      let to = ((y + down) * width + firstColumn) * channels + channel;
+      for (let x = left; x < end; x++, from += channels, to += step) {
+        const pixel = pixels[from] ?? 0;
+        target[to] = normalized === undefined ? pixel : (normalized[table + pixel] ?? 0);
+      }
+    }
+  }
 }
 
 /** The normalized value of each of the 256 bytes, per channel. */
