@@ -156,15 +156,14 @@ function assemble(
 ): Batch {
   const [height = 1, width = 1, channels = 1] = dataset.shape;
   const size = height * width * channels;
+  const stored = set.values ?? set.images;
   const normalized = set.values ? undefined : normalizationTable(dataset);
   const images = new Float32Array(indices.length * size);
   const labels = new Int32Array(indices.length);
   indices.forEach((index, slot) => {
     labels[slot] = set.labels[index] ?? 0;
-    const change = nextChange();
-    const decoded = set.decode?.(index, crops);
-    const stored = set.values ?? set.images;
-    const pixels = decoded ?? stored.subarray(index * size, (index + 1) * size);
+    const change = nextChange(); // before decode, which draws from the same stream
+    const pixels = set.decode?.(index, crops) ?? stored.subarray(index * size, (index + 1) * size);
     const target = images.subarray(slot * size, (slot + 1) * size);
     place(target, pixels, { height, width, channels }, change, normalized);
   });
@@ -187,14 +186,14 @@ function place(
   const bottom = Math.min(height, height - down);
   const left = Math.max(0, -right);
   const end = Math.min(width, width - right);
+  const firstColumn = mirrored ? width - 1 - left - right : left + right;
+  const step = mirrored ? -channels : channels;
   for (let channel = 0; channel < channels; channel++) {
     const table = channel * 256;
     if (down !== 0 || right !== 0) {
       const black = normalized?.[table] ?? 0;
       for (let i = channel; i < target.length; i += channels) target[i] = black;
     }
-    const firstColumn = mirrored ? width - 1 - left - right : left + right;
-    const step = mirrored ? -channels : channels;
     for (let y = Math.max(0, -down); y < bottom; y++) {
       let from = (y * width + left) * channels + channel;
       let to = ((y + down) * width + firstColumn) * channels + channel;

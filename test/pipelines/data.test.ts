@@ -99,6 +99,48 @@ test("augmentation moves images by whole pixels and mirrors them where that is a
   }
 });
 
+test.each(["bytes", "values"] as const)(
+  "each channel of an image that is not square moves alike, and black enters it, in %s",
+  (kind) => {
+    const [height, width, channels] = [2, 3, 2];
+    const pixels = Array.from({ length: height * width * channels }, (_, i) => 10 * (i + 1));
+    const bytes = Uint8Array.from(pixels);
+    const set = { count: 1, images: bytes, labels: new Uint8Array(1) };
+    const dataset: Dataset = {
+      ...numbered(1, [height, width, channels], true),
+      mean: [1 / 255, 2 / 255],
+      deviation: [1 / 255, 1 / 255],
+      train: kind === "bytes" ? set : { ...set, values: Float32Array.from(pixels) },
+    };
+    // Values are normalized already; of bytes the channel's mean is taken away.
+    const seen = (value: number, channel: number) => value - (kind === "bytes" ? channel + 1 : 0);
+    const expected = new Set<string>();
+    for (const [down, right, mirrored] of [-1, 0, 1].flatMap((d) =>
+      [-1, 0, 1].flatMap((r) => [false, true].map((m) => [d, r, m] as const)),
+    )) {
+      const image: number[] = [];
+      for (let row = 0; row < height; row++) {
+        for (let column = 0; column < width; column++) {
+          const [y, x] = [row - down, (mirrored ? width - 1 - column : column) - right];
+          const inside = y >= 0 && y < height && x >= 0 && x < width;
+          for (let channel = 0; channel < channels; channel++) {
+            const value = inside ? pixels[(y * width + x) * channels + channel] : undefined;
+            image.push(value === undefined && kind === "values" ? 0 : seen(value ?? 0, channel));
+          }
+        }
+      }
+      expected.add(image.join());
+    }
+    const made = new Set<string>();
+    for (let seed = 0; seed < 200; seed++) {
+      const augmentation = { shift: 1, flip: true };
+      const [batch] = take(dataset, 1, { batchSize: 1, augmentation, seed });
+      made.add([...(batch?.images.data ?? [])].map(Math.round).join());
+    }
+    expect(made).toEqual(expected);
+  },
+);
+
 test("channelsFirst moves the channel axis", () => {
   const data = Float32Array.from({ length: 12 }, (_, i) => i);
   const moved = channelsFirst({ dtype: "float32", shape: [1, 2, 2, 3], data });

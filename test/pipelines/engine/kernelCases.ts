@@ -350,6 +350,23 @@ export const kernelCases: readonly KernelCase[] = [
     compute: (x) => tf.gather(x, tf.tensor1d([3, 0, 0], "int32")),
   },
   {
+    name: "gather from a vector at a matrix of indices",
+    shapes: fc.constant([[5]]),
+    gradient: false,
+    compute: (x) =>
+      tf.gather(
+        x,
+        tf.tensor2d(
+          [
+            [4, 0, 0],
+            [2, 1, 3],
+          ],
+          undefined,
+          "int32",
+        ),
+      ),
+  },
+  {
     name: "oneHot",
     shapes: fc.constant([[4, 3]]),
     gradient: false,
