@@ -15,7 +15,7 @@ import { addReport } from "./commands/report.js";
 import { addRun } from "./commands/run.js";
 import { addTable } from "./commands/table.js";
 import { addVerify } from "./commands/verify.js";
-import { packageVersion } from "./environment.js";
+import { packageVersion } from "./running/environment.js";
 
 const program = new Command("quantbench")
   .description(

@@ -3,10 +3,10 @@ import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import * as ort from "onnxruntime-node";
 import { expect, test } from "vitest";
-import { readOwnNetwork } from "../benchmarks/ownNetwork.js";
-import { randomStream } from "../pipelines/random.js";
-import { loadDataset } from "../benchmarks/loadedData.js";
-import { float32Bytes, npy, temporary } from "./benchmarks/ownData/files.js";
+import { readOwnNetwork } from "../benchmarks/inputs/ownNetwork.js";
+import { randomStream } from "../pipelines/engine/random.js";
+import { loadDataset } from "../benchmarks/inputs/loadedData.js";
+import { float32Bytes, npy, temporary } from "./benchmarks/inputs/ownData/files.js";
 import { external, floats, modelByHand, type HandNode } from "./pipelines/import/modelByHand.js";
 
 const MAIN = resolve("dist/benchmarks/main.js");

@@ -3,10 +3,10 @@ import type { QuantizerSite } from "../algorithms/algorithm.js";
 import type { QuantScheme } from "../backends/scheme.js";
 import * as ort from "onnxruntime-node";
 export { toTensors, toValues } from "../pipelines/conformance/subject.js";
-import { channelsFirst, type Dataset, type ImageSet } from "../pipelines/data.js";
-import { infer, loadModel } from "../pipelines/deploy.js";
-import { collectLogits, type Logits } from "../pipelines/evaluate.js";
-import { randomStream } from "../pipelines/random.js";
+import { channelsFirst, type Dataset, type ImageSet } from "../pipelines/train/data.js";
+import { infer, loadModel } from "../pipelines/deploy/inference.js";
+import { collectLogits, type Logits } from "../pipelines/train/evaluate.js";
+import { randomStream } from "../pipelines/engine/random.js";
 
 /** Deterministic values, roughly normal (sum of uniforms). */
 export function normalValues(size: number, seed: number, deviation = 1): number[] {

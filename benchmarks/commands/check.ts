@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { check } from "../check.js";
+import { check } from "./checkRegistered.js";
 import { EXIT } from "./exit.js";
 
 export function addCheck(program: Command): void {

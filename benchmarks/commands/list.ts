@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import pc from "picocolors";
-import { LISTS, listRows } from "../listing.js";
+import { LISTS, listRows } from "./listing.js";
 import { print } from "./exit.js";
 
 export function addList(program: Command): void {

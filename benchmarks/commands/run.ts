@@ -5,13 +5,13 @@ import { ENGINE_NAMES, LOWERING_CHOICES } from "../../pipelines/engine/index.js"
 import { inert, renderTerminal } from "../../reports/terminal.js";
 import type { CellResult } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
-import { executePlan } from "../execution.js";
-import { collectOnly, positive } from "../optionValues.js";
+import { executePlan } from "../running/execution.js";
+import { collectOnly, positive } from "./optionValues.js";
 import { datasets } from "../datasets/index.js";
-import { presetNames } from "../matrix.js";
-import { readPreprocessing } from "../ownData/preprocessing.js";
-import { loadOrDeclare } from "../loadedData.js";
-import { duration, PROGRESS_MODES, type ProgressMode } from "../progress.js";
+import { presetNames } from "../planning/matrix.js";
+import { readPreprocessing } from "../inputs/ownData/preprocessing.js";
+import { loadOrDeclare } from "../inputs/loadedData.js";
+import { duration, PROGRESS_MODES, type ProgressMode } from "../running/progress.js";
 import {
   CELL_PROPERTIES,
   DEFAULT_JOBS,
@@ -21,8 +21,8 @@ import {
   makeJobs,
   makePlan,
   type RunOptions,
-} from "../run.js";
-import { writeReport } from "../storedRun.js";
+} from "../running/run.js";
+import { writeReport } from "../stored/storedRun.js";
 import { EXIT, print } from "./exit.js";
 
 interface RunFlags {

@@ -10,9 +10,9 @@ import {
 import { TABLE_FORMATS, type TableFormat } from "../../reports/tableFormats.js";
 import { RunDirectory } from "../../results/store.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
-import { collectOnly } from "../optionValues.js";
-import { filterCells } from "../run.js";
-import { readStoredRun } from "../storedRun.js";
+import { collectOnly } from "./optionValues.js";
+import { filterCells } from "../running/run.js";
+import { readStoredRun } from "../stored/storedRun.js";
 import { print } from "./exit.js";
 
 interface TableFlags extends TableOptions {

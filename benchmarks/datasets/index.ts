@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { CIFAR_SHAPE, readCifar } from "./cifar.js";
 import { combinedChecksum, readDataFile } from "./dataFile.js";
-import type { Dataset } from "../../pipelines/data.js";
+import type { Dataset } from "../../pipelines/train/data.js";
 import type { DatasetSource } from "./dataset.js";
 import { readIdx } from "./idx.js";
 import { readImageFolder } from "./imageFolder.js";

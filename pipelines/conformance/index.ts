@@ -8,7 +8,7 @@ import { rangeOf } from "../../algorithms/affine.js";
 import type { Observer } from "../../algorithms/observers/index.js";
 import type { BackendProfile } from "../../backends/backend.js";
 import { resolveScheme } from "../network/placeQuantizers.js";
-import { quantizerOf } from "../quantizers.js";
+import { quantizerOf } from "../network/quantizers.js";
 import { problemsOf } from "./checks.js";
 import { numbers, SHAPE } from "./subject.js";
 

@@ -9,7 +9,7 @@ import {
   type Network,
   type NetworkNode,
 } from "./network.js";
-import { existing } from "../parts.js";
+import { existing } from "./parts.js";
 
 /** Passes over all pairs; ranges settle within a few. */
 const EQUALIZATION_PASSES = 20;

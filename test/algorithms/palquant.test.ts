@@ -4,8 +4,8 @@ import { cyclicOrder, inParallel, palquant, shuffleOrder } from "../../algorithm
 import { resnet8 } from "../../benchmarks/models/resnet8.js";
 import { forward } from "../../pipelines/network/forward.js";
 import { multiplications, parameterSpecs, type Network } from "../../pipelines/network/network.js";
-import { inheritParameters, initialParameters } from "../../pipelines/parameters.js";
-import { unquantized } from "../../pipelines/quantizers.js";
+import { inheritParameters, initialParameters } from "../../pipelines/network/parameters.js";
+import { unquantized } from "../../pipelines/network/quantizers.js";
 import { normalValues, numbers } from "../support.js";
 
 beforeAll(() => tf.setBackend("cpu"));

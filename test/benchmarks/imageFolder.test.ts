@@ -5,8 +5,8 @@ import { encode } from "jpeg-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readImageFolder } from "../../benchmarks/datasets/imageFolder.js";
 import { resized } from "../../benchmarks/datasets/images.js";
-import { trainingBatches, type Dataset } from "../../pipelines/data.js";
-import { randomStream } from "../../pipelines/random.js";
+import { trainingBatches, type Dataset } from "../../pipelines/train/data.js";
+import { randomStream } from "../../pipelines/engine/random.js";
 
 let directory = "";
 beforeAll(async () => {

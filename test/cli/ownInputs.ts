@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { png } from "../benchmarks/ownData/files.js";
+import { png } from "../benchmarks/inputs/ownData/files.js";
 import { floats, modelByHand } from "../pipelines/import/modelByHand.js";
 
 /** The files that the README's example of an own network names. */

@@ -6,11 +6,11 @@ import type { BackendProfile } from "../../backends/backend.js";
 import { backends } from "../../backends/index.js";
 import { mobileNetV2 } from "../../benchmarks/models/mobileNetV2.js";
 import { resnet8 } from "../../benchmarks/models/resnet8.js";
-import type { FrozenLevels, FrozenNetwork, FrozenWeight } from "../../pipelines/freeze.js";
+import type { FrozenLevels, FrozenNetwork, FrozenWeight } from "../../pipelines/freeze/freeze.js";
 import { foldBatchNorm } from "../../pipelines/network/foldBatchNorm.js";
 import { featureShapes, isLayer, parameterSpecs } from "../../pipelines/network/network.js";
 import { placeQuantizers } from "../../pipelines/network/placeQuantizers.js";
-import { randomStream } from "../../pipelines/random.js";
+import { randomStream } from "../../pipelines/engine/random.js";
 
 export interface Choice {
   readonly profile: BackendProfile;

@@ -5,7 +5,10 @@ import { describe, expect, test } from "vitest";
 import { fakeQuantize } from "../../../algorithms/affine.js";
 import { lsq } from "../../../algorithms/lsq.js";
 import { academic } from "../../../backends/academic.js";
-import { preparedTraining, runningTraining } from "../../../benchmarks/preparedTraining.js";
+import {
+  preparedTraining,
+  runningTraining,
+} from "../../../benchmarks/measuring/preparedTraining.js";
 import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
 import { resnet8 } from "../../../benchmarks/models/resnet8.js";
 import { onnxruntimeEngine } from "../../../pipelines/engine/onnxruntime.js";
@@ -21,7 +24,7 @@ import {
 import { probeBlocked } from "../../../pipelines/engine/probe.js";
 import { schedule } from "../../../pipelines/engine/trace/schedule.js";
 import { normalizeByBatch } from "../../../pipelines/network/batchNorm.js";
-import type { Training } from "../../../pipelines/train.js";
+import type { Training } from "../../../pipelines/train/train.js";
 import { toyDataset } from "../../support.js";
 import { values } from "./kernelCases.js";
 

@@ -1,11 +1,11 @@
 import * as ort from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { loadEngine } from "../../../pipelines/engine/index.js";
-import { evaluate } from "../../../pipelines/evaluate.js";
-import { exportOnnx } from "../../../pipelines/exportOnnx.js";
-import { freezeFloat } from "../../../pipelines/freeze.js";
+import { evaluate } from "../../../pipelines/train/evaluate.js";
+import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
+import { freezeFloat } from "../../../pipelines/freeze/freeze.js";
 import { importOnnx } from "../../../pipelines/import/importOnnx.js";
-import { randomStream } from "../../../pipelines/random.js";
+import { randomStream } from "../../../pipelines/engine/random.js";
 import {
   external,
   floats,

@@ -9,8 +9,8 @@ import { equalize } from "../../../pipelines/network/equalize.js";
 import { foldBatchNorm, mergeParameters } from "../../../pipelines/network/foldBatchNorm.js";
 import { forward } from "../../../pipelines/network/forward.js";
 import type { Network } from "../../../pipelines/network/network.js";
-import { initialParameters } from "../../../pipelines/parameters.js";
-import { unquantized } from "../../../pipelines/quantizers.js";
+import { initialParameters } from "../../../pipelines/network/parameters.js";
+import { unquantized } from "../../../pipelines/network/quantizers.js";
 import { normalValues, numbers } from "../../support.js";
 
 beforeAll(() => tf.setBackend("cpu"));

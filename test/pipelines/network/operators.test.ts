@@ -1,17 +1,17 @@
 import * as tf from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
 import { float32, loadEngine, type HostTensors } from "../../../pipelines/engine/index.js";
-import { evaluate } from "../../../pipelines/evaluate.js";
-import { exportOnnx } from "../../../pipelines/exportOnnx.js";
-import { freezeFloat } from "../../../pipelines/freeze.js";
+import { evaluate } from "../../../pipelines/train/evaluate.js";
+import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
+import { freezeFloat } from "../../../pipelines/freeze/freeze.js";
 import { forward } from "../../../pipelines/network/forward.js";
 import {
   featureShapes,
   type Network,
   type NetworkNode,
 } from "../../../pipelines/network/network.js";
-import { initialParameters } from "../../../pipelines/parameters.js";
-import { unquantized } from "../../../pipelines/quantizers.js";
+import { initialParameters } from "../../../pipelines/network/parameters.js";
+import { unquantized } from "../../../pipelines/network/quantizers.js";
 import { deployedLogits, normalValues, numbers, toyDataset } from "../../support.js";
 
 const dataset = toyDataset(16);

@@ -14,8 +14,8 @@ import { forward } from "../../../pipelines/network/forward.js";
 import { foldBatchNorm } from "../../../pipelines/network/foldBatchNorm.js";
 import { consumersOf, inputsOf, type Network } from "../../../pipelines/network/network.js";
 import { placeQuantizers } from "../../../pipelines/network/placeQuantizers.js";
-import { initialParameters } from "../../../pipelines/parameters.js";
-import { unquantized } from "../../../pipelines/quantizers.js";
+import { initialParameters } from "../../../pipelines/network/parameters.js";
+import { unquantized } from "../../../pipelines/network/quantizers.js";
 import { normalValues, numbers } from "../../support.js";
 
 beforeAll(() => tf.setBackend("cpu"));

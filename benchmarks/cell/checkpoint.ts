@@ -1,0 +1,69 @@
+import { readFile } from "node:fs/promises";
+import { float32, type HostTensors } from "../../pipelines/engine/index.js";
+import { decodeSafetensors, encodeSafetensors } from "../../pipelines/engine/safetensors.js";
+import type { RunDirectory } from "../../results/store.js";
+import { writeAtomically } from "../../results/writeAtomically.js";
+
+/** The result of a float or quantized training. */
+export interface Checkpoint {
+  readonly tensors: HostTensors;
+  readonly losses: Float32Array;
+  /** Share of each step's images that were classified right. */
+  readonly accuracies: Float32Array;
+  readonly divergedAt?: number;
+  /** Of the float network on the test set; absent for quantized trainings. */
+  readonly accuracy?: number;
+  /** Bits of each site, as the algorithm chose them; empty for float trainings. */
+  readonly bits: ReadonlyMap<string, number>;
+}
+
+const LOSSES = "training losses";
+const ACCURACIES = "training accuracies";
+const vector = (values: Float32Array) => float32(values, [values.length]);
+
+/** Loads a stage's result, or computes and stores it; the file appears whole or not at all. */
+export async function storedOnce(
+  directory: RunDirectory,
+  key: string,
+  compute: () => Promise<Checkpoint>,
+): Promise<Checkpoint> {
+  const path = directory.stageFile(key);
+  const stored = await readFile(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (stored !== undefined) return decodeCheckpoint(stored, path);
+  const result = await compute();
+  const file = encodeSafetensors(
+    { ...result.tensors, [LOSSES]: vector(result.losses), [ACCURACIES]: vector(result.accuracies) },
+    {
+      ...(result.accuracy !== undefined && { accuracy: String(result.accuracy) }),
+      ...(result.divergedAt !== undefined && { divergedAt: String(result.divergedAt) }),
+      bits: JSON.stringify([...result.bits]),
+    },
+  );
+  await writeAtomically(path, file);
+  return result;
+}
+
+function decodeCheckpoint(file: Uint8Array, path: string): Checkpoint {
+  try {
+    const { tensors, metadata } = decodeSafetensors(file);
+    const { [LOSSES]: losses, [ACCURACIES]: accuracies, ...rest } = tensors;
+    if (!(losses?.data instanceof Float32Array) || !(accuracies?.data instanceof Float32Array))
+      throw new Error("it holds no losses and accuracies");
+    return {
+      tensors: rest,
+      losses: losses.data,
+      accuracies: accuracies.data,
+      ...(metadata["accuracy"] !== undefined && { accuracy: Number(metadata["accuracy"]) }),
+      ...(metadata["divergedAt"] !== undefined && { divergedAt: Number(metadata["divergedAt"]) }),
+      bits: new Map(JSON.parse(metadata["bits"] ?? "[]") as [string, number][]),
+    };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${path} cannot be read (${reason}); delete it to compute it again`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,99 @@
+import type { BackendProfile } from "../../backends/backend.js";
+import type { Dataset } from "../../pipelines/train/data.js";
+import { accuracyOf, agreementOf, type Logits } from "../../pipelines/train/evaluate.js";
+import type { FrozenNetwork } from "../../pipelines/freeze/freeze.js";
+import { findRuntime } from "../../pipelines/deploy/runtimes/index.js";
+import { RUNTIME_BATCH, runOn, timeOn } from "../../pipelines/deploy/runtimes/runOn.js";
+import {
+  NoForm,
+  type Runtime,
+  type RuntimeModel,
+} from "../../pipelines/deploy/runtimes/runtime.js";
+import type { MeasuredRuntime, RuntimeResult } from "../../results/schema.js";
+import { summarize } from "./latency.js";
+
+/** The runtime that every cell is deployed on. */
+export const FIRST_RUNTIME = "onnxruntime";
+/** The backend's own arithmetic, which is a reference and not a program that anyone ships. */
+const REFERENCE = "integers";
+const TIMED_MS = 150;
+
+export interface Deployments {
+  /** Logits of the first runtime. */
+  readonly logits: Logits;
+  readonly results: Readonly<Record<string, RuntimeResult>>;
+  readonly measured: Readonly<Record<string, MeasuredRuntime>>;
+}
+
+/** Names of the runtimes that a backend's cells run on. */
+export const runtimesOf = ({ arithmetic, runtimes = [] }: BackendProfile): string[] => [
+  FIRST_RUNTIME,
+  ...(arithmetic === undefined ? [] : [REFERENCE]),
+  ...runtimes,
+];
+
+/**
+ * Executes a network on every runtime that has its backend's arithmetic, on the whole test set,
+ * each in a process of its own.
+ *
+ * @param forms the network as it is exported, and before channels were grouped by width
+ * @throws Error when it fails on the first runtime; what fails on others is part of the result
+ */
+export async function deploy(
+  forms: { readonly exported: FrozenNetwork; readonly plain: FrozenNetwork },
+  options: {
+    readonly name: string;
+    readonly backend: BackendProfile;
+    readonly dataset: Dataset;
+    readonly simulated: Logits;
+    readonly onRuntime: (title: string) => void;
+  },
+): Promise<Deployments> {
+  const { name, backend, dataset, simulated, onRuntime } = options;
+  const { arithmetic } = backend;
+  const results: Record<string, RuntimeResult> = {};
+  const measured: Record<string, MeasuredRuntime> = {};
+  let first: Logits | undefined;
+  for (const runtimeName of runtimesOf(backend)) {
+    const runtime = findRuntime(runtimeName);
+    onRuntime(runtime.title);
+    const network = runtime.takesGroups ? forms.exported : forms.plain;
+    const write = (batch: number) => runtime.write(network, { name, batch, arithmetic });
+    try {
+      const model = write(RUNTIME_BATCH);
+      const { logits, imagesPerSecond, peakBytes } = await runOn(runtime, model, dataset);
+      first ??= logits;
+      results[runtimeName] = {
+        accuracy: accuracyOf(logits, dataset),
+        agreement: agreementOf(simulated, logits, dataset.classes),
+        equalLogits: equalShare(logits, first),
+        modelBytes: model.bytes.length,
+        ...(model.operators && { operators: { ...model.operators } }),
+      };
+      const latency = await latencyOn(runtime, () => write(1), dataset);
+      measured[runtimeName] = { imagesPerSecond, peakBytes, ...(latency && { latency }) };
+    } catch (error) {
+      if (first === undefined) throw error;
+      const { message } = error as Error;
+      results[runtimeName] =
+        error instanceof NoForm ? { unsupported: message } : { failed: message };
+    }
+  }
+  if (first === undefined) throw new Error(`${name} was not deployed`);
+  return { logits: first, results, measured };
+}
+
+/** The first runtime is timed beside the float network, elsewhere; the reference is not. */
+async function latencyOn(
+  runtime: Runtime,
+  single: () => RuntimeModel,
+  { shape: [height = 1, width = 1, channels = 1] }: Dataset,
+) {
+  if (runtime.name === FIRST_RUNTIME || runtime.name === REFERENCE) return undefined;
+  const shape = [channels, height, width];
+  return summarize(await timeOn(runtime, single(), { shape, milliseconds: TIMED_MS }));
+}
+
+function equalShare(a: Logits, b: Logits): number {
+  return a.reduce((count, value, i) => count + (value === b[i] ? 1 : 0), 0) / a.length;
+}

@@ -1,0 +1,90 @@
+import { access } from "node:fs/promises";
+import os from "node:os";
+import { resolve } from "node:path";
+import { inspectEngines } from "../../pipelines/engine/index.js";
+import type { DatasetSource } from "../datasets/dataset.js";
+import { datasets } from "../datasets/index.js";
+import { describeEnvironment } from "../running/environment.js";
+
+export interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  /** Whether quantbench cannot do its main job without it. */
+  readonly required: boolean;
+}
+
+const MIN_NODE = [20, 19] as const;
+const MIN_MEMORY_BYTES = 2 * 1024 ** 3;
+
+/** Looks at everything that quantbench needs on this machine. */
+export async function examine(dataDirectory: string): Promise<Check[]> {
+  const environment = await describeEnvironment();
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const checks: Check[] = [
+    {
+      name: "node",
+      ok: major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1]),
+      detail: `${process.version}, ${environment.platform} (needs ${MIN_NODE.join(".")} or newer)`,
+      required: true,
+    },
+    {
+      name: "memory",
+      ok: os.totalmem() >= MIN_MEMORY_BYTES,
+      detail: `${(os.totalmem() / 1024 ** 3).toFixed(1)} GiB`,
+      required: false,
+    },
+    {
+      name: "cpu",
+      ok: true,
+      detail: `${environment.cpu}, ${String(environment.cores)} cores, ${environment.cpuFeatures.join(" ") || "features unknown"}`,
+      required: false,
+    },
+  ];
+  for (const report of await inspectEngines()) {
+    checks.push({
+      name: `engine ${report.name}`,
+      ok: report.available,
+      detail: report.available
+        ? [report.version, ...(report.name === "onnxruntime" ? [environment.lowering] : [])].join(
+            ", ",
+          )
+        : `not available: ${report.reason}`,
+      required: report.name === "onnxruntime",
+    });
+  }
+  for (const dataset of datasets) checks.push(await examineDataset(dataset, dataDirectory));
+  return checks;
+}
+
+async function examineDataset(dataset: DatasetSource, dataDirectory: string): Promise<Check> {
+  const { name, embedded, files } = dataset;
+  const check = { name: `dataset ${name}`, required: embedded };
+  const [first = ""] = files;
+  const where = resolve(dataDirectory);
+  const present =
+    embedded || (await exists(`${where}/${first}`)) || (await exists(`${where}/${first}.gz`));
+  if (!present)
+    return {
+      ...check,
+      ok: false,
+      detail: `no ${first} in ${where} (set --data or QUANTBENCH_DATA)`,
+    };
+  try {
+    const { train, test } = await dataset.load(dataDirectory);
+    return {
+      ...check,
+      ok: true,
+      detail: `${String(train.count)} training and ${String(test.count)} test images`,
+    };
+  } catch (error) {
+    return { ...check, ok: false, detail: (error as Error).message };
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,114 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ImageSet } from "../../../pipelines/train/data.js";
+import { findLabelledFiles, imageFiles } from "../../datasets/imageFolder.js";
+import { readImage, resized, type Image } from "../../datasets/images.js";
+import type { Part, Parts } from "./arrays.js";
+import { finalSize, regionOf, type Preprocessing } from "./preprocessing.js";
+
+/** Sets up to this many bytes are decoded once; larger ones whenever an image is needed. */
+const KEPT_BYTES = 512 * 1024 ** 2;
+
+const TRAIN = ["train", "calibration"];
+const TEST = ["test", "val", "validation"];
+
+/**
+ * JPEG and PNG files: `train` (or `calibration`) and `test` (or `val`), each with a folder for
+ * every class; or only such folders. Calibration images may lie there without folders.
+ *
+ * @throws Error naming the directory or file that is not as it must be
+ */
+export async function readImageFiles(path: string, preprocessing: Preprocessing): Promise<Parts> {
+  const folders = readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+  const named = (names: readonly string[]) => names.find((name) => folders.includes(name));
+  const [train, test] = [named(TRAIN), named(TEST)];
+  const hash = createHash("sha256");
+  if (test === undefined) {
+    if (train !== undefined)
+      throw new Error(`${path} has "${train}", but none of ${TEST.join(", ")}`);
+    const all = await readPart(path, preprocessing, hash);
+    return { all, checksum: hash.digest("hex") };
+  }
+  const testPart = await readPart(join(path, test), preprocessing, hash);
+  const trainPart = train && (await readPart(join(path, train), preprocessing, hash));
+  return {
+    test: testPart,
+    ...(trainPart && { train: trainPart }),
+    checksum: hash.digest("hex"),
+  };
+}
+
+async function readPart(
+  directory: string,
+  preprocessing: Preprocessing,
+  hash: ReturnType<typeof createHash>,
+): Promise<Part> {
+  const flat = await imageFiles(directory);
+  const { files, labels } =
+    flat.length > 0
+      ? { files: flat.map((name) => join(directory, name)), labels: [] }
+      : await inClasses(directory, preprocessing.classes);
+  const [first] = files;
+  if (first === undefined) throw new Error(`${directory} holds no JPEG or PNG file`);
+  const size = finalSize(preprocessing) ?? sizeOf(readImage(first), preprocessing);
+  const channels = preprocessing.channels === "gray" ? 1 : 3;
+  const read = (file: string): Uint8Array => prepared(file, size, preprocessing);
+  const bytes = files.length * size[0] * size[1] * channels;
+  const common = { count: files.length, labels: Uint16Array.from(labels) };
+  for (const file of files) hash.update(`${file.slice(directory.length)}\n`);
+  const shape = [...size, channels];
+  if (bytes > KEPT_BYTES) {
+    const decode = (index: number) => read(files[index] ?? "");
+    return { shape, set: { ...common, images: new Uint8Array(0), decode } satisfies ImageSet };
+  }
+  const images = new Uint8Array(bytes);
+  files.forEach((file, i) => {
+    images.set(read(file), i * size[0] * size[1] * channels);
+    hash.update(readFileSync(file));
+  });
+  return { shape, set: { ...common, images } };
+}
+
+async function inClasses(directory: string, order?: readonly string[]) {
+  const found = await findLabelledFiles(directory);
+  if (order === undefined) return found;
+  const missing = found.classes.find((name) => !order.includes(name));
+  if (missing !== undefined)
+    throw new Error(`${directory} has the folder "${missing}", which "classes" does not list`);
+  return {
+    files: found.files,
+    labels: found.labels.map((label) => order.indexOf(found.classes[label] ?? "")),
+  };
+}
+
+const sizeOf = ({ width, height }: Image, { resize }: Preprocessing): [number, number] => {
+  if (typeof resize !== "number") return [height, width];
+  const scale = resize / Math.min(width, height);
+  return [Math.round(height * scale), Math.round(width * scale)];
+};
+
+function prepared(
+  file: string,
+  size: readonly [number, number],
+  preprocessing: Preprocessing,
+): Uint8Array {
+  const image = readImage(file);
+  const { resize, crop, channels = "rgb" } = preprocessing;
+  const kept = resize === undefined && crop === undefined;
+  if (kept && (image.height !== size[0] || image.width !== size[1]))
+    throw new Error(
+      `${file} is ${String(image.height)} x ${String(image.width)}, others ${size.join(" x ")}: say how to resize and crop`,
+    );
+  const rgb = resized(image, regionOf(image, preprocessing, size), size);
+  if (channels === "rgb") return rgb;
+  if (channels === "bgr") return rgb.map((_, i) => rgb[i - (i % 3) + 2 - (i % 3)] ?? 0);
+  return Uint8Array.from({ length: rgb.length / 3 }, (_, i) =>
+    // The weights of ITU-R BT.601, as image libraries turn colours gray.
+    Math.round(
+      0.299 * (rgb[3 * i] ?? 0) + 0.587 * (rgb[3 * i + 1] ?? 0) + 0.114 * (rgb[3 * i + 2] ?? 0),
+    ),
+  );
+}

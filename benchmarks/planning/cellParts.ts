@@ -1,0 +1,87 @@
+import type { Algorithm, Quantizer } from "../../algorithms/algorithm.js";
+import { algorithms } from "../../algorithms/index.js";
+import { gridsFrom, observers } from "../../algorithms/observers/index.js";
+import {
+  GRAPH_RULES,
+  type BackendProfile,
+  type BatchNormStrategy,
+} from "../../backends/backend.js";
+import { backends } from "../../backends/index.js";
+import type { Dataset } from "../../pipelines/train/data.js";
+import { foldBatchNorm } from "../../pipelines/network/foldBatchNorm.js";
+import type { Network } from "../../pipelines/network/network.js";
+import { placeQuantizers, type QuantizedNetwork } from "../../pipelines/network/placeQuantizers.js";
+import type { CellConfig, Variant } from "../../results/schema.js";
+import { lookup } from "./lookup.js";
+import { models } from "../models/index.js";
+import { ownNetwork } from "../inputs/ownNetwork.js";
+
+/** What a cell's configuration names, put together. */
+export interface CellParts {
+  readonly algorithm: Algorithm;
+  readonly backend: BackendProfile;
+  readonly floatNetwork: Network;
+  /** What the algorithm makes of it, before batch norm is folded. */
+  readonly rewritten: Network;
+  readonly batchNorm: BatchNormStrategy;
+  /** Before placing quantizers. */
+  readonly deployable: Network;
+  readonly quantized: QuantizedNetwork;
+}
+
+const networks = new Map<string, Network>();
+
+/** The same network for the same configuration, so that what is known of it stays known. */
+export function buildFloatNetwork(config: CellConfig, dataset: Dataset): Network {
+  if (config.model.checksum !== undefined) return ownNetwork(config.model.checksum).network;
+  const model = lookup("model", config.model.name, models);
+  const { shape: inputShape, classes } = dataset;
+  const key = JSON.stringify([config.model, inputShape, classes]);
+  const network =
+    networks.get(key) ?? model.build({ inputShape, classes, width: config.model.width });
+  networks.set(key, network);
+  return network;
+}
+
+export function buildCell(config: CellConfig, dataset: Dataset): CellParts {
+  const { variant } = config;
+  const algorithm = startingFrom(
+    lookup("algorithm", config.algorithm.name, algorithms),
+    variant?.initialization,
+  );
+  const profile = lookup("backend", config.backend.name, backends);
+  const backend =
+    variant?.graph === undefined ? profile : { ...profile, graph: GRAPH_RULES[variant.graph] };
+  const batchNorm = variant?.batchNorm ?? backend.batchNorm;
+  const floatNetwork = buildFloatNetwork(config, dataset);
+  const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
+  const deployable = foldBatchNorm(rewritten, batchNorm);
+  return {
+    algorithm,
+    backend,
+    floatNetwork,
+    rewritten,
+    batchNorm,
+    deployable,
+    quantized: placeQuantizers(deployable, backend, config.bits),
+  };
+}
+
+/** The algorithm with quantizers whose first grids come from other observers. */
+function startingFrom(algorithm: Algorithm, initialization: Variant["initialization"]): Algorithm {
+  if (initialization === undefined) return algorithm;
+  const change = (quantizer: Quantizer, name: string): Quantizer => {
+    if (!quantizer.startsFromGrid) return quantizer;
+    const observer = lookup("observer", name, observers);
+    return {
+      ...quantizer,
+      observe: observer.observe,
+      initialize: (batches, site) => gridsFrom(observer, batches, site),
+    };
+  };
+  return {
+    ...algorithm,
+    weight: change(algorithm.weight, initialization.weights),
+    activation: change(algorithm.activation, initialization.activations),
+  };
+}

@@ -1,0 +1,224 @@
+import { readdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { basename, dirname, extname, join, resolve } from "node:path";
+import { LineCounter, parseDocument, type Document } from "yaml";
+import { z } from "zod";
+import { hyperparametersSchema, variantSchema } from "../../results/schema.js";
+import { algorithms } from "../../algorithms/index.js";
+import { observers } from "../../algorithms/observers/index.js";
+import { backends } from "../../backends/index.js";
+import { MAX_BIT_WIDTH, MIN_BIT_WIDTH } from "../../backends/scheme.js";
+import { datasets } from "../datasets/index.js";
+import { lookup, unknownName } from "./lookup.js";
+import { models } from "../models/index.js";
+import { ownDataSchema } from "../inputs/ownData/index.js";
+
+const bitWidth = z.number().int().min(MIN_BIT_WIDTH).max(MAX_BIT_WIDTH);
+const names = z.union([z.literal("all"), z.array(z.string()).min(1)]);
+
+const blockSchema = z.strictObject({
+  algorithms: names.describe("names, or all"),
+  backends: names.describe("names, or all"),
+  bits: z
+    .array(z.strictObject({ weights: bitWidth, activations: bitWidth }))
+    .min(1)
+    .describe("bit widths of weights and activations, except for first and last layer"),
+  variants: z
+    .array(variantSchema.extend({ quantizerWeightDecay: z.number().min(0).optional() }))
+    .min(1)
+    .optional()
+    .describe("what a study varies beside; each entry is a run of the block"),
+  models: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe("only these of the matrix's models; all of them if left out"),
+});
+
+export const matrixSchema = z.strictObject({
+  title: z.string().min(1),
+  dataset: z.union([z.string(), ownDataSchema]).describe("a data set's name, or your own images"),
+  dataDirectory: z.string().optional().describe("where the files of the data set lie"),
+  models: z
+    .array(
+      z.union([
+        z.strictObject({ name: z.string(), width: z.number().int().positive().optional() }),
+        z.strictObject({ file: z.string() }),
+      ]),
+    )
+    .min(1)
+    .describe("names, or ONNX files of your own"),
+  seeds: z.number().int().min(1).describe("repetitions with seeds 0, 1, ..."),
+  cells: z.array(blockSchema).min(1).describe("blocks of algorithms x backends x bits"),
+  hyperparameters: hyperparametersSchema.describe("one set for all algorithms"),
+});
+export type Matrix = z.infer<typeof matrixSchema> & { readonly name: string };
+
+const presetDirectory = dirname(
+  createRequire(import.meta.url).resolve("#package/benchmarks/matrices/quick.yaml"),
+);
+
+/** What a matrix calls a model: its name, or its file. */
+export const modelName = (model: Matrix["models"][number]): string =>
+  "name" in model ? model.name : model.file;
+
+/** Names of the matrices that come with the package. */
+export async function presetNames(): Promise<string[]> {
+  const files = await readdir(presetDirectory);
+  return files
+    .filter((file) => file.endsWith(".yaml"))
+    .map((file) => basename(file, ".yaml"))
+    .sort();
+}
+
+/**
+ * Reads a preset by name or a matrix file by path.
+ *
+ * @throws Error with file, line and column, what is wrong there and what is accepted
+ */
+export async function loadMatrix(nameOrPath: string): Promise<Matrix> {
+  const isFile = /\.ya?ml$/.test(nameOrPath);
+  const presets = await presetNames();
+  if (!isFile && !presets.includes(nameOrPath)) {
+    throw new Error(`${unknownName("matrix", nameOrPath, presets)} A file needs the ending .yaml.`);
+  }
+  const path = isFile ? nameOrPath : join(presetDirectory, `${nameOrPath}.yaml`);
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    throw new Error(`cannot read the matrix file ${path}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  });
+  return { ...besideFile(parseMatrix(text, path), path), name: basename(path, extname(path)) };
+}
+
+/** Files that a matrix names lie beside it. */
+function besideFile(
+  matrix: z.infer<typeof matrixSchema>,
+  path: string,
+): z.infer<typeof matrixSchema> {
+  const beside = (file: string) => resolve(dirname(path), file);
+  const { dataset, models: listed } = matrix;
+  const isPath = typeof dataset === "object" && !datasets.some(({ name }) => name === dataset.path);
+  return {
+    ...matrix,
+    dataset: isPath ? { ...dataset, path: beside(dataset.path) } : dataset,
+    models: listed.map((model) => ("file" in model ? { file: beside(model.file) } : model)),
+  };
+}
+
+/** @param path only for messages */
+export function parseMatrix(text: string, path: string): z.infer<typeof matrixSchema> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const [syntaxError] = document.errors;
+  if (syntaxError !== undefined) throw new Error(`${path}: ${syntaxError.message}`);
+  const parsed = matrixSchema.safeParse(document.toJS());
+  const fail = (keys: readonly PropertyKey[], message: string): never => {
+    throw new Error(`${path}:${position(document, lines, keys)}: ${message}`);
+  };
+  if (!parsed.success) {
+    // A misspelt key also makes the right one missing; the misspelling explains more.
+    const issues = parsed.error.issues.map(ofLikeliest);
+    const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
+    if (issue === undefined) throw parsed.error;
+    const where = issue.path.join(".");
+    if (issue.code === "unrecognized_keys") {
+      const key = issue.keys[0] ?? "";
+      fail([...issue.path, key], unknownName("key", key, keysAt(issue.path)));
+    }
+    fail(issue.path, `${where}: ${issue.message}`);
+  }
+  const matrix = parsed.data as z.infer<typeof matrixSchema>; // fail() above never returns
+  checkNames(matrix, fail);
+  return matrix;
+}
+
+type Fail = (keys: readonly PropertyKey[], message: string) => never;
+
+function checkNames(matrix: z.infer<typeof matrixSchema>, fail: Fail): void {
+  const check = (
+    keys: readonly PropertyKey[],
+    kind: string,
+    name: string,
+    entries: readonly { readonly name: string }[],
+  ) => {
+    try {
+      lookup(kind, name, entries);
+    } catch (error) {
+      fail(keys, (error as Error).message);
+    }
+  };
+  if (typeof matrix.dataset === "string") check(["dataset"], "dataset", matrix.dataset, datasets);
+  matrix.models.forEach((model, i) => {
+    if ("name" in model) check(["models", i, "name"], "model", model.name, models);
+  });
+  matrix.cells.forEach((block, i) => {
+    for (const [key, entries] of [
+      ["algorithms", algorithms],
+      ["backends", backends],
+    ] as const) {
+      const chosen = block[key];
+      if (chosen === "all") continue;
+      chosen.forEach((name, j) => {
+        check(["cells", i, key, j], key.slice(0, -1), name, entries);
+      });
+    }
+    block.models?.forEach((name, j) => {
+      const existing = matrix.models.map((model) => ({ name: modelName(model) }));
+      check(["cells", i, "models", j], "model of the matrix", name, existing);
+    });
+    block.variants?.forEach(({ initialization }, j) => {
+      for (const role of ["weights", "activations"] as const) {
+        const name = initialization?.[role];
+        const keys = ["cells", i, "variants", j, "initialization", role];
+        if (name !== undefined) check(keys, "observer", name, observers);
+      }
+    });
+  });
+}
+
+/** "line:column" of the value at `keys`, or of the innermost one around it that exists. */
+function position(document: Document, lines: LineCounter, keys: readonly PropertyKey[]): string {
+  for (let depth = keys.length; depth >= 0; depth--) {
+    const node = document.getIn(keys.slice(0, depth), true) as
+      { range?: [number, number, number] } | undefined;
+    if (node?.range) {
+      const { line, col } = lines.linePos(node.range[0]);
+      return `${String(line)}:${String(col)}`;
+    }
+  }
+  return "1:1";
+}
+
+/** Of a value that may have one of several forms, what is wrong with the form that it is closest to. */
+function ofLikeliest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union") return issue;
+  // A form of another type is far off; one with the right type and a wrong key is close.
+  const isClose = ([first]: readonly z.core.$ZodIssue[]) =>
+    first !== undefined && (first.code === "unrecognized_keys" || first.path.length > 0);
+  const likeliest = issue.errors.find(isClose) ?? issue.errors[0] ?? [];
+  const inner = likeliest.find(({ code }) => code === "unrecognized_keys") ?? likeliest[0];
+  if (inner === undefined) return issue;
+  return ofLikeliest({ ...inner, path: [...issue.path, ...inner.path] });
+}
+
+/** The keys that the schema accepts at a path. */
+function keysAt(path: readonly PropertyKey[]): string[] {
+  let schemas: unknown[] = [matrixSchema];
+  for (const key of path) {
+    schemas = schemas.flatMap(forms).flatMap((inner) => {
+      if (inner instanceof z.ZodArray) return [inner.element];
+      if (inner instanceof z.ZodObject) return [(inner.shape as Record<PropertyKey, unknown>)[key]];
+      return [];
+    });
+  }
+  const objects = schemas.flatMap(forms).filter((inner) => inner instanceof z.ZodObject);
+  return [...new Set(objects.flatMap(({ shape }) => Object.keys(shape)))];
+}
+
+/** The forms that a value may have. */
+function forms(schema: unknown): unknown[] {
+  if (schema instanceof z.ZodOptional) return forms(schema.unwrap());
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap(forms);
+  return [schema];
+}

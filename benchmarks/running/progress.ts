@@ -1,0 +1,144 @@
+import type { WriteStream } from "node:tty";
+import pc from "picocolors";
+import { inert } from "../../reports/terminal.js";
+
+export interface RunningCell {
+  readonly label: string;
+  readonly stage: string;
+  readonly step?: number;
+  readonly steps?: number;
+  readonly loss?: number;
+  readonly epoch?: number;
+  readonly epochs?: number;
+  readonly imagesPerSecond?: number;
+}
+
+export interface Totals {
+  readonly done: number;
+  readonly total: number;
+  readonly failed: number;
+  readonly secondsLeft: number;
+}
+
+/**
+ * How progress is shown: "auto" redraws lines on a terminal and is "lines" elsewhere; "lines" has
+ * one line for each finished cell, "json" one JSON object for each event, "none" nothing.
+ */
+export const PROGRESS_MODES = ["auto", "lines", "json", "none"] as const;
+export type ProgressMode = (typeof PROGRESS_MODES)[number];
+
+/** What a program that watches a run gets to read, one a line. */
+export type ProgressEvent =
+  | ({ readonly event: "progress"; readonly running: readonly RunningCell[] } & Totals)
+  | ({
+      readonly event: "cell";
+      readonly cell: string;
+      readonly state: string;
+      readonly reason?: string;
+    } & Totals)
+  | ({ readonly event: "pretrained"; readonly label: string } & Totals)
+  | { readonly event: "note"; readonly text: string };
+
+const REDRAW_MS = 200;
+/** Watching programs need no more than this. */
+const JSON_PROGRESS_MS = 2000;
+
+/** Shows a run's progress on stderr; stdout stays free for what the command is for. */
+export class ProgressDisplay {
+  readonly #out: WriteStream | NodeJS.WriteStream;
+  readonly #mode: Exclude<ProgressMode, "auto"> | "live";
+  #lastDraw = 0;
+  #drawnLines = 0;
+
+  constructor(mode: ProgressMode, out: NodeJS.WriteStream = process.stderr) {
+    this.#out = out;
+    this.#mode = mode !== "auto" ? mode : out.isTTY ? "live" : "lines";
+  }
+
+  note(text: string): void {
+    if (this.#mode === "json") this.#json({ event: "note", text });
+    else this.#line(text);
+  }
+
+  pretrained(totals: Totals, label: string): void {
+    if (this.#mode === "json") this.#json({ event: "pretrained", label, ...totals });
+    else this.#line(`${describeTotals(totals)} ${label}: done`);
+  }
+
+  cell(totals: Totals, cell: string, state: string, reason?: string): void {
+    if (this.#mode === "json")
+      this.#json({
+        event: "cell",
+        cell,
+        state,
+        ...(reason !== undefined && { reason }),
+        ...totals,
+      });
+    else {
+      const why = reason === undefined ? "" : `: ${reason}`;
+      this.#line(`${describeTotals(totals)} ${cell}: ${state}${why}`);
+    }
+  }
+
+  /** What is going on; shown no more often than someone can read. */
+  status(totals: Totals, running: Iterable<RunningCell>): void {
+    const now = performance.now();
+    const interval = this.#mode === "json" ? JSON_PROGRESS_MS : REDRAW_MS;
+    if (now - this.#lastDraw < interval) return;
+    this.#lastDraw = now;
+    if (this.#mode === "json") this.#json({ event: "progress", ...totals, running: [...running] });
+    if (this.#mode !== "live") return;
+    this.end();
+    const width = Math.max(20, this.#out.columns - 1);
+    const lines = [describeTotals(totals), ...[...running].map((cell) => `  ${describe(cell)}`)];
+    this.#out.write(lines.map((line) => `${pc.dim(inert(line).slice(0, width))}\n`).join(""));
+    this.#drawnLines = lines.length;
+  }
+
+  /** Takes the redrawn lines away. */
+  end(): void {
+    if (this.#drawnLines === 0) return;
+    this.#out.write(`\u001b[${String(this.#drawnLines)}F\u001b[0J`);
+    this.#drawnLines = 0;
+  }
+
+  /** A line that stays. */
+  #line(text: string): void {
+    if (this.#mode === "none") return;
+    this.end();
+    this.#out.write(`${inert(text)}\n`);
+  }
+
+  #json(event: ProgressEvent): void {
+    this.#out.write(`${JSON.stringify(event)}\n`);
+  }
+}
+
+function describeTotals({ done, total, failed, secondsLeft }: Totals): string {
+  const failures = failed > 0 ? `, ${String(failed)} failed` : "";
+  return `[${String(done)}/${String(total)}${failures}, ${duration(secondsLeft)} left]`;
+}
+
+function describe(cell: RunningCell): string {
+  const { label, stage, step, steps, loss, epoch, epochs, imagesPerSecond } = cell;
+  const parts = [
+    ...(step !== undefined && steps !== undefined
+      ? [`${String(Math.floor((100 * step) / steps))} %`]
+      : []),
+    ...(epoch !== undefined && epochs !== undefined
+      ? [`epoch ${epoch.toFixed(1)} of ${String(epochs)}`]
+      : []),
+    ...(loss === undefined ? [] : [`loss ${loss.toFixed(3)}`]),
+    ...(imagesPerSecond === undefined ? [] : [`${imagesPerSecond.toFixed(0)} images/s`]),
+  ];
+  return `${label}: ${stage}${parts.length > 0 ? ` ${parts.join(", ")}` : ""}`;
+}
+
+/** "8 s", "3 min 20 s", "2 h 05 min" */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${String(whole)} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${String(minutes)} min ${String(whole % 60)} s`;
+  return `${String(Math.floor(minutes / 60))} h ${String(minutes % 60).padStart(2, "0")} min`;
+}

@@ -1,0 +1,93 @@
+import { choiceOf, engineIdentity, loadEngine } from "../../pipelines/engine/index.js";
+import type { CellResult } from "../../results/schema.js";
+import { cellName, type RunDirectory } from "../../results/store.js";
+import type { CellContext } from "../cell/cell.js";
+import { ownDataSchema } from "../inputs/ownData/index.js";
+import { loadOwnNetwork } from "../inputs/ownNetwork.js";
+import { planCell, type Cell } from "../planning/plan.js";
+import { buildCell } from "../planning/cellParts.js";
+import { loadDataset, withClasses } from "../inputs/loadedData.js";
+
+/**
+ * The finished cell whose id starts so.
+ *
+ * @throws Error naming the id when there is none, or more than one, or it has no number
+ */
+export function findCell(stored: readonly CellResult[], id: string): CellResult {
+  const [found, ...more] = stored.filter((result) => result.id.startsWith(id));
+  if (found === undefined) throw new Error(`no stored cell has an id that starts with "${id}"`);
+  if (more.length > 0)
+    throw new Error(
+      `${String(more.length + 1)} cells have ids that start with "${id}"; give more of it`,
+    );
+  if (found.state !== "completed" && found.state !== "notConverged")
+    throw new Error(`cell ${cellName(found)} is ${found.state}: it has no network`);
+  return found;
+}
+
+/**
+ * What it takes to compute a stored cell again.
+ *
+ * @throws Error when this installation cannot: another engine, version or other data
+ */
+export async function contextFor(
+  { id, config }: CellResult,
+  options: {
+    /** Where the data lies, if it is not embedded or has moved. */
+    readonly dataDirectory?: string | undefined;
+    /** The run that the cell is from. */
+    readonly stored: RunDirectory;
+    /** Where checkpoints are looked for and kept. */
+    readonly directory: RunDirectory;
+    readonly onStage: CellContext["onProgress"];
+  },
+): Promise<{ readonly cell: Cell; readonly context: CellContext }> {
+  const { name, lowering } = config.engine;
+  // Names come from EngineName; other engines than onnxruntime have no lowerings.
+  const engine = await loadEngine(
+    name as "onnxruntime",
+    name === "onnxruntime" ? choiceOf(lowering) : "auto",
+  );
+  const { stored, dataDirectory } = options;
+  if (config.model.checksum !== undefined) await loadOwnNetwork(stored.path, config.model.checksum);
+  const { ownData } = stored.readRun();
+  const reference =
+    ownData === undefined
+      ? config.dataset.name
+      : ownDataSchema.parse({ ...ownData, ...(dataDirectory && { path: dataDirectory }) });
+  const images = await loadDataset(
+    reference,
+    dataDirectory ?? process.env["QUANTBENCH_DATA"] ?? "data",
+    config.hyperparameters,
+  );
+  const dataset = withClasses(images, config.model);
+  if (dataset.checksum !== config.dataset.checksum) {
+    throw new Error(`data set "${dataset.name}" has other files than the run had`);
+  }
+  const { algorithm, backend } = buildCell(config, dataset);
+  const cell = planCell(
+    {
+      ...config,
+      algorithm: { name: algorithm.name, version: algorithm.version },
+      backend: { name: backend.name, version: backend.version },
+      engine: engineIdentity(engine),
+    },
+    dataset,
+  );
+  if (cell.id !== id) {
+    throw new Error(
+      `cell ${cellName({ id, config })} was computed by other versions and cannot be bit-equal: ` +
+        `${versions(config)}; this installation has ${versions(cell.config)}`,
+    );
+  }
+  const { directory, onStage: onProgress } = options;
+  return { cell, context: { engine, dataset, directory, onProgress } };
+}
+
+const versions = ({ engine, algorithm, backend, numerics }: CellResult["config"]): string =>
+  [
+    ...[engine, algorithm, backend, { name: "numerics", version: numerics }].map(
+      ({ name, version }) => `${name} ${String(version)}`,
+    ),
+    `lowering ${engine.lowering ?? "standard"}`,
+  ].join(", ");

@@ -1,0 +1,30 @@
+import { join } from "node:path";
+import { renderReport } from "../../reports/report.js";
+import type { CellResult, Environment, Run } from "../../results/schema.js";
+import type { RunDirectory } from "../../results/store.js";
+
+/** A run as it lies in its directory. */
+export interface StoredRun {
+  readonly run: Run;
+  readonly environment: Environment;
+  /** Results of the run's cells, in its order. */
+  readonly results: readonly CellResult[];
+}
+
+/** @throws Error naming the file when one is missing or not valid */
+export async function readStoredRun(directory: RunDirectory): Promise<StoredRun> {
+  const [run, environment] = [directory.readRun(), directory.readEnvironment()];
+  const stored = await directory.readCells();
+  return { run, environment, results: run.cells.flatMap((id) => stored.get(id) ?? []) };
+}
+
+/** Writes tables and report of a run's stored results. */
+export async function writeReport(
+  directory: RunDirectory,
+): Promise<StoredRun & { /** Path of the report. */ readonly file: string }> {
+  const stored = await readStoredRun(directory);
+  await directory.create(); // a run that was copied or committed may lack the report's folder
+  await directory.writeTables(stored.results);
+  await directory.writeReport(renderReport(stored));
+  return { ...stored, file: join(directory.report, "index.html") };
+}

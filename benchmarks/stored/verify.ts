@@ -1,0 +1,103 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
+import { join } from "node:path";
+import type { CellResult } from "../../results/schema.js";
+import { cellName, RunDirectory } from "../../results/store.js";
+import { runCell } from "../cell/cell.js";
+import { contextFor, findCell } from "./storedCell.js";
+
+export interface Difference {
+  readonly cell: string;
+  readonly field: string;
+  readonly stored: unknown;
+  readonly repeated: unknown;
+}
+
+export interface Verification {
+  readonly cells: readonly string[];
+  readonly differences: readonly Difference[];
+}
+
+export interface VerifyOptions {
+  readonly directory: string;
+  /** How many finished cells to repeat. */
+  readonly cells: number;
+  /** Only cells whose ids start with one of these. */
+  readonly ids: readonly string[];
+  readonly dataDirectory?: string | undefined;
+  readonly onStage: (cell: string, stage: string, step?: number, steps?: number) => void;
+}
+
+/**
+ * Runs finished cells again from scratch, float training included, in an empty directory, and
+ * compares everything but measured times.
+ *
+ * @throws Error when this installation cannot reproduce the cells: another engine or version
+ */
+export async function verify(options: VerifyOptions): Promise<Verification> {
+  const stored = [...(await new RunDirectory(options.directory).readCells()).values()];
+  const chosen =
+    options.ids.length > 0
+      ? options.ids.map((id) => findCell(stored, id))
+      : chooseCells(stored, options.cells);
+  const [first] = chosen;
+  if (first === undefined) throw new Error(`${options.directory} holds no finished cell to verify`);
+  const scratch = new RunDirectory(await mkdtemp(join(os.tmpdir(), "quantbench-verify-")));
+  const differences: Difference[] = [];
+  try {
+    await scratch.create();
+    for (const result of chosen) {
+      const repeated = await repeat(result, scratch, options);
+      differences.push(...compare(cellName(result), reproducible(result), reproducible(repeated)));
+    }
+  } finally {
+    await rm(scratch.path, { recursive: true, force: true });
+  }
+  return { cells: chosen.map(cellName), differences };
+}
+
+/** Spread over the run: every n-th cell in the order of ids, which are hashes. */
+function chooseCells(stored: readonly CellResult[], count: number): CellResult[] {
+  return stored
+    .filter(({ state }) => state === "completed" || state === "notConverged")
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    .slice(0, count);
+}
+
+async function repeat(
+  result: CellResult,
+  directory: RunDirectory,
+  { directory: from, dataDirectory, onStage }: VerifyOptions,
+): Promise<CellResult> {
+  const { cell, context } = await contextFor(result, {
+    dataDirectory,
+    stored: new RunDirectory(from),
+    directory,
+    onStage: (stage, progress) => {
+      onStage(cellName(result), stage, progress?.step, progress?.steps);
+    },
+  });
+  return runCell(cell, context);
+}
+
+/** A result without what was measured. */
+function reproducible(result: CellResult): Record<string, unknown> {
+  if (result.state !== "completed") return { ...result };
+  const { measured: _, ...rest } = result;
+  return rest;
+}
+
+/** Fields that differ, with the path to each. */
+function compare(cell: string, stored: unknown, repeated: unknown, field = ""): Difference[] {
+  if (Object.is(stored, repeated)) return [];
+  const bothObjects =
+    typeof stored === "object" &&
+    typeof repeated === "object" &&
+    stored !== null &&
+    repeated !== null;
+  if (!bothObjects) return [{ cell, field, stored, repeated }];
+  const [a, b] = [stored as Record<string, unknown>, repeated as Record<string, unknown>];
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].flatMap((key) =>
+    compare(cell, a[key], b[key], field === "" ? key : `${field}.${key}`),
+  );
+}

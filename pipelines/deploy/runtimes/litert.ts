@@ -1,0 +1,15 @@
+import { exportTflite } from "../../export/tflite/exportTflite.js";
+import type { Runtime } from "./runtime.js";
+
+/** LiteRT, formerly TensorFlow Lite, with XNNPACK, compiled to WebAssembly: one thread. */
+export const litert: Runtime = {
+  name: "litert",
+  title: "LiteRT (WebAssembly)",
+  takesGroups: false,
+  layout: "NHWC",
+  loader: "litert",
+  write(frozen, { name, batch }) {
+    const { bytes, operators } = exportTflite(frozen, name, { batch });
+    return { bytes, operators, batch };
+  },
+};

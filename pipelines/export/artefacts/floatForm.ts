@@ -1,0 +1,37 @@
+import type { HostTensor } from "../../engine/index.js";
+import { dequantized } from "../../freeze/encoding.js";
+import type { FrozenNetwork } from "../../freeze/freeze.js";
+import { exportOnnx } from "../exportOnnx.js";
+import { parameterSpecs, withInputs, type NetworkNode } from "../../network/network.js";
+
+/**
+ * The network without its quantizers, with the weights that they left: what toolchains that
+ * quantize by themselves are given beside their table of ranges. Quantizing these weights on the
+ * same grid changes nothing.
+ */
+export function floatForm(frozen: FrozenNetwork): FrozenNetwork {
+  const producers = new Map<string, string>();
+  const resolve = (name: string): string => producers.get(name) ?? name;
+  const nodes = frozen.network.nodes.flatMap((node): NetworkNode[] => {
+    if (node.op !== "quantize") return [withInputs(node, resolve)];
+    producers.set(node.name, resolve(node.input));
+    return [];
+  });
+  const specs = parameterSpecs(frozen.network);
+  const kernels = new Map<string, HostTensor>(frozen.kernels);
+  for (const id of frozen.weights.keys()) {
+    const shape = specs.get(id)?.shape ?? [];
+    kernels.set(id, { dtype: "float32", shape, data: dequantized(frozen, id) });
+  }
+  return {
+    ...frozen,
+    network: { nodes },
+    sites: [],
+    kernels,
+    weights: new Map(),
+    activations: new Map(),
+  };
+}
+
+export const floatModel = (frozen: FrozenNetwork, name: string): Uint8Array =>
+  exportOnnx(floatForm(frozen), name);

@@ -1,0 +1,25 @@
+import type { QuantizerSite } from "../../../algorithms/algorithm.js";
+import type { OnnxType } from "../../onnx/onnxGraph.js";
+
+/** Integers of the types that codes are stored in. */
+export const STORAGE_RANGES = {
+  int4: [-8, 7],
+  uint4: [0, 15],
+  int8: [-128, 127],
+  uint8: [0, 255],
+  int16: [-32768, 32767],
+  uint16: [0, 65535],
+} as const;
+export type StorageType = Exclude<keyof typeof STORAGE_RANGES, "int4" | "uint4">;
+
+/** The type that holds a site's codes: whole bytes. */
+export function storageType({ scheme: { signed, bitWidth } }: QuantizerSite): StorageType {
+  if (bitWidth > 8) return signed ? "int16" : "uint16";
+  return signed ? "int8" : "uint8";
+}
+
+/** The same with 4-bit types where they are enough. */
+export function smallestType(site: QuantizerSite): OnnxType {
+  if (site.scheme.bitWidth > 4) return storageType(site);
+  return site.scheme.signed ? "int4" : "uint4";
+}

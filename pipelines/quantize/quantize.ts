@@ -1,0 +1,153 @@
+import { phasesOf, type Algorithm, type QuantizerSite } from "../../algorithms/algorithm.js";
+import type { BatchNormStrategy } from "../../backends/backend.js";
+import { allocateBits } from "./allocateBits.js";
+import { calibrate } from "./calibrate.js";
+import { correctBias, recalibrateBatchNorm } from "./corrections.js";
+import { batchesInOrder, type Batch, type Dataset } from "../train/data.js";
+import { float32, type Engine, type HostTensor, type HostTensors } from "../engine/index.js";
+import { DEFAULT_RECONSTRUCTION, type Hyperparameters } from "../train/hyperparameters.js";
+import { equalize } from "../network/equalize.js";
+import { mergeParameters } from "../network/foldBatchNorm.js";
+import type { Network } from "../network/network.js";
+import type { QuantizedNetwork } from "../network/placeQuantizers.js";
+import { inheritParameters } from "../network/parameters.js";
+import { finished, quantizerOf, valueName } from "../network/quantizers.js";
+import { reconstruct } from "./reconstruct/reconstruct.js";
+import { train, type TrainingProgress, type TrainingResult } from "../train/train.js";
+
+export interface Quantization {
+  readonly algorithm: Algorithm;
+  readonly floatNetwork: Network;
+  readonly checkpoint: HostTensors;
+  /** The float network as the algorithm rewrote it, before batch norm was folded. */
+  readonly rewritten: Network;
+  readonly batchNorm: BatchNormStrategy;
+  readonly quantized: QuantizedNetwork;
+  readonly dataset: Dataset;
+  readonly hyperparameters: Hyperparameters;
+  readonly seed: number;
+  readonly onStep?: (progress: TrainingProgress) => void;
+}
+
+export interface QuantizationResult extends TrainingResult {
+  /** Those of the network, with bit widths as the algorithm chose them. */
+  readonly sites: readonly QuantizerSite[];
+}
+
+/**
+ * From a float checkpoint to a quantized network, by whatever the algorithm consists of: equalize,
+ * allocate bits, calibrate, correct, reconstruct, train, finish.
+ */
+export async function quantize(engine: Engine, task: Quantization): Promise<QuantizationResult> {
+  const { algorithm, quantized, dataset, hyperparameters, seed } = task;
+  const { network } = quantized;
+  const { corrections = {}, bitAllocation, reconstruction } = algorithm;
+  const batches = calibrationBatches(dataset, hyperparameters);
+
+  const inherited = inheritParameters(task.rewritten, task.checkpoint, { algorithm, seed });
+  const merged = task.batchNorm === 0 ? mergeParameters(task.rewritten, inherited) : inherited;
+  const parameters = corrections.equalize ? equalize(network, merged) : merged;
+  const allocated =
+    bitAllocation === undefined
+      ? quantized.sites
+      : await allocateBits(engine, {
+          ...{ network, sites: quantized.sites, algorithm, allocation: bitAllocation },
+          ...{ parameters, batches, classes: dataset.classes, seed },
+        });
+  const common = { network, sites: allocated, algorithm };
+  const values = await calibrate(engine, { ...common, parameters, dataset, hyperparameters });
+  let tensors: HostTensors = { ...parameters, ...values };
+  if (corrections.recalibrateBatchNorm)
+    tensors = await recalibrateBatchNorm(engine, { ...common, tensors, batches });
+  if (corrections.correctBias) tensors = await correctBias(engine, { ...common, tensors, batches });
+  const result: TrainingResult = await (async () => {
+    if (reconstruction !== undefined) {
+      const reconstructed = await reconstruct(engine, {
+        ...common,
+        algorithm: { ...algorithm, reconstruction },
+        tensors,
+        images: firstImages(dataset, hyperparameters),
+        hyperparameters,
+        seed,
+        ...(task.onStep && { onUnit: task.onStep }),
+      });
+      return { ...reconstructed, accuracies: new Float32Array(0) };
+    }
+    if (phasesOf(algorithm, network).length === 0) {
+      return { tensors, losses: new Float32Array(0), accuracies: new Float32Array(0) };
+    }
+    return train(engine, {
+      network,
+      tensors,
+      quantizers: {
+        algorithm,
+        sites: allocated,
+        teacher: { network: task.floatNetwork, parameters: task.checkpoint },
+      },
+      dataset,
+      hyperparameters,
+      schedule: hyperparameters.quantizedTraining,
+      seed,
+      name: "quantizedTraining",
+      ...(task.onStep && { onStep: task.onStep }),
+    });
+  })();
+  return {
+    ...result,
+    tensors: finished(algorithm, allocated, result.tensors),
+    sites: allocated,
+  };
+}
+
+/** Bits of each channel of a site, where its quantizer chose them. */
+export function channelBits(
+  algorithm: Algorithm,
+  site: QuantizerSite,
+  tensors: HostTensors,
+): readonly number[] | undefined {
+  const prefix = valueName(site, "");
+  const values = Object.entries(tensors)
+    .filter(([name]) => name.startsWith(prefix))
+    .map(([name, { shape, data }]) => [
+      name.slice(prefix.length),
+      { shape, data: Float32Array.from(data) },
+    ]);
+  return quantizerOf(algorithm, site).bitWidths?.(
+    Object.fromEntries(values) as Parameters<NonNullable<Algorithm["weight"]["bitWidths"]>>[0],
+    site,
+  );
+}
+
+/** Bits of each channel, of all sites whose quantizers chose them. */
+export function chosenWidths(
+  algorithm: Algorithm,
+  sites: readonly QuantizerSite[],
+  tensors: HostTensors,
+): ReadonlyMap<string, readonly number[]> {
+  return new Map(
+    sites.flatMap((site) => {
+      const bits = channelBits(algorithm, site, tensors);
+      return bits === undefined ? [] : [[site.id, bits] as const];
+    }),
+  );
+}
+
+/** The first training images in whole batches: what observers and corrections see. */
+function calibrationBatches(dataset: Dataset, hyperparameters: Hyperparameters): Batch[] {
+  const size = Math.min(hyperparameters.batchSize, dataset.train.count);
+  const batches: Batch[] = [];
+  for (const batch of batchesInOrder(dataset, dataset.train, size)) {
+    if (batches.length === hyperparameters.calibrationBatches) break;
+    if (batch.images.shape[0] === size) batches.push(batch);
+  }
+  return batches;
+}
+
+/** The first training images as one tensor: what is reconstructed. */
+function firstImages(dataset: Dataset, hyperparameters: Hyperparameters): HostTensor {
+  const { images } = hyperparameters.reconstruction ?? DEFAULT_RECONSTRUCTION;
+  const count = Math.min(images, dataset.train.count);
+  const { value } = batchesInOrder(dataset, dataset.train, count).next();
+  if (value === undefined) throw new Error("the data set has no training images");
+  return float32(Float32Array.from(value.images.data), value.images.shape);
+}

@@ -1,0 +1,65 @@
+import * as tf from "@tensorflow/tfjs";
+import type { Engine, HostTensor, HostTensors, StepTensors } from "../../engine/index.js";
+import { forward } from "../../network/forward.js";
+import { unitBetween, type Unit } from "../../network/units.js";
+import { existing, inputName, mapBatches, runPart, type NodeValues } from "../../network/parts.js";
+import { quantizeWith, unquantized } from "../../network/quantizers.js";
+import type { ReconstructionTask } from "./learnedUnit.js";
+
+/**
+ * BRECQ's weights: the magnitude of the gradient of the divergence between the float network's
+ * prediction and that with the quantized unit, at the unit's output, plus 1.
+ */
+export async function fisherWeights(
+  engine: Engine,
+  task: ReconstructionTask,
+  state: {
+    readonly unit: Unit;
+    readonly tensors: HostTensors;
+    readonly quantized: NodeValues;
+    readonly float: Map<string, HostTensor>;
+  },
+): Promise<HostTensor | undefined> {
+  const { network } = task;
+  const { unit, tensors, quantized, float } = state;
+  const last = network.nodes.at(-1)?.name ?? "";
+  if (unit.output === last) return undefined; // nothing lies behind it
+  const mode = () => ({ quantize: unquantized });
+  const logits =
+    float.get(last) ??
+    (await runPart(engine, {
+      unit: unitBetween(network, new Set([unit.output]), last),
+      values: float,
+      tensors: task.tensors,
+      mode,
+    }));
+  float.set(last, logits);
+  const output = await runPart(engine, {
+    unit,
+    values: quantized,
+    tensors,
+    mode: (current) => ({ quantize: quantizeWith(task.algorithm, task.sites, current) }),
+  });
+  const tail = unitBetween(network, new Set([unit.output]), last);
+  const step = (current: StepTensors) => {
+    const exact = tf.softmax(existing(current, inputName("logits")));
+    const divergence = (y: tf.Tensor): tf.Scalar => {
+      const { logits: reached } = forward(tail.network, () => y, {
+        parameters: current,
+        training: false,
+        quantize: unquantized,
+      });
+      return tf.neg(tf.sum<tf.Scalar>(tf.mul(exact, tf.logSoftmax(reached))));
+    };
+    const gradient = tf.grad(divergence)(existing(current, inputName("output")));
+    return { result: tf.add(tf.abs(gradient), 1) };
+  };
+  return mapBatches(engine, step, {
+    inputs: ["output", "logits"],
+    tensors: task.tensors,
+    values: new Map([
+      ["output", output],
+      ["logits", logits],
+    ]),
+  });
+}

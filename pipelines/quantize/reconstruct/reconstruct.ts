@@ -1,0 +1,258 @@
+import {
+  onlyValue,
+  scalar,
+  float32,
+  type CompiledStep,
+  type Engine,
+  type HostTensor,
+  type HostTensors,
+  type StepTensors,
+} from "../../engine/index.js";
+import { DEFAULT_RECONSTRUCTION } from "../../train/hyperparameters.js";
+import { blockUnits, layerUnits, unitBetween, type Unit } from "../../network/units.js";
+import {
+  chosenRows,
+  existing,
+  inputName,
+  runPart,
+  valuesOfNode,
+  type NodeValues,
+} from "../../network/parts.js";
+import { finished, quantizeWith, unquantized } from "../../network/quantizers.js";
+import { randomStream } from "../../engine/random.js";
+import { fisherWeights } from "./fisherWeights.js";
+import { LearnedUnit, type ReconstructionTask } from "./learnedUnit.js";
+import { ADAM, errorStep, learningStep } from "./learningStep.js";
+
+/** Weight of the term that pushes roundings to 0 or 1 (equation 21 of AdaRound). */
+const REGULARIZATION = 0.01;
+/** Part of the steps without that term, and its exponent from then on. */
+const WARM_UP = 0.2;
+const FIRST_EXPONENT = 20;
+const LAST_EXPONENT = 2;
+/** Scales of activations learn slower than roundings. */
+const SCALE_RATE = 0.1;
+/** How often the deployed error is looked at, and after how many looks without gain it ends. */
+const LOOKS = 10;
+const PATIENCE = 4;
+
+/**
+ * Learns roundings and activation scales so that each layer or block gives what it gives in
+ * float, from the input to the output of the network; what is done already is quantized while the
+ * next one learns. The best state of each unit is kept, that of the start included.
+ */
+export async function reconstruct(
+  engine: Engine,
+  task: ReconstructionTask,
+): Promise<{ readonly tensors: HostTensors; readonly losses: Float32Array }> {
+  const { network, algorithm, images } = task;
+  const units =
+    algorithm.reconstruction.unit === "layer" ? layerUnits(network) : blockUnits(network);
+  const input = network.nodes[0]?.name ?? "";
+  const quantized = new Map([[input, images]]);
+  const float = new Map([[input, images]]);
+  const steps = new StepCache(engine, task);
+  const losses: number[] = [];
+  let { tensors } = task;
+  const trained = new Set<string>();
+  try {
+    for (const [index, unit] of units.entries()) {
+      await provide(unit.inputs, quantized, (part, values) =>
+        runPart(engine, { unit: part, values, tensors, mode: (t) => deployedMode(task, t) }),
+      );
+      await provide([...unit.inputs, unit.output], float, (part, values) =>
+        runPart(engine, {
+          unit: part,
+          values,
+          tensors: task.tensors,
+          mode: () => ({ quantize: unquantized }),
+        }),
+      );
+      const learned = new LearnedUnit(task, unit, trained);
+      const weights = algorithm.reconstruction.fisher
+        ? await fisherWeights(engine, task, { unit, tensors, quantized, float })
+        : undefined;
+      const result = await learn(steps, learned, { tensors, quantized, float, weights, task });
+      tensors = { ...tensors, ...result.tensors };
+      losses.push(...result.losses);
+      task.onUnit?.({ step: index + 1, steps: units.length, loss: losses.at(-1) ?? 0 });
+    }
+  } finally {
+    await steps.release();
+  }
+  return { tensors, losses: Float32Array.from(losses) };
+
+  /** Computes the tensors that are asked for from those that are there. */
+  async function provide(
+    names: readonly string[],
+    values: Map<string, HostTensor>,
+    run: (unit: Unit, values: NodeValues) => Promise<HostTensor>,
+  ): Promise<void> {
+    for (const name of names) {
+      if (values.has(name)) continue;
+      values.set(name, await run(unitBetween(network, new Set(values.keys()), name), values));
+    }
+  }
+}
+
+const deployedMode = ({ algorithm, sites }: ReconstructionTask, tensors: StepTensors) => ({
+  quantize: quantizeWith(algorithm, sites, tensors),
+});
+
+/** Compiled steps by the shape of what they learn. */
+class StepCache {
+  readonly #engine: Engine;
+  readonly #task: ReconstructionTask;
+  readonly #compiled = new Map<string, Promise<CompiledStep>>();
+
+  constructor(engine: Engine, task: ReconstructionTask) {
+    this.#engine = engine;
+    this.#task = task;
+  }
+
+  /** A step that learns, or one that only measures the error as deployed. */
+  async get(unit: LearnedUnit, learns: boolean, inputs: HostTensors): Promise<CompiledStep> {
+    const key = `${String(learns)} ${unit.key} ${JSON.stringify(Object.keys(inputs))}`;
+    const known =
+      this.#compiled.get(key) ??
+      this.#engine.compile(
+        learns ? learningStep(this.#task, unit) : errorStep(this.#task, unit),
+        inputs,
+      );
+    this.#compiled.set(key, known);
+    return known;
+  }
+
+  async release(): Promise<void> {
+    for (const step of this.#compiled.values()) await (await step).release();
+  }
+}
+
+interface Learning {
+  readonly task: ReconstructionTask;
+  readonly tensors: HostTensors;
+  readonly quantized: NodeValues;
+  readonly float: NodeValues;
+  readonly weights: HostTensor | undefined;
+}
+
+/** @returns the learned tensors of the unit, finished, and the loss of each step */
+async function learn(steps: StepCache, unit: LearnedUnit, learning: Learning) {
+  const { task, tensors, quantized, float, weights } = learning;
+  const schedule = task.hyperparameters.reconstruction ?? DEFAULT_RECONSTRUCTION;
+  const count = task.images.shape[0] ?? 0;
+  const batchSize = Math.min(schedule.batchSize, count);
+  const random = randomStream(task.seed, `reconstruction/${unit.long(unit.output)}`);
+  const { drop, mixInput } = task.algorithm.reconstruction;
+  const target = valuesOfNode(float, unit.long(unit.output));
+  let current = unit.pick(tensors);
+  let moments = Object.fromEntries(
+    unit.learned.flatMap((name) =>
+      ["first", "second"].map((moment) => {
+        const { shape, data } = existing(current, name);
+        return [`${name} ${moment}`, float32(new Float32Array(data.length), shape)];
+      }),
+    ),
+  );
+  /** What a step reads besides the unit's tensors, for chosen images. */
+  const batch = (indices: ArrayLike<number>, learns: boolean): HostTensors => ({
+    target: chosenRows(target, indices),
+    ...(weights && { weights: chosenRows(weights, indices) }),
+    ...Object.fromEntries(
+      unit.inputs.map((name) => {
+        const exact = chosenRows(valuesOfNode(quantized, name), indices);
+        const mixed = learns && mixInput;
+        return [
+          inputName(unit.short(name)),
+          mixed ? mix(exact, chosenRows(valuesOfNode(float, name), indices), bits) : exact,
+        ];
+      }),
+    ),
+  });
+  const bits = randomBits(() => random.integer(2 ** 31));
+  const masks = (): HostTensors =>
+    drop === 0
+      ? {}
+      : Object.fromEntries(
+          unit.sites
+            .filter(({ role }) => role === "activation")
+            .map(({ id, shape }) => {
+              const size = shape.reduce((a, b) => a * b, 1) * batchSize;
+              const data = Float32Array.from({ length: size }, () => bits());
+              return [`${id} kept`, float32(data, [batchSize, ...shape])];
+            }),
+        );
+  const looked = Uint32Array.from({ length: Math.min(count, 4 * batchSize) }, (_, i) => i);
+  const errorOf = async (): Promise<number> => {
+    const deployed = finished(task.algorithm, unit.sites, current);
+    const inputs = { ...deployed, ...batch(looked, false) };
+    const { error } = await (await steps.get(unit, false, inputs)).run(inputs);
+    return onlyValue(error);
+  };
+
+  const losses: number[] = [];
+  let best = { error: await errorOf(), tensors: current };
+  let looksWithoutGain = 0;
+  const lookEvery = Math.max(1, Math.floor(schedule.steps / LOOKS));
+  if (unit.learned.length === 0) return { tensors: {}, losses };
+  for (let step = 0; step < schedule.steps; step++) {
+    const progress = step / schedule.steps;
+    const late = Math.max(0, (progress - WARM_UP) / (1 - WARM_UP));
+    const indices = Uint32Array.from({ length: batchSize }, () => random.integer(count));
+    const inputs: HostTensors = {
+      ...current,
+      ...moments,
+      ...batch(indices, true),
+      ...masks(),
+      rate: scalar(schedule.learningRate),
+      scaleRate: scalar(schedule.learningRate * SCALE_RATE * cosine(progress)),
+      exponent: scalar(FIRST_EXPONENT + (LAST_EXPONENT - FIRST_EXPONENT) * late),
+      regularization: scalar(progress < WARM_UP ? 0 : REGULARIZATION),
+      firstCorrection: scalar(1 / (1 - ADAM.first ** (step + 1))),
+      secondCorrection: scalar(1 / (1 - ADAM.second ** (step + 1))),
+    };
+    const outputs = await (await steps.get(unit, true, inputs)).run(inputs);
+    losses.push(onlyValue(outputs["loss"]));
+    current = take(current, outputs);
+    moments = take(moments, outputs);
+    if ((step + 1) % lookEvery !== 0 && step + 1 !== schedule.steps) continue;
+    const error = await errorOf();
+    if (error < best.error) {
+      best = { error, tensors: current };
+      looksWithoutGain = 0;
+    } else if (progress > 0.5 && ++looksWithoutGain >= PATIENCE) break;
+  }
+  const result = finished(task.algorithm, unit.sites, best.tensors);
+  return {
+    tensors: Object.fromEntries(
+      unit.learned.map((name) => [unit.long(name), existing(result, name)]),
+    ),
+    losses,
+  };
+}
+
+const cosine = (progress: number): number => (1 + Math.cos(Math.PI * progress)) / 2;
+
+function take(old: HostTensors, outputs: HostTensors): Record<string, HostTensor> {
+  return Object.fromEntries(
+    Object.entries(old).map(([name, tensor]) => [name, outputs[name] ?? tensor]),
+  );
+}
+
+/** One random bit after another, 0 or 1, of 31 in each number drawn. */
+function randomBits(draw: () => number): () => number {
+  let [word, left] = [0, 0];
+  return () => {
+    if (left === 0) [word, left] = [draw(), 31];
+    const bit = word & 1;
+    word >>>= 1;
+    left -= 1;
+    return bit;
+  };
+}
+
+/** Each element from one of the two, at random. */
+function mix(a: HostTensor, b: HostTensor, bits: () => number): HostTensor {
+  const data = Float32Array.from(a.data, (value, i) => (bits() === 1 ? value : (b.data[i] ?? 0)));
+  return float32(data, a.shape);
+}

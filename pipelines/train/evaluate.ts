@@ -1,0 +1,113 @@
+import { batchesInOrder, type Batch, type Dataset } from "./data.js";
+import type {
+  CompiledStep,
+  Engine,
+  HostTensors,
+  StepFunction,
+  StepTensors,
+} from "../engine/index.js";
+import { forward, type ForwardOptions } from "../network/forward.js";
+import type { Network } from "../network/network.js";
+
+/** Images per inference batch; sets the memory that evaluation needs. */
+export const EVALUATION_BATCH = 200;
+
+/** [images, classes], row-major, in the order of the test set. */
+export type Logits = Float32Array;
+
+/**
+ * Computes the logits of every test image with a function from one batch to its logits.
+ *
+ * @throws RangeError naming the first image whose logits are not finite
+ */
+export async function collectLogits(
+  dataset: Dataset,
+  infer: (batch: Batch) => Promise<ArrayLike<number>>,
+  batchSize = EVALUATION_BATCH,
+): Promise<Logits> {
+  const logits = new Float32Array(dataset.test.count * dataset.classes);
+  let offset = 0;
+  for (const batch of batchesInOrder(dataset, dataset.test, batchSize)) {
+    logits.set(await infer(batch), offset);
+    offset += (batch.images.shape[0] ?? 0) * dataset.classes;
+  }
+  const wrong = logits.findIndex((logit) => !Number.isFinite(logit));
+  if (wrong >= 0) {
+    const image = Math.floor(wrong / dataset.classes);
+    throw new RangeError(
+      `the network gave the logit ${String(logits[wrong])} for test image ${String(image)}`,
+    );
+  }
+  return logits;
+}
+
+/** Runs a network over the test set. */
+export async function evaluate(
+  engine: Engine,
+  network: Network,
+  options: {
+    readonly tensors: HostTensors;
+    readonly dataset: Dataset;
+    /** How sites are quantized, given the tensors of the step. */
+    readonly mode: (tensors: StepTensors) => Pick<ForwardOptions, "quantize" | "bias">;
+  },
+): Promise<Logits> {
+  const { tensors, dataset, mode } = options;
+  const step: StepFunction = ({ images, ...parameters }) => {
+    if (images === undefined) throw new TypeError("evaluation needs images");
+    const result = forward(network, images, {
+      parameters,
+      training: false,
+      ...mode(parameters),
+    });
+    return { logits: result.logits };
+  };
+  const compiled = new Map<number, CompiledStep>(); // by batch size: the last batch may be smaller
+  try {
+    return await collectLogits(dataset, async ({ images }) => {
+      const size = images.shape[0] ?? 0;
+      const known = compiled.get(size) ?? (await engine.compile(step, { images, ...tensors }));
+      compiled.set(size, known);
+      const { logits } = await known.run({ images, ...tensors });
+      if (logits === undefined) throw new Error("evaluation gave no logits");
+      return logits.data;
+    });
+  } finally {
+    for (const step of compiled.values()) await step.release();
+  }
+}
+
+/** Class with the highest logit; the first one of equals. */
+export function predictions(logits: Logits, classes: number): Uint32Array {
+  return Uint32Array.from({ length: logits.length / classes }, (_, image) => {
+    let best = 0;
+    for (let label = 1; label < classes; label++) {
+      if ((logits[image * classes + label] ?? 0) > (logits[image * classes + best] ?? 0))
+        best = label;
+    }
+    return best;
+  });
+}
+
+/** Share of test images whose prediction is right, 0 to 1. */
+export function accuracyOf(logits: Logits, { classes, test }: Dataset): number {
+  const right = predictions(logits, classes).filter((label, i) => label === test.labels[i]).length;
+  return right / test.count;
+}
+
+export interface Agreement {
+  /** Share of images with the same prediction. */
+  readonly share: number;
+  /** Largest absolute difference of a logit. */
+  readonly largestDifference: number;
+}
+
+export function agreementOf(a: Logits, b: Logits, classes: number): Agreement {
+  const [first, second] = [predictions(a, classes), predictions(b, classes)];
+  const same = first.filter((label, i) => label === second[i]).length;
+  const largestDifference = a.reduce(
+    (largest, value, i) => Math.max(largest, Math.abs(value - (b[i] ?? NaN))),
+    0,
+  );
+  return { share: same / first.length, largestDifference };
+}

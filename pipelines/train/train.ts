@@ -1,0 +1,228 @@
+import {
+  phasesOf,
+  type Algorithm,
+  type Phase,
+  type QuantizerSite,
+} from "../../algorithms/algorithm.js";
+import { trainingBatches, type Batch, type Dataset } from "./data.js";
+import {
+  onlyValue,
+  scalar,
+  type CompiledStep,
+  type Engine,
+  type HostTensor,
+  type HostTensors,
+  type StepFunction,
+} from "../engine/index.js";
+import { predictions } from "./evaluate.js";
+import {
+  learningRateAt,
+  stepCount,
+  type Hyperparameters,
+  type Schedule,
+} from "./hyperparameters.js";
+import { parameterSpecs, type Network } from "../network/network.js";
+import { quantizerOf, valueName } from "../network/quantizers.js";
+import { existing, LOGITS, momentumOf, trainingStep } from "./trainingStep.js";
+
+/** Quantizers of a training; absent while the float network is trained. */
+export interface TrainedQuantizers {
+  readonly algorithm: Algorithm;
+  readonly sites: readonly QuantizerSite[];
+  /** The float checkpoint, for losses that use a teacher. */
+  readonly teacher: { readonly network: Network; readonly parameters: HostTensors };
+}
+
+export interface Training {
+  readonly network: Network;
+  /** First values of all parameters and quantizers. */
+  readonly tensors: HostTensors;
+  readonly quantizers?: TrainedQuantizers;
+  readonly dataset: Dataset;
+  readonly hyperparameters: Hyperparameters;
+  readonly schedule: Schedule;
+  readonly seed: number;
+  /** Names the random streams: trainings with the same name and seed see the same batches. */
+  readonly name: string;
+  readonly onStep?: (progress: TrainingProgress) => void;
+}
+
+export interface TrainingProgress {
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  /** Of trainings of the whole network. */
+  readonly epoch?: number;
+  readonly epochs?: number;
+  readonly imagesPerSecond?: number;
+}
+
+export interface TrainingResult {
+  readonly tensors: HostTensors;
+  /** Loss of every step. */
+  readonly losses: Float32Array;
+  /** Share of each step's images that were classified right, before the step. */
+  readonly accuracies: Float32Array;
+  /** The first step whose loss was not finite; training stops there. */
+  readonly divergedAt?: number;
+}
+
+const WHOLE_TRAINING: Phase = { name: "train", share: 1, trains: ["weights"] };
+
+/**
+ * Trains by stochastic gradient descent. Every algorithm gets the same batches in the same order
+ * and the same learning rates; only what its quantizers compute differs.
+ */
+export async function train(engine: Engine, training: Training): Promise<TrainingResult> {
+  const { dataset, hyperparameters, schedule, seed, name } = training;
+  const { batchSize, augmentation } = hyperparameters;
+  const batches = trainingBatches(dataset, { batchSize, augmentation, seed, name });
+  const steps = stepCount(schedule, dataset.train.count, batchSize);
+  const losses = new Float32Array(steps);
+  const accuracies = new Float32Array(steps);
+  const started = performance.now();
+  let { tensors } = training;
+  let step = 0;
+  let endShare = 0;
+  const known = new Map<Phase, RunningPhase>(); // a phase that comes back goes on where it was
+  try {
+    for (const phase of phasesOfTraining(training)) {
+      endShare += phase.share;
+      const end = Math.round(endShare * steps);
+      if (step >= end) continue;
+      const running = known.get(phase) ?? new RunningPhase(engine, { ...training, tensors }, phase);
+      known.set(phase, running);
+      running.tensors = tensors;
+      for (; step < end; step++) {
+        const rate = learningRateAt(schedule, step, steps);
+        running.anneal(step / steps);
+        const { loss, accuracy } = await running.step(batches.next().value, rate);
+        losses[step] = loss;
+        accuracies[step] = accuracy;
+        if (!Number.isFinite(loss)) {
+          return {
+            tensors: running.tensors,
+            losses: losses.slice(0, step + 1),
+            accuracies: accuracies.slice(0, step + 1),
+            divergedAt: step,
+          };
+        }
+        training.onStep?.({
+          step: step + 1,
+          steps,
+          loss,
+          epoch: ((step + 1) * batchSize) / dataset.train.count,
+          epochs: schedule.epochs,
+          imagesPerSecond: (1000 * (step + 1) * batchSize) / (performance.now() - started),
+        });
+      }
+      ({ tensors } = running);
+    }
+  } finally {
+    for (const running of known.values()) await running.release();
+  }
+  return { tensors, losses, accuracies };
+}
+
+function phasesOfTraining({ quantizers, network }: Training): readonly Phase[] {
+  return quantizers === undefined ? [WHOLE_TRAINING] : phasesOf(quantizers.algorithm, network);
+}
+
+/** A phase of a training, one step at a time. */
+export class RunningPhase {
+  readonly #engine: Engine;
+  readonly #phase: Phase;
+  readonly #step: StepFunction;
+  #tensors: HostTensors;
+  #momenta: HostTensors;
+  #compiled: CompiledStep | undefined;
+
+  constructor(engine: Engine, training: Training, phase: Phase = WHOLE_TRAINING) {
+    const names = trainedNames(training, phase);
+    this.#engine = engine;
+    this.#phase = phase;
+    this.#step = trainingStep(training, phase, names);
+    this.#tensors = training.tensors;
+    this.#momenta = zerosFor(names, training.tensors);
+  }
+
+  get tensors(): HostTensors {
+    return this.#tensors;
+  }
+
+  /** Other phases may have moved what this one goes on with. */
+  set tensors(tensors: HostTensors) {
+    this.#tensors = tensors;
+  }
+
+  /** Sets the quantizer values that follow the progress of the training, 0 to 1. */
+  anneal(progress: number): void {
+    const values = Object.entries(this.#phase.anneals?.(progress) ?? {});
+    if (values.length === 0) return;
+    const changed = Object.entries(this.#tensors).flatMap(([name, { shape, data }]) => {
+      const value = values.find(([suffix]) => name.endsWith(`:${suffix}`))?.[1];
+      const filled = new Float32Array(data.length).fill(value ?? 0);
+      return value === undefined
+        ? []
+        : [[name, { dtype: "float32", shape, data: filled }] as const];
+    });
+    this.#tensors = { ...this.#tensors, ...Object.fromEntries(changed) };
+  }
+
+  /** @returns loss and accuracy before the step; when the loss is not finite, nothing has changed */
+  async step(
+    { images, labels }: Batch,
+    rate: number,
+  ): Promise<{ readonly loss: number; readonly accuracy: number }> {
+    const learningRate = scalar(rate);
+    const inputs = { images, labels, learningRate, ...this.#tensors, ...this.#momenta };
+    this.#compiled ??= await this.#engine.compile(this.#step, inputs);
+    const outputs = await this.#compiled.run(inputs);
+    const loss = onlyValue(outputs["loss"]);
+    if (Number.isFinite(loss)) {
+      this.#tensors = pick(outputs, this.#tensors);
+      this.#momenta = pick(outputs, this.#momenta);
+    }
+    const logits = outputs[LOGITS]?.data as Float32Array;
+    const guesses = predictions(logits, logits.length / labels.data.length);
+    const right = guesses.filter((guess, i) => guess === labels.data[i]).length;
+    return { loss, accuracy: right / guesses.length };
+  }
+
+  async release(): Promise<void> {
+    await this.#compiled?.release();
+  }
+}
+
+/** What a phase changes by gradient descent. */
+function trainedNames({ network, quantizers, tensors }: Training, phase: Phase): readonly string[] {
+  const names: string[] = [];
+  if (phase.trains.includes("weights")) {
+    for (const [name, { group }] of parameterSpecs(network)) {
+      if (group !== "statistics") names.push(name);
+    }
+  }
+  if (phase.trains.includes("quantizers") && quantizers !== undefined) {
+    for (const site of quantizers.sites) {
+      const { learned } = quantizerOf(quantizers.algorithm, site);
+      names.push(...learned.map((name) => valueName(site, name)).filter((name) => name in tensors));
+    }
+  }
+  return phase.only === undefined ? names : names.filter(phase.only);
+}
+
+function zerosFor(names: readonly string[], tensors: HostTensors): HostTensors {
+  return Object.fromEntries(
+    names.map((name) => {
+      const { shape, data } = existing(tensors, name);
+      return [momentumOf(name), { dtype: "float32", shape, data: new Float32Array(data.length) }];
+    }),
+  );
+}
+
+/** The entries of `outputs` that `names` has, in its order; what a step does not change stays. */
+function pick(outputs: HostTensors, names: HostTensors): HostTensors {
+  return Object.fromEntries(
+    Object.entries(names).map(([name, old]): [string, HostTensor] => [name, outputs[name] ?? old]),
+  );
+}

@@ -1,0 +1,144 @@
+import * as tf from "@tensorflow/tfjs";
+import type { Phase } from "../../algorithms/algorithm.js";
+import type { StepFunction, StepTensors } from "../engine/index.js";
+import { forward } from "../network/forward.js";
+import { parameterSpecs } from "../network/network.js";
+import { quantizeWith, unquantized, valuesOf } from "../network/quantizers.js";
+import type { TrainedQuantizers, Training } from "./train.js";
+
+/** An output of every step beside the loss; no parameter is named so. */
+export const LOGITS = "logits";
+export const momentumOf = (name: string) => `${name} momentum`;
+
+export function existing<T>(tensors: Readonly<Record<string, T>>, name: string): T {
+  const tensor = tensors[name];
+  if (tensor === undefined) throw new Error(`training has no tensor "${name}"`);
+  return tensor;
+}
+
+/** One step of Nesterov momentum (PyTorch's formulation) as a function on tensors. */
+export function trainingStep(
+  training: Training,
+  phase: Phase,
+  names: readonly string[],
+): StepFunction {
+  const { network, hyperparameters } = training;
+  const { momentum, weightDecay, quantizerWeightDecay = weightDecay } = hyperparameters;
+  const decayed = new Set(
+    [...parameterSpecs(network)]
+      .filter(([, { group }]) => group === "kernel")
+      .map(([name]) => name),
+  );
+  const decayOf = (name: string) =>
+    name.includes(":") ? quantizerWeightDecay : decayed.has(name) ? weightDecay : 0;
+
+  return ({ images, labels, learningRate, ...tensors }) => {
+    if (!images || !labels || !learningRate) throw new TypeError("training step lacks its batch");
+    const statistics: Record<string, tf.Tensor> = {};
+    const objective = (...trained: tf.Tensor[]): tf.Scalar => {
+      const current = {
+        ...tensors,
+        ...Object.fromEntries(names.map((n, i) => [n, trained[i] as tf.Tensor])),
+      };
+      const { loss, newStatistics, logits } = lossOf(training, phase, { images, labels, current });
+      // Differentiation disposes what its function does not return.
+      for (const [name, tensor] of Object.entries(newStatistics))
+        statistics[name] = tf.keep(tensor);
+      statistics[LOGITS] = tf.keep(logits);
+      return loss;
+    };
+    const { value, grads } = tf.valueAndGrads(objective)(
+      names.map((name) => existing(tensors, name)),
+    );
+    const outputs: Record<string, tf.Tensor> = { loss: value };
+    for (const [name, kept] of Object.entries(statistics)) {
+      outputs[name] = tf.clone(kept);
+      kept.dispose();
+    }
+    names.forEach((name, i) => {
+      const weight = existing(tensors, name);
+      const gradient = grads[i];
+      if (gradient === undefined) throw new Error(`no gradient reaches "${name}"`);
+      const decay = decayOf(name);
+      const decayedGradient = decay > 0 ? tf.add(gradient, tf.mul(weight, decay)) : gradient;
+      const velocity = tf.add(
+        tf.mul(existing(tensors, momentumOf(name)), momentum),
+        decayedGradient,
+      );
+      const direction = tf.add(decayedGradient, tf.mul(velocity, momentum));
+      outputs[momentumOf(name)] = velocity;
+      outputs[name] = tf.sub(weight, tf.mul(direction, learningRate));
+    });
+    return outputs;
+  };
+}
+
+interface StepBatch {
+  readonly images: tf.Tensor;
+  readonly labels: tf.Tensor;
+  readonly current: StepTensors;
+}
+
+function lossOf(
+  { network, quantizers, dataset, hyperparameters }: Training,
+  phase: Phase,
+  batch: StepBatch,
+) {
+  const { images, labels, current } = batch;
+  const { logits, statistics, outputs } = forward(network, images, {
+    parameters: current,
+    training: true,
+    quantize: quantizers
+      ? quantizeWith(quantizers.algorithm, quantizers.sites, current)
+      : unquantized,
+  });
+  const oneHot = tf.cast(
+    tf.oneHot(labels as tf.Tensor1D, dataset.classes),
+    "float32",
+  ) as tf.Tensor2D;
+  const { labelSmoothing = 0 } = hyperparameters;
+  const smooth =
+    labelSmoothing === 0
+      ? oneHot
+      : tf.add(tf.mul(oneHot, 1 - labelSmoothing), labelSmoothing / dataset.classes);
+  const crossEntropy = tf.neg(tf.mean<tf.Scalar>(tf.sum(tf.mul(tf.logSoftmax(logits), smooth), 1)));
+  const loss =
+    quantizers && phase.loss
+      ? phase.loss({
+          crossEntropy,
+          logits,
+          labels: oneHot,
+          output: (node) => outputOf(outputs, node),
+          teacherOutput: teacherOutputs(quantizers.teacher, images),
+          quantizers: new Map(quantizers.sites.map((site) => [site, valuesOf(site, current)])),
+        })
+      : crossEntropy;
+  return { loss, newStatistics: statistics, logits };
+}
+
+function outputOf(outputs: ReadonlyMap<string, tf.Tensor>, node: string): tf.Tensor {
+  const output = outputs.get(node);
+  if (output === undefined) throw new Error(`a loss asks for node "${node}", which is not there`);
+  return output;
+}
+
+/** Runs the float network when it is first asked for; a step that never asks does not pay. */
+function teacherOutputs(
+  { network, parameters }: TrainedQuantizers["teacher"],
+  images: tf.Tensor,
+): (node: string) => tf.Tensor {
+  let outputs: ReadonlyMap<string, tf.Tensor> | undefined;
+  return (node) => {
+    outputs ??= forward(network, images, {
+      parameters: Object.fromEntries(
+        Object.entries(parameters).map(([name, { data, shape }]) => [
+          name,
+          tf.tensor(data, [...shape]),
+        ]),
+      ),
+      training: false,
+      quantize: unquantized,
+    }).outputs;
+    return outputOf(outputs, node);
+  };
+}

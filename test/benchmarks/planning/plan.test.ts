@@ -1,0 +1,132 @@
+import { describe, expect, test } from "vitest";
+import { loadMatrix } from "../../../benchmarks/planning/matrix.js";
+import { planCells, type Cell } from "../../../benchmarks/planning/plan.js";
+import { loadDataset } from "../../../benchmarks/inputs/loadedData.js";
+import { makeJobs, type Plan } from "../../../benchmarks/running/run.js";
+import { loadEngine } from "../../../pipelines/engine/index.js";
+
+const matrix = await loadMatrix("smoke");
+const dataset = await loadDataset(matrix.dataset, "", matrix.hyperparameters);
+const engine = await loadEngine("auto");
+const plan = (changes: Partial<typeof matrix> = {}) =>
+  planCells({ ...matrix, ...changes }, dataset, engine);
+const jobs = (cells: readonly Cell[]) =>
+  makeJobs(
+    {
+      matrix,
+      dataset,
+      engine: engine.name,
+      lowering: "auto",
+      ownNetworks: [],
+      dataDirectory: "",
+      cells,
+      allCells: cells,
+    } satisfies Plan,
+    cells,
+    "",
+  );
+
+describe("a cell's id", () => {
+  test("is the same for the same configuration, and another for any change", () => {
+    const ids = (cells: readonly Cell[]) => cells.map(({ id }) => id);
+    expect(ids(plan())).toEqual(ids(plan()));
+    const hyperparameters = { ...matrix.hyperparameters, weightDecay: 0.5 };
+    const all = [
+      ...plan(),
+      ...plan({ hyperparameters }),
+      ...plan({ models: [{ name: "resnet8", width: 5 }] }),
+    ];
+    expect(new Set(ids(all)).size).toBe(12);
+  });
+
+  test("is there once when blocks of a matrix overlap", () => {
+    expect(plan({ cells: [...matrix.cells, ...matrix.cells] })).toHaveLength(4);
+  });
+});
+
+test("a float training is shared by everything but model, seed and its own settings", () => {
+  const keys = (cells: readonly Cell[]) => new Set(cells.map(({ pretrainKey }) => pretrainKey));
+  const quantizedTraining = { epochs: 9, learningRate: 0.5 };
+  const other = plan({ hyperparameters: { ...matrix.hyperparameters, quantizedTraining } });
+  expect(keys([...plan(), ...other]).size).toBe(1);
+  expect(keys(plan({ seeds: 3 })).size).toBe(3);
+});
+
+test("cells with the same effective quantization are one job, after their float training", () => {
+  const cells = plan();
+  const [first, second] = cells;
+  if (!first || !second) throw new Error("the smoke matrix has no cells");
+  const twin = { ...second, trainingKey: first.trainingKey };
+  const [pretrain, ...rest] = jobs([first, twin, ...cells.slice(2)]);
+  expect(pretrain?.kind).toBe("pretrain");
+  expect(rest.map((job) => job.cells.length).sort()).toEqual([1, 1, 2]);
+  for (const job of rest) expect(job.after).toBe(pretrain?.id);
+});
+
+test("a float training that is stored is no job, and nothing waits for it", () => {
+  const cells = plan();
+  const [cell] = cells;
+  if (!cell) throw new Error("the smoke matrix has no cells");
+  const common = {
+    ...{ matrix, dataset, engine: engine.name, lowering: "auto" as const },
+    ...{ ownNetworks: [], dataDirectory: "", cells },
+  };
+  const stored = new Set([`float-${cell.pretrainKey}`]);
+  const found = makeJobs({ ...common, allCells: cells }, cells, "", { stages: stored });
+  expect(found.map(({ kind, after }) => [kind, after])).toEqual(
+    cells.map(() => ["cells", undefined]),
+  );
+});
+
+test("an unsupported cell needs no float training", () => {
+  const [cell] = plan();
+  if (!cell) throw new Error("the smoke matrix has no cells");
+  const planned = jobs([{ ...cell, unsupported: "because" }]);
+  expect(planned.map(({ kind, after }) => [kind, after])).toEqual([["cells", undefined]]);
+});
+
+describe("what a backend cannot hold or an algorithm cannot give is unsupported, with the reason:", () => {
+  const reason = (algorithm: string, backend: string, weights: number, activations = weights) =>
+    plan({
+      cells: [{ algorithms: [algorithm], backends: [backend], bits: [{ weights, activations }] }],
+    })[0]?.unsupported;
+
+  test.each([
+    ["lsq", "onnxQnn", 4, /holds weights of 8 bits, not 4/],
+    ["minMax", "pplW8A16", 8, /holds activations of 16 bits, not 8/],
+    ["lsq", "nnie", 8, /its levels are uniform, and the backend computes with logarithmic ones/],
+    ["apot", "tensorrt", 4, /its levels are not uniform/],
+    ["logarithmic", "academic", 8, /logarithmic/],
+    ["channelwiseSize", "tvm", 8, /a float scale each/],
+  ])("%s on %s at %i bits", (algorithm, backend, bits, message) => {
+    expect(reason(algorithm, backend, bits)).toMatch(message);
+  });
+
+  test.each([
+    ["minMax", "pplW8A16", 8, 16],
+    ["logarithmic", "nnie", 8, 8],
+    ["apot", "academic", 4, 4],
+    ["palquant", "academic", 2, 2],
+  ])("but not %s on %s at W%iA%i", (algorithm, backend, weights, activations) => {
+    expect(reason(algorithm, backend, weights, activations)).toBeUndefined();
+  });
+});
+
+test("each variant of a block is a cell, with its own hyperparameters where it changes them", () => {
+  const [block] = matrix.cells;
+  if (!block) throw new Error("the smoke matrix has no cells");
+  const variants = [
+    {},
+    { batchNorm: 2 as const },
+    { graph: 3 as const },
+    { initialization: { weights: "mse", activations: "percentile" } },
+    { quantizerWeightDecay: 0.01 },
+  ];
+  const cells = plan({
+    cells: [{ ...block, algorithms: ["lsq"], backends: ["academic"], variants }],
+  });
+  expect(new Set(cells.map(({ id }) => id)).size).toBe(5);
+  expect(new Set(cells.map(({ trainingKey }) => trainingKey)).size).toBe(5);
+  expect(new Set(cells.map(({ pretrainKey }) => pretrainKey)).size).toBe(1);
+  expect(cells.at(-1)?.config.hyperparameters.quantizerWeightDecay).toBe(0.01);
+});

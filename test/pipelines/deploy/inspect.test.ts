@@ -1,0 +1,83 @@
+import { describe, expect, test } from "vitest";
+import { lsq } from "../../../algorithms/lsq.js";
+import { minMax } from "../../../algorithms/minMax.js";
+import type { Algorithm } from "../../../algorithms/algorithm.js";
+import { onnxruntime } from "../../../backends/onnxruntime.js";
+import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { loadEngine } from "../../../pipelines/engine/index.js";
+import { freeze } from "../../../pipelines/freeze/freeze.js";
+import { inspectSites } from "../../../pipelines/deploy/inspect.js";
+import { foldBatchNorm } from "../../../pipelines/network/foldBatchNorm.js";
+import { placeQuantizers } from "../../../pipelines/network/placeQuantizers.js";
+import { initialParameters } from "../../../pipelines/network/parameters.js";
+import { calibrate } from "../../../pipelines/quantize/calibrate.js";
+import { cellConfig } from "../../results/examples.js";
+import { toyDataset } from "../../support.js";
+
+const dataset = toyDataset(64);
+const engine = await loadEngine("onnxruntime");
+const network = foldBatchNorm(resnet8.build({ inputShape: [8, 8, 1], classes: 4, width: 4 }), 1);
+
+async function inspect(algorithm: Algorithm, activations: number) {
+  const quantized = placeQuantizers(network, onnxruntime, { weights: 4, activations });
+  const parameters = initialParameters(network, 0);
+  const values = await calibrate(engine, {
+    ...{ network: quantized.network, sites: quantized.sites, algorithm, parameters, dataset },
+    hyperparameters: cellConfig().hyperparameters,
+  });
+  const tensors = { ...parameters, ...values };
+  const frozen = await freeze(engine, quantized, { algorithm, tensors });
+  return {
+    frozen,
+    quantized,
+    ...(await inspectSites(engine, frozen, {
+      ...{ algorithm, tensors, dataset },
+      arithmetic: onnxruntime.arithmetic,
+    })),
+  };
+}
+
+describe("looking at each quantizer", () => {
+  test("covers every site in the order of the network and agrees with the runtime", async () => {
+    const { sites, quantized, images } = await inspect(minMax, 8);
+    expect(images).toBe(64);
+    expect(sites.map(({ id }) => id).toSorted()).toEqual(
+      quantized.sites.map(({ id }) => id).toSorted(),
+    );
+    expect(sites[0]?.id).toBe("image/output");
+    expect(sites.at(-1)?.id).toBe("classifier/kernel");
+    for (const { id, differing } of sites.filter((site) => !site.id.endsWith("kernel"))) {
+      expect(differing, id).toBeLessThan(0.01);
+    }
+    // The integer reference of this profile is the runtime's arithmetic.
+    for (const { differing, integersDiffering, largestSteps, integersLargestSteps } of sites)
+      expect([integersDiffering, integersLargestSteps]).toEqual([differing, largestSteps]);
+  });
+
+  test("min-max clips nothing of the weights that it has seen", async () => {
+    const { sites } = await inspect(minMax, 8);
+    for (const { id, clipped } of sites.filter((site) => site.id.endsWith("kernel")))
+      expect(clipped, id).toBe(0);
+  });
+
+  // A uniform signal over the whole range of b bits has about 6.02 b decibel (Bennett, 1948); bell
+  // shapes have less.
+  test("a bit is worth about six decibel", async () => {
+    const of = async (bits: number) => {
+      const { sites } = await inspect(minMax, bits);
+      return sites.find(({ id }) => id === "s0.0.relu/output")?.sqnr ?? NaN;
+    };
+    const gain = ((await of(8)) - (await of(4))) / 4;
+    expect(gain).toBeGreaterThan(5);
+    expect(gain).toBeLessThan(7);
+  });
+
+  test("a scale that is too small clips, and says how much", async () => {
+    const wide = await inspect(lsq, 8);
+    const narrow = await inspect(lsq, 2);
+    const clipped = ({ sites }: typeof wide) =>
+      sites.find(({ id }) => id === "s0.0.relu/output")?.clipped ?? NaN;
+    expect(clipped(narrow)).toBeGreaterThan(clipped(wide));
+    expect(clipped(narrow)).toBeLessThan(0.5);
+  });
+});

@@ -1,0 +1,135 @@
+import { describe, expect, test } from "vitest";
+import { backends } from "../../../backends/index.js";
+import { litert as litertProfile } from "../../../backends/litert.js";
+import { onnxruntime as onnxruntimeProfile } from "../../../backends/onnxruntime.js";
+import { snpe } from "../../../backends/snpe.js";
+import { stpu } from "../../../backends/stpu.js";
+import { tensorrt } from "../../../backends/tensorrt.js";
+import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
+import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { findRuntime, runtimes } from "../../../pipelines/deploy/runtimes/index.js";
+import { runOn, timeOn } from "../../../pipelines/deploy/runtimes/runOn.js";
+import { exportTflite } from "../../../pipelines/export/tflite/exportTflite.js";
+import { readTflite } from "../../../pipelines/export/tflite/readTflite.js";
+import { frozenNetwork, type Choice } from "../frozenNetwork.js";
+
+const COUNT = 70; // more than a batch, and not a whole number of them
+const part = {
+  count: COUNT,
+  images: Uint8Array.from({ length: COUNT * 64 }, (_, i) => (i * 97 + 13) % 256),
+  labels: new Uint8Array(COUNT),
+};
+const dataset = {
+  ...{ name: "noise", shape: [8, 8, 1], classes: 4, mean: [0.5], deviation: [0.25] },
+  ...{ mayFlip: false, train: part, test: part, checksum: "" },
+};
+
+/** Logits of every image on a runtime, in its own process. */
+async function logitsOn(name: string, choice: Choice): Promise<number[]> {
+  const runtime = findRuntime(name);
+  const { arithmetic } = choice.profile;
+  const model = runtime.write(frozenNetwork(choice), { name: "n", batch: 50, arithmetic });
+  return Array.from((await runOn(runtime, model, dataset)).logits);
+}
+const largest = (a: readonly number[], b: readonly number[]): number =>
+  Math.max(...a.map((value, i) => Math.abs(value - (b[i] ?? NaN))));
+const reach = (values: readonly number[]): number => Math.max(...values.map(Math.abs));
+
+describe("the same network on", () => {
+  const choice: Choice = { profile: onnxruntimeProfile, bits: 8, seed: 5, model: resnet8 };
+
+  test("onnxruntime, the integer reference and onnxruntime-web: equal to the bit", async () => {
+    const expected = await logitsOn("onnxruntime", choice);
+    expect(expected).toHaveLength(COUNT * 4);
+    expect(await logitsOn("integers", choice)).toEqual(expected);
+    const web = await logitsOn("onnxruntimeWeb", choice);
+    expect(largest(web, expected)).toBeLessThan(1e-4 * reach(expected));
+  });
+
+  test.each<[string, Choice]>([
+    ["signed symmetric, 8 bits", { profile: stpu, bits: 8, seed: 2, model: resnet8 }],
+    ["signed symmetric, 3 bits", { profile: stpu, bits: 3, seed: 3, model: resnet8 }],
+    ["affine, 4 bits", { profile: litertProfile, bits: 4, seed: 4, model: resnet8 }],
+    ["depthwise with ReLU6", { profile: litertProfile, bits: 8, seed: 6, model: mobileNetV2 }],
+  ])("LiteRT and the integer reference: %s", async (_, given) => {
+    const expected = await logitsOn("integers", given);
+    const found = await logitsOn("litert", given);
+    const equal = found.filter((logit, i) => logit === expected[i]).length;
+    // LiteRT adds and takes means with multipliers of fewer bits: a step apart where it is close.
+    expect(equal / found.length).toBeGreaterThan(0.9);
+  });
+
+  test("LiteRT with a last layer in float", async () => {
+    const expected = await logitsOn("onnxruntime", choice);
+    const found = await logitsOn("litert", choice);
+    const near = found.filter(
+      (logit, i) => Math.abs(logit - (expected[i] ?? NaN)) < 1e-4 * reach(expected),
+    );
+    expect(near.length / found.length).toBeGreaterThan(0.9);
+  });
+});
+
+test("4-bit weights of TensorFlow Lite give the logits of 8-bit storage, in fewer bytes", async () => {
+  const frozen = frozenNetwork({ profile: litertProfile, bits: 4, seed: 8, model: resnet8 });
+  const litert = findRuntime("litert");
+  const [plain, packed] = [false, true].map((packWeights) =>
+    exportTflite(frozen, "n", { batch: 50, packWeights }),
+  );
+  if (plain === undefined || packed === undefined) throw new Error("nothing was written");
+  expect(packed.bytes.length).toBeLessThan(plain.bytes.length);
+  const run = async (bytes: Uint8Array) =>
+    Array.from((await runOn(litert, { bytes, batch: 50 }, dataset)).logits);
+  expect(await run(packed.bytes)).toEqual(await run(plain.bytes));
+});
+
+describe("TensorFlow Lite has no form for", () => {
+  test.each<[string, Choice, RegExp]>([
+    [
+      "affine weights",
+      { profile: snpe, bits: 8, seed: 1, model: resnet8 },
+      /weights are symmetric/,
+    ],
+    [
+      "sums that are added in float",
+      { profile: tensorrt, bits: 8, seed: 1, model: resnet8 },
+      /cannot hold ".*": its result is not quantized before it is read/,
+    ],
+  ])("%s", (_, choice, message) => {
+    expect(() => exportTflite(frozenNetwork(choice), "n")).toThrow(message);
+  });
+  test("and its file says what it is", () => {
+    const frozen = frozenNetwork({ profile: stpu, bits: 8, seed: 1, model: resnet8 });
+    const { tensors } = readTflite(exportTflite(frozen, "n").bytes);
+    expect(tensors.map(({ name }) => name)).toContain("stem/kernel");
+    expect(() => readTflite(new Uint8Array(40))).toThrow(/no TensorFlow Lite file/);
+  });
+});
+
+describe("a runtime's process", () => {
+  const runtime = findRuntime("onnxruntime");
+
+  test("tells what it needed", async () => {
+    const frozen = frozenNetwork({ profile: stpu, bits: 8, seed: 1, model: resnet8 });
+    const model = runtime.write(frozen, { name: "n", batch: 1 });
+    const { imagesPerSecond, peakBytes } = await runOn(runtime, model, dataset);
+    expect(imagesPerSecond).toBeGreaterThan(0);
+    expect(peakBytes).toBeGreaterThan(model.bytes.length);
+    const times = await timeOn(runtime, model, { shape: [1, 8, 8], milliseconds: 20 });
+    expect(times.length).toBeGreaterThan(0);
+  });
+
+  test("that cannot load a model is an error that names it", async () => {
+    const broken = { bytes: new Uint8Array(100).fill(7) };
+    await expect(runOn(runtime, broken, dataset)).rejects.toThrow(/^onnxruntime failed: /);
+    await expect(runOn(findRuntime("litert"), { ...broken, batch: 50 }, dataset)).rejects.toThrow(
+      /^LiteRT \(WebAssembly\) (failed|ended)/,
+    );
+  });
+});
+
+test("backends name runtimes that there are", () => {
+  const names = runtimes.map(({ name }) => name);
+  for (const { runtimes: listed = [] } of backends)
+    for (const name of listed) expect(names).toContain(name);
+  expect(() => findRuntime("tensorflow")).toThrow(/no runtime "tensorflow"; there are onnxruntime/);
+});

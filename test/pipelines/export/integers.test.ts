@@ -1,0 +1,201 @@
+import fc from "fast-check";
+import * as ort from "onnxruntime-node";
+import { describe, expect, test } from "vitest";
+import type { IntegerArithmetic } from "../../../backends/backend.js";
+import { acl } from "../../../backends/acl.js";
+import { backends } from "../../../backends/index.js";
+import { onnxruntime } from "../../../backends/onnxruntime.js";
+import { snpe } from "../../../backends/snpe.js";
+import { tvm } from "../../../backends/tvm.js";
+import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
+import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
+import { exportIntegers } from "../../../pipelines/export/integers/exportIntegers.js";
+import {
+  fixedPoint,
+  requantize,
+  type Target,
+} from "../../../pipelines/export/integers/requantize.js";
+import { OnnxGraph } from "../../../pipelines/onnx/onnxGraph.js";
+import { frozenNetwork } from "../frozenNetwork.js";
+
+/** Requantizes sums in a graph of its own. */
+async function requantized(
+  sums: readonly number[],
+  step: number,
+  target: Target,
+  arithmetic: Pick<IntegerArithmetic, "multiplier" | "rounding">,
+): Promise<number[]> {
+  const graph = new OnnxGraph();
+  graph.input("sums", "int32", ["n"]);
+  const term = { tensor: "sums", steps: Float32Array.of(step), divisor: 1 };
+  const codes = requantize(graph, [term], target, { ...arithmetic, source: "" });
+  graph.output("codes", codes, "uint8", ["n"]);
+  const session = await ort.InferenceSession.create(graph.toBytes("requantize"));
+  const input = new ort.Tensor("int32", Int32Array.from(sums), [sums.length]);
+  const results = await session.run({ sums: input });
+  await session.release();
+  return Array.from(results["codes"]?.data as Uint8Array);
+}
+
+/** Whole part and ties by the rule's definition, in exact integers: value = numerator / 2^shift. */
+function roundedExactly(numerator: bigint, shift: bigint, rounding: string): bigint {
+  const one = 1n << shift;
+  const below = numerator >> shift; // towards minus infinity
+  const rest = 2n * (numerator - (below << shift));
+  if (rest !== one) return rest > one ? below + 1n : below;
+  switch (rounding) {
+    case "halfUp":
+      return below + 1n;
+    case "halfAwayFromZero":
+      return numerator > 0n ? below + 1n : below;
+    case "halfToEven":
+      return below % 2n === 0n ? below : below + 1n;
+    default: // the DPU: negative ties up, positive ones to even
+      return numerator < 0n || below % 2n !== 0n ? below + 1n : below;
+  }
+}
+const saturated = (code: bigint, { zeroPoint, low, high }: Target): number =>
+  Math.min(high, Math.max(low, Number(code) + zeroPoint));
+
+const sums = fc.array(fc.integer({ min: -(2 ** 24), max: 2 ** 24 }), {
+  minLength: 1,
+  maxLength: 200,
+});
+const targets = fc.record({
+  scale: fc.constant(1),
+  zeroPoint: fc.integer({ min: 0, max: 255 }),
+  low: fc.integer({ min: 0, max: 20 }),
+  high: fc.integer({ min: 200, max: 255 }),
+  pixelAxes: fc.constant(0),
+});
+
+describe("sums become integers", () => {
+  test.each(["halfUp", "halfToEven", "halfAwayFromZero", "dpu"] as const)(
+    "by a shift, ties %s",
+    async (rounding) => {
+      await fc.assert(
+        fc.asyncProperty(sums, targets, fc.integer({ min: 1, max: 20 }), async (all, target, n) => {
+          // Small sums make ties common.
+          const values = [...all, ...all.map((sum) => sum % 2 ** (n + 3))];
+          const expected = values.map((sum) =>
+            saturated(roundedExactly(BigInt(sum), BigInt(n), rounding), target),
+          );
+          const arithmetic = { multiplier: "shift", rounding } as const;
+          expect(await requantized(values, 2 ** -n, target, arithmetic)).toEqual(expected);
+        }),
+        { numRuns: 25, seed: 4 },
+      );
+    },
+  );
+
+  test.each(["halfUp", "halfAwayFromZero"] as const)(
+    "by a multiplier of 31 bits and a shift, ties %s",
+    async (rounding) => {
+      await fc.assert(
+        fc.asyncProperty(
+          sums,
+          targets,
+          fc.double({ min: 1e-6, max: 0.9, noNaN: true }),
+          async (all, target, factor) => {
+            const step = Math.fround(factor);
+            const { mantissa, shift } = fixedPoint(step);
+            const expected = all.map((sum) =>
+              saturated(
+                roundedExactly(BigInt(sum) * BigInt(mantissa), BigInt(shift), rounding),
+                target,
+              ),
+            );
+            const arithmetic = { multiplier: "fixedPoint", rounding } as const;
+            expect(await requantized(all, step, target, arithmetic)).toEqual(expected);
+          },
+        ),
+        { numRuns: 25, seed: 5 },
+      );
+    },
+  );
+
+  test("by a float32 multiplier, ties to even before the zero point", async () => {
+    const target: Target = { scale: 0.5, zeroPoint: 3, low: 0, high: 255, pixelAxes: 0 };
+    const arithmetic = { multiplier: "float", rounding: "halfToEven" } as const;
+    // 0.25 / 0.5 = 1 / 2: ties at odd sums.
+    expect(await requantized([-7, -3, -1, 1, 3, 5, 600], 0.25, target, arithmetic)).toEqual([
+      0, 1, 3, 3, 5, 5, 255,
+    ]);
+  });
+
+  test("by a float32 multiplier, ties away from zero", async () => {
+    const target: Target = { scale: 0.5, zeroPoint: 10, low: 0, high: 255, pixelAxes: 0 };
+    const arithmetic = { multiplier: "float", rounding: "halfAwayFromZero" } as const;
+    expect(await requantized([-3, -1, 1, 3], 0.25, target, arithmetic)).toEqual([8, 9, 11, 12]);
+  });
+});
+
+test("a multiplier's mantissa has 31 bits (Jacob et al., 2018)", () => {
+  expect(fixedPoint(0.5)).toEqual({ mantissa: 2 ** 30, shift: 31 });
+  expect(fixedPoint(0.75)).toEqual({ mantissa: 3 * 2 ** 29, shift: 31 });
+  expect(fixedPoint(0.1)).toEqual({ mantissa: Math.round(0.1 * 2 ** 34), shift: 34 });
+});
+
+const images = Float32Array.from({ length: 40 * 64 }, (_, i) => Math.sin(i * 1.7) * 2);
+async function logitsOf(bytes: Uint8Array): Promise<number[]> {
+  const session = await ort.InferenceSession.create(bytes, { logSeverityLevel: 3 });
+  const { logits } = await session.run({ image: new ort.Tensor("float32", images, [40, 1, 8, 8]) });
+  await session.release();
+  return Array.from(logits?.data as Float32Array);
+}
+
+describe("networks", () => {
+  test("have on the onnxruntime profile every logit of onnxruntime, to the bit", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(resnet8, mobileNetV2),
+        fc.integer({ min: 2, max: 8 }),
+        fc.integer(),
+        async (model, bits, seed) => {
+          const frozen = frozenNetwork({ profile: onnxruntime, bits, seed, model });
+          const integers = exportIntegers(frozen, "integers", onnxruntime.arithmetic);
+          expect(await logitsOf(integers)).toEqual(await logitsOf(exportOnnx(frozen, "plain")));
+        },
+      ),
+      { numRuns: 20, seed: 6 },
+    );
+  });
+
+  test.each(backends.filter(({ arithmetic }) => arithmetic !== undefined))(
+    "compute in the integers of $name what they mean in real numbers",
+    async (profile) => {
+      const frozen = frozenNetwork({ profile, bits: 8, seed: 11, model: resnet8 });
+      const { arithmetic } = profile;
+      if (arithmetic === undefined) throw new Error("no arithmetic");
+      const found = await logitsOf(exportIntegers(frozen, "integers", arithmetic));
+      const expected = await logitsOf(exportOnnx(frozen, "plain"));
+      const reach = Math.max(...expected.map(Math.abs));
+      // Roundings differ by a step here and there; a wrong zero point or scale would be far off.
+      const errors = found.map((logit, i) => Math.abs(logit - (expected[i] ?? NaN)) / reach);
+      expect(errors.reduce((a, b) => a + b) / errors.length).toBeLessThan(0.05);
+    },
+  );
+
+  test("use integer products and no scales where weights have a zero point for each filter", () => {
+    const frozen = frozenNetwork({ profile: acl, bits: 8, seed: 1, model: resnet8 });
+    const text = Buffer.from(exportIntegers(frozen, "n", acl.arithmetic)).toString("latin1");
+    expect(text).toContain("ConvInteger");
+    expect(text).not.toContain("QLinearConv");
+  });
+
+  test("are refused where a layer's steps are not equal", () => {
+    const nnie = backends.find(({ name }) => name === "nnie");
+    if (nnie === undefined) throw new Error("no profile nnie");
+    const frozen = frozenNetwork({ profile: nnie, bits: 8, seed: 1, model: resnet8 });
+    expect(() => exportIntegers(frozen, "n", snpe.arithmetic)).toThrow(/steps are not equal/);
+  });
+
+  test("shift where scales are powers of two, multiply elsewhere", () => {
+    const operators = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1");
+    const powers = frozenNetwork({ profile: tvm, bits: 8, seed: 1, model: resnet8 });
+    expect(operators(exportIntegers(powers, "n", tvm.arithmetic))).not.toContain("BitShift");
+    const others = frozenNetwork({ profile: snpe, bits: 8, seed: 1, model: resnet8 });
+    expect(operators(exportIntegers(others, "n", snpe.arithmetic))).toContain("BitShift");
+  });
+});
