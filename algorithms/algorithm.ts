@@ -1,7 +1,7 @@
 import type * as tf from "@tensorflow/tfjs";
 import type { Source } from "../backends/backend.js";
 import type { QuantScheme } from "../backends/scheme.js";
-import type { Network } from "../pipelines/network/network.js";
+import type { Network } from "./network.js";
 
 /** One place in a network where a tensor is quantized. */
 export interface QuantizerSite {

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import type { Network, NetworkNode } from "../pipelines/network/network.js";
+import type { Network, NetworkNode } from "./network.js";
 import {
   TRAIN_ALL,
   UnsupportedNetwork,

@@ -23,7 +23,7 @@ import { quantileChart } from "./charts/quantiles.js";
 import { escapeMarkup } from "./charts/svg.js";
 import { bytes, milliseconds, percent, points, prefixed } from "./format.js";
 import { operatorsOf, operatorsSum } from "./operators.js";
-import type { ReportInput } from "./report.js";
+import type { ReportInput } from "./reportInput.js";
 import { runtimeRows, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { shortId } from "./summary.js";

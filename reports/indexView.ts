@@ -18,7 +18,7 @@ import { costCharts } from "./costCharts.js";
 import { ENERGY_MODEL_TITLE } from "./energy.js";
 import { bytes, percent, points } from "./format.js";
 import { pairings, ranking } from "./ranking.js";
-import type { ReportInput } from "./report.js";
+import type { ReportInput } from "./reportInput.js";
 import { runtimeSummary, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { accuracyTables, pageOf, shortId, type AccuracyTable, type Entry } from "./summary.js";

@@ -1,15 +1,8 @@
-import type { CellResult, Environment, Run } from "../results/schema.js";
 import { cellName } from "../results/store.js";
 import { cellView } from "./cellView.js";
 import { indexView } from "./indexView.js";
+import type { ReportInput } from "./reportInput.js";
 import { browserFiles, template } from "./templates.js";
-
-export interface ReportInput {
-  readonly run: Run;
-  readonly environment: Environment;
-  /** In the order of tables. */
-  readonly results: readonly CellResult[];
-}
 
 /** A file of the report. */
 export interface ReportFile {

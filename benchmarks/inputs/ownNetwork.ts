@@ -10,7 +10,7 @@ import { exportOnnx } from "../../pipelines/export/exportOnnx.js";
 import { freezeFloat } from "../../pipelines/freeze/freeze.js";
 import { importOnnx, type ImportedNetwork } from "../../pipelines/import/importOnnx.js";
 import type { ReadExternal } from "../../pipelines/import/tensor.js";
-import type { FeatureShape, Network } from "../../pipelines/network/network.js";
+import type { FeatureShape, Network } from "../../algorithms/network.js";
 import { randomStream } from "../../pipelines/engine/random.js";
 import { decodeSafetensors, encodeSafetensors } from "../../pipelines/engine/safetensors.js";
 import { canonicalHash } from "../../results/canonicalHash.js";

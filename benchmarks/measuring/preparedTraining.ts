@@ -5,7 +5,8 @@ import { trainingBatches, type Batch, type Dataset } from "../../pipelines/train
 import type { Engine } from "../../pipelines/engine/index.js";
 import { placeQuantizers } from "../../pipelines/network/placeQuantizers.js";
 import { initialParameters } from "../../pipelines/network/parameters.js";
-import { RunningPhase, type Training } from "../../pipelines/train/train.js";
+import { RunningPhase } from "../../pipelines/train/train.js";
+import type { Training } from "../../pipelines/train/training.js";
 import type { Model } from "../models/model.js";
 
 export interface TrainingToPrepare {

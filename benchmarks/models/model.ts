@@ -1,4 +1,4 @@
-import type { Network } from "../../pipelines/network/network.js";
+import type { Network } from "../../algorithms/network.js";
 
 export interface ModelOptions {
   /** [height, width, channels] of an image. */

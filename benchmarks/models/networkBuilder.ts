@@ -1,4 +1,4 @@
-import type { Network, NetworkNode } from "../../pipelines/network/network.js";
+import type { Network, NetworkNode } from "../../algorithms/network.js";
 
 interface Convolution {
   readonly filters: number;

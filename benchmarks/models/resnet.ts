@@ -1,4 +1,4 @@
-import type { Network } from "../../pipelines/network/network.js";
+import type { Network } from "../../algorithms/network.js";
 import type { ModelOptions } from "./model.js";
 import { NetworkBuilder } from "./networkBuilder.js";
 

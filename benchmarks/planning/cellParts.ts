@@ -9,7 +9,7 @@ import {
 import { backends } from "../../backends/index.js";
 import type { Dataset } from "../../pipelines/train/data.js";
 import { foldBatchNorm } from "../../pipelines/network/foldBatchNorm.js";
-import type { Network } from "../../pipelines/network/network.js";
+import type { Network } from "../../algorithms/network.js";
 import { placeQuantizers, type QuantizedNetwork } from "../../pipelines/network/placeQuantizers.js";
 import type { CellConfig, Variant } from "../../results/schema.js";
 import { lookup } from "./lookup.js";

@@ -1,7 +1,7 @@
 // A process for one job after the other: what crashes, hangs or runs out of memory here is one result.
 import type { Dataset } from "../../pipelines/train/data.js";
 import { loadEngine, type EngineName, type LoweringChoice } from "../../pipelines/engine/index.js";
-import type { TrainingProgress } from "../../pipelines/train/train.js";
+import type { TrainingProgress } from "../../pipelines/train/training.js";
 import { RunDirectory } from "../../results/store.js";
 import { pretrain, runCell, type CellContext } from "../cell/cell.js";
 import { loadOwnNetwork } from "../inputs/ownNetwork.js";

@@ -13,7 +13,7 @@ import { exportIntegers } from "../export/integers/exportIntegers.js";
 import { NoForm } from "./runtimes/runtime.js";
 import { isCodebook, type FrozenLevels, type FrozenNetwork } from "../freeze/freeze.js";
 import { forward } from "../network/forward.js";
-import { featureShapes } from "../network/network.js";
+import { featureShapes } from "../network/featureShapes.js";
 import { asDeployed } from "../network/quantizers.js";
 
 /** What quantization does to one tensor, on real images. */

@@ -2,14 +2,9 @@ import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { rangeOf } from "../../algorithms/affine.js";
 import type { QuantRange } from "../../backends/scheme.js";
 import { isCodebook, type FrozenGrid, type FrozenNetwork } from "../freeze/freeze.js";
-import {
-  featureShapes,
-  parameterSpecs,
-  type ConvNode,
-  type DenseNode,
-  type NetworkNode,
-  type QuantizeNode,
-} from "../network/network.js";
+import { featureShapes } from "../network/featureShapes.js";
+import { parameterSpecs } from "../network/parameterSpecs.js";
+import type { ConvNode, DenseNode, NetworkNode, QuantizeNode } from "../../algorithms/network.js";
 import {
   accumulatorSteps,
   dequantized,

@@ -3,13 +3,9 @@ import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { roundHalfToEven } from "../../algorithms/observers/index.js";
 import type { QuantRange } from "../../backends/scheme.js";
 import { isCodebook, type FrozenLevels, type FrozenNetwork } from "./freeze.js";
-import {
-  consumersOf,
-  featureShapes,
-  findNode,
-  type ConvNode,
-  type DenseNode,
-} from "../network/network.js";
+import { consumersOf, findNode } from "../network/graph.js";
+import { featureShapes } from "../network/featureShapes.js";
+import type { ConvNode, DenseNode } from "../../algorithms/network.js";
 
 /** The values that a tensor may take: equal steps from low to high, per tensor or per channel. */
 export interface Encoding {

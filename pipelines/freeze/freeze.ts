@@ -5,7 +5,8 @@ import type { QuantRange } from "../../backends/scheme.js";
 import type { Engine, HostTensor, HostTensors, StepFunction } from "../engine/index.js";
 import { BATCH_NORM_EPSILON } from "../network/batchNorm.js";
 import { forward } from "../network/forward.js";
-import { featureShapes, type Network } from "../network/network.js";
+import { featureShapes } from "../network/featureShapes.js";
+import type { Network } from "../../algorithms/network.js";
 import type { QuantizedNetwork } from "../network/placeQuantizers.js";
 import {
   asDeployed,

@@ -1,13 +1,7 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { isCodebook, type FrozenGrid, type FrozenNetwork, type FrozenWeight } from "./freeze.js";
-import {
-  consumersOf,
-  isLayer,
-  type ConvNode,
-  type DenseNode,
-  type Network,
-  type NetworkNode,
-} from "../network/network.js";
+import { consumersOf, isLayer } from "../network/graph.js";
+import type { ConvNode, DenseNode, Network, NetworkNode } from "../../algorithms/network.js";
 
 /** Places of the channels of one width, in rising order. */
 interface Group {

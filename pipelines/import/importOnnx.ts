@@ -1,5 +1,6 @@
 import type { HostTensors } from "../engine/index.js";
-import { inputsOf, type FeatureShape, type Network, type NetworkNode } from "../network/network.js";
+import { inputsOf } from "../network/graph.js";
+import type { FeatureShape, Network, NetworkNode } from "../../algorithms/network.js";
 import { Importing, Source, type OperatorReaders, type Value } from "./importing.js";
 import { onConstants } from "./operators/constants.js";
 import { elementwise } from "./operators/elementwise.js";

@@ -1,6 +1,8 @@
 import type { NodeProto } from "onnx-buf";
 import { sizeOf, type HostTensor } from "../engine/index.js";
-import { inputsOf, outputShape, type FeatureShape, type NetworkNode } from "../network/network.js";
+import { inputsOf } from "../network/graph.js";
+import { outputShape } from "../network/featureShapes.js";
+import type { FeatureShape, NetworkNode } from "../../algorithms/network.js";
 import { nodeTitle, type SourceModel } from "./readModel.js";
 import { readTensor, type Constant } from "./tensor.js";
 

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import type { FoldStrategy } from "./network.js";
+import type { FoldStrategy } from "../../algorithms/network.js";
 
 /** As PyTorch and MQBench have it. */
 export const BATCH_NORM_EPSILON = 1e-5;

@@ -1,15 +1,10 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { FLOAT_BITS, macsOf, type LayerWork } from "../../backends/hardware/hardware.js";
 import { hardwareModels } from "../../backends/hardware/index.js";
-import {
-  consumersOf,
-  featureShapes,
-  findNode,
-  inputsOf,
-  isLayer,
-  parameterSpecs,
-  type Network,
-} from "./network.js";
+import { consumersOf, findNode, inputsOf, isLayer } from "./graph.js";
+import { featureShapes } from "./featureShapes.js";
+import { parameterSpecs } from "./parameterSpecs.js";
+import type { Network } from "../../algorithms/network.js";
 
 /** A network's cost for one image. */
 export interface NetworkCost {

@@ -1,6 +1,7 @@
 import type { QuantScheme } from "../../backends/scheme.js";
 import { definitionOf } from "./float/index.js";
-import { consumersOf, inputsOf, isLayer, type Network, type NetworkNode } from "./network.js";
+import { consumersOf, inputsOf, isLayer } from "./graph.js";
+import type { Network, NetworkNode } from "../../algorithms/network.js";
 
 /** A tensor that stays in float, and why. */
 export interface UnquantizedTensor {

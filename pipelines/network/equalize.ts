@@ -1,14 +1,8 @@
 import type { HostTensor, HostTensors } from "../engine/index.js";
 import { BATCH_NORM_EPSILON } from "./batchNorm.js";
 import { scaleFilters } from "./foldBatchNorm.js";
-import {
-  consumersOf,
-  isLayer,
-  type ConvNode,
-  type DenseNode,
-  type Network,
-  type NetworkNode,
-} from "./network.js";
+import { consumersOf, isLayer } from "./graph.js";
+import type { ConvNode, DenseNode, Network, NetworkNode } from "../../algorithms/network.js";
 import { existing } from "./parts.js";
 
 /** Passes over all pairs; ranges settle within a few. */

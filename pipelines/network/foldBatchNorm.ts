@@ -1,7 +1,8 @@
 import type { BatchNormStrategy } from "../../backends/backend.js";
 import { sizeOf, type HostTensor, type HostTensors } from "../engine/index.js";
 import { BATCH_NORM_EPSILON } from "./batchNorm.js";
-import { consumersOf, findNode, withInputs, type ConvNode, type Network } from "./network.js";
+import { consumersOf, findNode, withInputs } from "./graph.js";
+import type { ConvNode, Network } from "../../algorithms/network.js";
 
 /**
  * Merges every batch norm into the convolution before it, where that convolution feeds nothing

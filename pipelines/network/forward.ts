@@ -9,7 +9,13 @@ import {
 } from "./batchNorm.js";
 import { definitionOf } from "./float/index.js";
 import { shiftedWindows } from "./float/shiftedWindows.js";
-import type { ConvNode, DenseNode, MaxPoolNode, Network, NetworkNode } from "./network.js";
+import type {
+  ConvNode,
+  DenseNode,
+  MaxPoolNode,
+  Network,
+  NetworkNode,
+} from "../../algorithms/network.js";
 import { windowOf } from "./window.js";
 
 export type ParameterTensors = Readonly<Record<string, tf.Tensor>>;

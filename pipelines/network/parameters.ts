@@ -1,6 +1,7 @@
 import type { Algorithm, QuantizerValue } from "../../algorithms/algorithm.js";
 import { float32, sizeOf, type HostTensor, type HostTensors } from "../engine/index.js";
-import { parameterSpecs, type Network } from "./network.js";
+import { parameterSpecs } from "./parameterSpecs.js";
+import type { Network } from "../../algorithms/network.js";
 import { randomStream } from "../engine/random.js";
 
 /**

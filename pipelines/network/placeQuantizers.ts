@@ -2,21 +2,16 @@ import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import type { BackendProfile, GraphRule } from "../../backends/backend.js";
 import type { QuantScheme, TensorScheme } from "../../backends/scheme.js";
 import { definitionOf } from "./float/index.js";
-import {
-  consumersOf,
-  featureShapes,
-  findNode,
-  inputsOf,
-  isLayer,
-  multiplications,
-  parameterSpecs,
-  withInputs,
-  type AddNode,
-  type ConvNode,
-  type DenseNode,
-  type Network,
-  type NetworkNode,
-} from "./network.js";
+import { consumersOf, findNode, inputsOf, isLayer, withInputs } from "./graph.js";
+import { featureShapes } from "./featureShapes.js";
+import { multiplications, parameterSpecs } from "./parameterSpecs.js";
+import type {
+  AddNode,
+  ConvNode,
+  DenseNode,
+  Network,
+  NetworkNode,
+} from "../../algorithms/network.js";
 
 export interface BitWidths {
   readonly weights: number;

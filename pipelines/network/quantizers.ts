@@ -10,7 +10,7 @@ import type {
 } from "../../algorithms/algorithm.js";
 import type { HostTensor, HostTensors, StepTensors } from "../engine/index.js";
 import type { ForwardOptions } from "./forward.js";
-import { findNode } from "./network.js";
+import { findNode } from "./graph.js";
 import type { QuantizedNetwork } from "./placeQuantizers.js";
 
 /** The quantizer that an algorithm has for a site. */

@@ -1,13 +1,6 @@
-import {
-  consumersOf,
-  featureShapes,
-  findNode,
-  inputsOf,
-  isLayer,
-  type InputNode,
-  type Network,
-  type NetworkNode,
-} from "./network.js";
+import { consumersOf, findNode, inputsOf, isLayer } from "./graph.js";
+import { featureShapes } from "./featureShapes.js";
+import type { InputNode, Network, NetworkNode } from "../../algorithms/network.js";
 
 /** A part of a network that is looked at on its own. */
 export interface Unit {

@@ -1,7 +1,4 @@
-/** [height, width], or one number for both. */
-export type Pair = number | readonly [number, number];
-/** [top, left, bottom, right] */
-export type Sides = readonly [number, number, number, number];
+import type { Pair, Sides } from "../../algorithms/network.js";
 
 /** How a convolution or pool moves over an image. */
 export interface Window {

@@ -3,14 +3,9 @@ import type { Algorithm } from "../../algorithms/algorithm.js";
 import type { Batch } from "../train/data.js";
 import type { Engine, HostTensor, HostTensors, StepTensors } from "../engine/index.js";
 import { forward } from "../network/forward.js";
-import {
-  consumersOf,
-  isLayer,
-  parameterSpecs,
-  type ConvNode,
-  type DenseNode,
-  type Network,
-} from "../network/network.js";
+import { consumersOf, isLayer } from "../network/graph.js";
+import { parameterSpecs } from "../network/parameterSpecs.js";
+import type { ConvNode, DenseNode, Network } from "../../algorithms/network.js";
 import type { QuantizedNetwork } from "../network/placeQuantizers.js";
 import { existing } from "../network/parts.js";
 import { quantizeWith, unquantized } from "../network/quantizers.js";

@@ -8,12 +8,13 @@ import { float32, type Engine, type HostTensor, type HostTensors } from "../engi
 import { DEFAULT_RECONSTRUCTION, type Hyperparameters } from "../train/hyperparameters.js";
 import { equalize } from "../network/equalize.js";
 import { mergeParameters } from "../network/foldBatchNorm.js";
-import type { Network } from "../network/network.js";
+import type { Network } from "../../algorithms/network.js";
 import type { QuantizedNetwork } from "../network/placeQuantizers.js";
 import { inheritParameters } from "../network/parameters.js";
 import { finished, quantizerOf, valueName } from "../network/quantizers.js";
 import { reconstruct } from "./reconstruct/reconstruct.js";
-import { train, type TrainingProgress, type TrainingResult } from "../train/train.js";
+import { train } from "../train/train.js";
+import type { TrainingProgress, TrainingResult } from "../train/training.js";
 
 export interface Quantization {
   readonly algorithm: Algorithm;

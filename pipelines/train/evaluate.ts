@@ -7,7 +7,7 @@ import type {
   StepTensors,
 } from "../engine/index.js";
 import { forward, type ForwardOptions } from "../network/forward.js";
-import type { Network } from "../network/network.js";
+import type { Network } from "../../algorithms/network.js";
 
 /** Images per inference batch; sets the memory that evaluation needs. */
 export const EVALUATION_BATCH = 200;

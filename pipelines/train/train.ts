@@ -1,10 +1,5 @@
-import {
-  phasesOf,
-  type Algorithm,
-  type Phase,
-  type QuantizerSite,
-} from "../../algorithms/algorithm.js";
-import { trainingBatches, type Batch, type Dataset } from "./data.js";
+import { phasesOf, type Phase } from "../../algorithms/algorithm.js";
+import { trainingBatches, type Batch } from "./data.js";
 import {
   onlyValue,
   scalar,
@@ -15,57 +10,12 @@ import {
   type StepFunction,
 } from "../engine/index.js";
 import { predictions } from "./evaluate.js";
-import {
-  learningRateAt,
-  stepCount,
-  type Hyperparameters,
-  type Schedule,
-} from "./hyperparameters.js";
-import { parameterSpecs, type Network } from "../network/network.js";
+import { learningRateAt, stepCount } from "./hyperparameters.js";
+import { parameterSpecs } from "../network/parameterSpecs.js";
 import { quantizerOf, valueName } from "../network/quantizers.js";
-import { existing, LOGITS, momentumOf, trainingStep } from "./trainingStep.js";
-
-/** Quantizers of a training; absent while the float network is trained. */
-export interface TrainedQuantizers {
-  readonly algorithm: Algorithm;
-  readonly sites: readonly QuantizerSite[];
-  /** The float checkpoint, for losses that use a teacher. */
-  readonly teacher: { readonly network: Network; readonly parameters: HostTensors };
-}
-
-export interface Training {
-  readonly network: Network;
-  /** First values of all parameters and quantizers. */
-  readonly tensors: HostTensors;
-  readonly quantizers?: TrainedQuantizers;
-  readonly dataset: Dataset;
-  readonly hyperparameters: Hyperparameters;
-  readonly schedule: Schedule;
-  readonly seed: number;
-  /** Names the random streams: trainings with the same name and seed see the same batches. */
-  readonly name: string;
-  readonly onStep?: (progress: TrainingProgress) => void;
-}
-
-export interface TrainingProgress {
-  readonly step: number;
-  readonly steps: number;
-  readonly loss: number;
-  /** Of trainings of the whole network. */
-  readonly epoch?: number;
-  readonly epochs?: number;
-  readonly imagesPerSecond?: number;
-}
-
-export interface TrainingResult {
-  readonly tensors: HostTensors;
-  /** Loss of every step. */
-  readonly losses: Float32Array;
-  /** Share of each step's images that were classified right, before the step. */
-  readonly accuracies: Float32Array;
-  /** The first step whose loss was not finite; training stops there. */
-  readonly divergedAt?: number;
-}
+import type { Training, TrainingResult } from "./training.js";
+import { LOGITS, momentumOf, trainingStep } from "./trainingStep.js";
+import { existing } from "../network/parts.js";
 
 const WHOLE_TRAINING: Phase = { name: "train", share: 1, trains: ["weights"] };
 

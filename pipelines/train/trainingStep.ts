@@ -2,19 +2,14 @@ import * as tf from "@tensorflow/tfjs";
 import type { Phase } from "../../algorithms/algorithm.js";
 import type { StepFunction, StepTensors } from "../engine/index.js";
 import { forward } from "../network/forward.js";
-import { parameterSpecs } from "../network/network.js";
+import { parameterSpecs } from "../network/parameterSpecs.js";
 import { quantizeWith, unquantized, valuesOf } from "../network/quantizers.js";
-import type { TrainedQuantizers, Training } from "./train.js";
+import { existing } from "../network/parts.js";
+import type { TrainedQuantizers, Training } from "./training.js";
 
 /** An output of every step beside the loss; no parameter is named so. */
 export const LOGITS = "logits";
 export const momentumOf = (name: string) => `${name} momentum`;
-
-export function existing<T>(tensors: Readonly<Record<string, T>>, name: string): T {
-  const tensor = tensors[name];
-  if (tensor === undefined) throw new Error(`training has no tensor "${name}"`);
-  return tensor;
-}
 
 /** One step of Nesterov momentum (PyTorch's formulation) as a function on tensors. */
 export function trainingStep(

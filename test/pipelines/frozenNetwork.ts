@@ -8,7 +8,9 @@ import { mobileNetV2 } from "../../benchmarks/models/mobileNetV2.js";
 import { resnet8 } from "../../benchmarks/models/resnet8.js";
 import type { FrozenLevels, FrozenNetwork, FrozenWeight } from "../../pipelines/freeze/freeze.js";
 import { foldBatchNorm } from "../../pipelines/network/foldBatchNorm.js";
-import { featureShapes, isLayer, parameterSpecs } from "../../pipelines/network/network.js";
+import { featureShapes } from "../../pipelines/network/featureShapes.js";
+import { isLayer } from "../../pipelines/network/graph.js";
+import { parameterSpecs } from "../../pipelines/network/parameterSpecs.js";
 import { placeQuantizers } from "../../pipelines/network/placeQuantizers.js";
 import { randomStream } from "../../pipelines/engine/random.js";
 

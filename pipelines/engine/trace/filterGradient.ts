@@ -1,5 +1,5 @@
 import type * as tf from "@tensorflow/tfjs";
-import type { ConvolutionInfo } from "./convolution.js";
+import type { ConvolutionInfo } from "./convolutionInfo.js";
 import type { TraceBackend } from "./traceBackend.js";
 
 type Info = tf.TensorInfo;

@@ -2,7 +2,8 @@ import type { QuantizerSite } from "../../../algorithms/algorithm.js";
 import type { Source } from "../../../backends/backend.js";
 import { encodingOf, keptRange, levelsOf, type Encoding } from "../../freeze/encoding.js";
 import type { FrozenLevels, FrozenNetwork } from "../../freeze/freeze.js";
-import { findNode, type QuantizeNode } from "../../network/network.js";
+import { findNode } from "../../network/graph.js";
+import type { QuantizeNode } from "../../../algorithms/network.js";
 
 /** Files of an artefact, by name. */
 export type ArtefactFiles = ReadonlyMap<string, Uint8Array>;

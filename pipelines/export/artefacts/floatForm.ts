@@ -2,7 +2,9 @@ import type { HostTensor } from "../../engine/index.js";
 import { dequantized } from "../../freeze/encoding.js";
 import type { FrozenNetwork } from "../../freeze/freeze.js";
 import { exportOnnx } from "../exportOnnx.js";
-import { parameterSpecs, withInputs, type NetworkNode } from "../../network/network.js";
+import { parameterSpecs } from "../../network/parameterSpecs.js";
+import { withInputs } from "../../network/graph.js";
+import type { NetworkNode } from "../../../algorithms/network.js";
 
 /**
  * The network without its quantizers, with the weights that they left: what toolchains that

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isCodebook } from "../../freeze/freeze.js";
-import { isLayer } from "../../network/network.js";
+import { isLayer } from "../../network/graph.js";
 import { accumulatorSteps, encodingOf, levelsOf } from "../../freeze/encoding.js";
 import { encodeText, tensorOf, textOf, type ArtefactFormat } from "./artefact.js";
 import { floatModel } from "./floatForm.js";

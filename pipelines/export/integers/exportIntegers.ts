@@ -4,13 +4,9 @@ import { accumulatorSteps, isClippedByCodes, keptRange } from "../../freeze/enco
 import { exposedName, transpose } from "../exportOnnx.js";
 import { IMAGE_INPUT, LOGITS_OUTPUT } from "../../onnx/session.js";
 import { isCodebook, type FrozenNetwork } from "../../freeze/freeze.js";
-import {
-  featureShapes,
-  parameterSpecs,
-  type ConvNode,
-  type DenseNode,
-  type NetworkNode,
-} from "../../network/network.js";
+import { featureShapes } from "../../network/featureShapes.js";
+import { parameterSpecs } from "../../network/parameterSpecs.js";
+import type { ConvNode, DenseNode, NetworkNode } from "../../../algorithms/network.js";
 import { NoForm } from "../../deploy/runtimes/runtime.js";
 import { definitionOf } from "../../network/float/index.js";
 import { existing } from "../../network/parts.js";

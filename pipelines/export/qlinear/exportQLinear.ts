@@ -3,13 +3,9 @@ import { rangeOf } from "../../../algorithms/affine.js";
 import { accumulatorSteps, isClippedByCodes, keptRange } from "../../freeze/encoding.js";
 import { transpose } from "../exportOnnx.js";
 import { isCodebook, type FrozenNetwork } from "../../freeze/freeze.js";
-import {
-  featureShapes,
-  parameterSpecs,
-  type ConvNode,
-  type DenseNode,
-  type NetworkNode,
-} from "../../network/network.js";
+import { featureShapes } from "../../network/featureShapes.js";
+import { parameterSpecs } from "../../network/parameterSpecs.js";
+import type { ConvNode, DenseNode, NetworkNode } from "../../../algorithms/network.js";
 import { windowOf } from "../../network/window.js";
 import { OnnxGraph } from "../../onnx/onnxGraph.js";
 import { IMAGE_INPUT, LOGITS_OUTPUT } from "../../onnx/session.js";

@@ -1,6 +1,7 @@
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
 import { isCodebook, type FrozenGrid, type FrozenNetwork } from "../../freeze/freeze.js";
-import { parameterSpecs, type ConvNode, type DenseNode } from "../../network/network.js";
+import { parameterSpecs } from "../../network/parameterSpecs.js";
+import type { ConvNode, DenseNode } from "../../../algorithms/network.js";
 import { NoForm } from "../../deploy/runtimes/runtime.js";
 import type { TfliteModel } from "./tfliteModel.js";
 

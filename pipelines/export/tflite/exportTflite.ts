@@ -2,16 +2,10 @@ import { rangeOf } from "../../../algorithms/affine.js";
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
 import { accumulatorSteps, keptRange } from "../../freeze/encoding.js";
 import type { FrozenNetwork } from "../../freeze/freeze.js";
-import {
-  consumersOf,
-  featureShapes,
-  findNode,
-  parameterSpecs,
-  type ConvNode,
-  type DenseNode,
-  type MaxPoolNode,
-  type NetworkNode,
-} from "../../network/network.js";
+import { consumersOf, findNode } from "../../network/graph.js";
+import { featureShapes } from "../../network/featureShapes.js";
+import { parameterSpecs } from "../../network/parameterSpecs.js";
+import type { ConvNode, DenseNode, MaxPoolNode, NetworkNode } from "../../../algorithms/network.js";
 import { windowOf, windowOutput, type Window } from "../../network/window.js";
 import { addBias, addKernel, checkSite, refuse, signedGrid, storageOffset } from "./constants.js";
 import {

@@ -1,4 +1,4 @@
-import type { FloatOperation } from "../../network/float/index.js";
+import type { FloatOperation } from "../../../algorithms/network.js";
 import type { Constant } from "../tensor.js";
 import type { Feature, OperatorReaders, Source, Value } from "../importing.js";
 

@@ -1,4 +1,5 @@
-import type { Sides, Window } from "../../network/window.js";
+import type { Sides } from "../../../algorithms/network.js";
+import type { Window } from "../../network/window.js";
 import type { Feature, OperatorReaders, Source } from "../importing.js";
 import { readWindow } from "../window.js";
 

@@ -1,7 +1,7 @@
 import type * as tf from "@tensorflow/tfjs";
 import type { OnnxGraph } from "../../onnx/onnxGraph.js";
 import type { HostTensor } from "../../engine/index.js";
-import type { FeatureShape } from "../network.js";
+import type { FeatureShape, FloatKind, FloatOptions } from "../../../algorithms/network.js";
 
 /** What an operation is computed from. */
 export interface FloatInputs<T> {
@@ -41,6 +41,9 @@ export interface Definition<O> {
   /** Only moves values. */
   readonly moves?: true;
 }
+
+/** What the operation of one kind is. */
+export type DefinitionOf<K extends FloatKind> = Definition<FloatOptions[K]>;
 
 export const first = (shapes: readonly FeatureShape[]): FeatureShape => shapes[0] ?? [];
 

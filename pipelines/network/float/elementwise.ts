@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
-import type { FeatureShape } from "../network.js";
-import { first, one, type Definition } from "./definition.js";
+import type { FeatureShape } from "../../../algorithms/network.js";
+import { first, one, type Definition, type DefinitionOf } from "./definition.js";
 
 const sameShape = (_: unknown, shapes: readonly FeatureShape[]): FeatureShape => first(shapes);
 
@@ -12,20 +12,20 @@ function unary(compute: (x: tf.Tensor) => tf.Tensor, operator: string): Definiti
   };
 }
 
-export const sigmoid: Definition<object> = {
+export const sigmoid: DefinitionOf<"sigmoid"> = {
   ...unary((x) => tf.sigmoid(x), "Sigmoid"),
   negative: () => "never",
 };
-export const tanh: Definition<object> = { ...unary((x) => tf.tanh(x), "Tanh") };
+export const tanh: DefinitionOf<"tanh"> = { ...unary((x) => tf.tanh(x), "Tanh") };
 
 /** x * min(max(x / 6 + 1 / 2, 0), 1) */
-export const hardSwish: Definition<object> = unary(
+export const hardSwish: DefinitionOf<"hardSwish"> = unary(
   (x) => tf.mul(x, tf.clipByValue(tf.add(tf.mul(x, 1 / 6), 0.5), 0, 1)),
   "HardSwish",
 );
 
 /** min(max(alpha x + beta, 0), 1) */
-export const hardSigmoid: Definition<{ readonly alpha: number; readonly beta: number }> = {
+export const hardSigmoid: DefinitionOf<"hardSigmoid"> = {
   shape: sameShape,
   compute: ({ alpha, beta }, { inputs }) =>
     tf.clipByValue(tf.add(tf.mul(one(inputs), alpha), beta), 0, 1),
@@ -34,7 +34,7 @@ export const hardSigmoid: Definition<{ readonly alpha: number; readonly beta: nu
   negative: () => "never",
 };
 
-export const clip: Definition<{ readonly min: number; readonly max: number }> = {
+export const clip: DefinitionOf<"clip"> = {
   shape: sameShape,
   compute: ({ min, max }, { inputs }) => tf.clipByValue(one(inputs), min, max),
   onnx: ({ min, max }, { graph, inputs, name }) =>
@@ -42,7 +42,7 @@ export const clip: Definition<{ readonly min: number; readonly max: number }> = 
   negative: ({ min }) => (min >= 0 ? "never" : "possible"),
 };
 
-export const leakyRelu: Definition<{ readonly slope: number }> = {
+export const leakyRelu: DefinitionOf<"leakyRelu"> = {
   shape: sameShape,
   compute({ slope }, { inputs }) {
     const x = one(inputs);
@@ -53,7 +53,7 @@ export const leakyRelu: Definition<{ readonly slope: number }> = {
 };
 
 /** Over the channels. */
-export const softmax: Definition<object> = {
+export const softmax: DefinitionOf<"softmax"> = {
   shape: sameShape,
   compute(_, { inputs }) {
     const x = one(inputs);
@@ -66,7 +66,7 @@ export const softmax: Definition<object> = {
 };
 
 /** Elementwise; an axis of size 1 is repeated. */
-export const mul: Definition<object> = {
+export const mul: DefinitionOf<"mul"> = {
   shape: (_, shapes) => broadcast(shapes),
   compute: (_, { inputs: [a, b] }) => tf.mul(a as tf.Tensor, b as tf.Tensor),
   onnx: (_, { graph, inputs, name }) => graph.add("Mul", inputs, {}, name),
@@ -74,7 +74,7 @@ export const mul: Definition<object> = {
 };
 
 /** x * factor + shift, one of each for every channel. */
-export const channelAffine: Definition<object> = {
+export const channelAffine: DefinitionOf<"channelAffine"> = {
   shape: sameShape,
   compute: (_, { inputs, parameter }) =>
     tf.add(tf.mul(one(inputs), parameter("factor")), parameter("shift")),

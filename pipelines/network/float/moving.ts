@@ -1,10 +1,9 @@
 import * as tf from "@tensorflow/tfjs";
 import { sizeOf } from "../../engine/index.js";
-import type { Sides } from "../window.js";
-import { first, one, type Definition } from "./definition.js";
+import { first, one, type DefinitionOf } from "./definition.js";
 
 /** All values of an image behind one another: channel by channel, as ONNX flattens NCHW, or pixel by pixel. */
-export const flatten: Definition<{ readonly channelsLast?: boolean }> = {
+export const flatten: DefinitionOf<"flatten"> = {
   shape: (_, shapes) => [sizeOf(first(shapes))],
   compute({ channelsLast = false }, { inputs }) {
     const x = one(inputs);
@@ -21,7 +20,7 @@ export const flatten: Definition<{ readonly channelsLast?: boolean }> = {
 };
 
 /** Features as an image of one pixel. */
-export const pixel: Definition<object> = {
+export const pixel: DefinitionOf<"pixel"> = {
   shape: (_, shapes) => [1, 1, ...first(shapes)],
   compute(_, { inputs }) {
     const x = one(inputs);
@@ -38,11 +37,7 @@ export const pixel: Definition<object> = {
 const ONNX_AXIS = [2, 3, 1] as const;
 
 /** A part along one axis of [height, width, channels]. */
-export const slice: Definition<{
-  readonly axis: number;
-  readonly begin: number;
-  readonly size: number;
-}> = {
+export const slice: DefinitionOf<"slice"> = {
   shape({ axis, begin, size }, shapes) {
     const shape = first(shapes);
     if (begin < 0 || size < 1 || begin + size > (shape[axis] ?? 0))
@@ -67,7 +62,7 @@ export const slice: Definition<{
 };
 
 /** Constant values around an image. */
-export const pad: Definition<{ readonly padding: Sides; readonly value: number }> = {
+export const pad: DefinitionOf<"pad"> = {
   shape({ padding: [top, left, bottom, right] }, shapes) {
     const [height = 1, width = 1, channels = 1] = first(shapes);
     return [height + top + bottom, width + left + right, channels];

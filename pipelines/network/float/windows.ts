@@ -1,16 +1,11 @@
 import * as tf from "@tensorflow/tfjs";
-import { windowOf, windowOutput, type Pair, type Sides } from "../window.js";
+import type { FloatOptions } from "../../../algorithms/network.js";
+import { windowOf, windowOutput } from "../window.js";
 import { shiftedWindows } from "./shiftedWindows.js";
-import { first, one, type Definition } from "./definition.js";
+import { first, one, type DefinitionOf } from "./definition.js";
 
 /** Mean over windows. */
-export const averagePool: Definition<{
-  readonly size: Pair;
-  readonly stride: Pair;
-  readonly padding: Sides;
-  /** Zeros of the padding count as values. */
-  readonly countsPadding: boolean;
-}> = {
+export const averagePool: DefinitionOf<"averagePool"> = {
   shape(operation, shapes) {
     const [height = 1, width = 1, channels = 1] = first(shapes);
     return [...windowOutput([height, width], windowOf(operation)), channels];
@@ -39,15 +34,7 @@ export const averagePool: Definition<{
 };
 
 /** Transposed convolution: spreads every pixel over a window of the larger result. */
-export const convTranspose: Definition<{
-  readonly filters: number;
-  readonly size: Pair;
-  readonly stride: Pair;
-  readonly padding: Sides;
-  /** Rows and columns that are added behind. */
-  readonly outputPadding: readonly [number, number];
-  readonly groups: number;
-}> = {
+export const convTranspose: DefinitionOf<"convTranspose"> = {
   shape(operation, shapes) {
     const [height = 1, width = 1] = first(shapes);
     const { size, stride, padding } = windowOf(operation);
@@ -119,13 +106,7 @@ export const convTranspose: Definition<{
 };
 
 /** Another number of rows and columns; coordinates and rounding by the names of ONNX's Resize. */
-export const resize: Definition<{
-  readonly height: number;
-  readonly width: number;
-  readonly mode: "nearest" | "linear";
-  readonly coordinates: "half_pixel" | "pytorch_half_pixel" | "asymmetric" | "align_corners";
-  readonly nearest: "round_prefer_floor" | "round_prefer_ceil" | "floor" | "ceil";
-}> = {
+export const resize: DefinitionOf<"resize"> = {
   shape: ({ height, width }, shapes) => [height, width, first(shapes)[2] ?? 1],
   compute(operation, { inputs }) {
     const x = one(inputs);
@@ -169,7 +150,7 @@ export const resize: Definition<{
 function mixing(
   from: number,
   to: number,
-  { mode, coordinates, nearest }: Parameters<typeof resize.shape>[0],
+  { mode, coordinates, nearest }: FloatOptions["resize"],
 ): tf.Tensor2D {
   const weights = new Float32Array(from * to);
   const add = (pixel: number, target: number, share: number) => {
@@ -201,7 +182,7 @@ function mixing(
   return tf.tensor2d(weights, [from, to]);
 }
 
-function rounded(value: number, mode: Parameters<typeof resize.shape>[0]["nearest"]): number {
+function rounded(value: number, mode: FloatOptions["resize"]["nearest"]): number {
   switch (mode) {
     case "floor":
       return Math.floor(value);

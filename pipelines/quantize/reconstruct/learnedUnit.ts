@@ -2,10 +2,10 @@ import type { Algorithm, QuantizerSite, Reconstruction } from "../../../algorith
 import type { HostTensor, HostTensors } from "../../engine/index.js";
 import type { Hyperparameters } from "../../train/hyperparameters.js";
 import type { QuantizedNetwork } from "../../network/placeQuantizers.js";
-import { withInputs } from "../../network/network.js";
+import { withInputs } from "../../network/graph.js";
 import type { Unit } from "../../network/units.js";
 import { quantizerOf, valueName } from "../../network/quantizers.js";
-import type { TrainingProgress } from "../../train/train.js";
+import type { TrainingProgress } from "../../train/training.js";
 
 export interface ReconstructionTask extends QuantizedNetwork {
   readonly algorithm: Algorithm & { readonly reconstruction: Reconstruction };

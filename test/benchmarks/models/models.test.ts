@@ -3,12 +3,9 @@ import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
 import { models } from "../../../benchmarks/models/index.js";
 import { resnet20 } from "../../../benchmarks/models/resnet20.js";
 import { resnet8 } from "../../../benchmarks/models/resnet8.js";
-import {
-  featureShapes,
-  multiplications,
-  parameterSpecs,
-  type Network,
-} from "../../../pipelines/network/network.js";
+import { featureShapes } from "../../../pipelines/network/featureShapes.js";
+import { multiplications, parameterSpecs } from "../../../pipelines/network/parameterSpecs.js";
+import type { Network } from "../../../algorithms/network.js";
 
 const total = (network: Network) =>
   [...multiplications(network).values()].reduce((a, b) => a + b, 0);

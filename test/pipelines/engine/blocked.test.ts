@@ -24,7 +24,7 @@ import {
 import { probeBlocked } from "../../../pipelines/engine/probe.js";
 import { schedule } from "../../../pipelines/engine/trace/schedule.js";
 import { normalizeByBatch } from "../../../pipelines/network/batchNorm.js";
-import type { Training } from "../../../pipelines/train/train.js";
+import type { Training } from "../../../pipelines/train/training.js";
 import { toyDataset } from "../../support.js";
 import { values } from "./kernelCases.js";
 

@@ -8,7 +8,7 @@ import { BATCH_NORM_EPSILON } from "../../../pipelines/network/batchNorm.js";
 import { equalize } from "../../../pipelines/network/equalize.js";
 import { foldBatchNorm, mergeParameters } from "../../../pipelines/network/foldBatchNorm.js";
 import { forward } from "../../../pipelines/network/forward.js";
-import type { Network } from "../../../pipelines/network/network.js";
+import type { Network } from "../../../algorithms/network.js";
 import { initialParameters } from "../../../pipelines/network/parameters.js";
 import { unquantized } from "../../../pipelines/network/quantizers.js";
 import { normalValues, numbers } from "../../support.js";

@@ -3,7 +3,7 @@ import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { resnet8 } from "../../../benchmarks/models/resnet8.js";
 import { costOfNetwork, layerWork, peakActivationBytes } from "../../../pipelines/network/cost.js";
 import { foldBatchNorm } from "../../../pipelines/network/foldBatchNorm.js";
-import type { ConvNode, Network } from "../../../pipelines/network/network.js";
+import type { ConvNode, Network } from "../../../algorithms/network.js";
 import { placeQuantizers } from "../../../pipelines/network/placeQuantizers.js";
 
 const float = resnet8.build({ inputShape: [32, 32, 3], classes: 10, width: 16 });

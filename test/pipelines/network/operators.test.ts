@@ -5,11 +5,8 @@ import { evaluate } from "../../../pipelines/train/evaluate.js";
 import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
 import { freezeFloat } from "../../../pipelines/freeze/freeze.js";
 import { forward } from "../../../pipelines/network/forward.js";
-import {
-  featureShapes,
-  type Network,
-  type NetworkNode,
-} from "../../../pipelines/network/network.js";
+import { featureShapes } from "../../../pipelines/network/featureShapes.js";
+import type { Network, NetworkNode } from "../../../algorithms/network.js";
 import { initialParameters } from "../../../pipelines/network/parameters.js";
 import { unquantized } from "../../../pipelines/network/quantizers.js";
 import { deployedLogits, normalValues, numbers, toyDataset } from "../../support.js";

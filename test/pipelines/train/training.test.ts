@@ -26,7 +26,7 @@ import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
 import { freeze, freezeFloat } from "../../../pipelines/freeze/freeze.js";
 import type { Hyperparameters } from "../../../pipelines/train/hyperparameters.js";
 import { foldBatchNorm } from "../../../pipelines/network/foldBatchNorm.js";
-import type { Network } from "../../../pipelines/network/network.js";
+import type { Network } from "../../../algorithms/network.js";
 import { placeQuantizers } from "../../../pipelines/network/placeQuantizers.js";
 import { inheritParameters, initialParameters } from "../../../pipelines/network/parameters.js";
 import { quantize as quantizeNetwork } from "../../../pipelines/quantize/quantize.js";

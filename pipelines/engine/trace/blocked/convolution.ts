@@ -1,11 +1,11 @@
 import type * as tf from "@tensorflow/tfjs";
+import { mirroredPads } from "../convolution.js";
 import {
   convolutionInfo,
-  mirroredPads,
   pads,
   type ConvolutionAttributes,
   type ConvolutionInfo,
-} from "../convolution.js";
+} from "../convolutionInfo.js";
 import type { Call } from "../program.js";
 import type { Grouping } from "../imageForms.js";
 import { reversed } from "../shapes.js";

@@ -3,7 +3,7 @@ import {
   convolutionInfo,
   type ConvolutionAttributes,
   type ConvolutionInfo,
-} from "../convolution.js";
+} from "../convolutionInfo.js";
 import type { Call } from "../program.js";
 import type { TraceBackend } from "../traceBackend.js";
 import { withoutFactor } from "./affine.js";

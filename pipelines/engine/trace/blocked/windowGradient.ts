@@ -1,6 +1,6 @@
 import type * as tf from "@tensorflow/tfjs";
 import { dataTypeCode } from "../../../onnx/onnxGraph.js";
-import type { ConvolutionInfo } from "../convolution.js";
+import type { ConvolutionInfo } from "../convolutionInfo.js";
 import type { Grouping } from "../imageForms.js";
 import type { BlockedImages } from "../images.js";
 import type { BlockedValue, Codes, TraceBackend } from "../traceBackend.js";

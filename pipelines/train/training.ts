@@ -1,0 +1,47 @@
+import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
+import type { Network } from "../../algorithms/network.js";
+import type { HostTensors } from "../engine/index.js";
+import type { Dataset } from "./data.js";
+import type { Hyperparameters, Schedule } from "./hyperparameters.js";
+
+/** Quantizers of a training; absent while the float network is trained. */
+export interface TrainedQuantizers {
+  readonly algorithm: Algorithm;
+  readonly sites: readonly QuantizerSite[];
+  /** The float checkpoint, for losses that use a teacher. */
+  readonly teacher: { readonly network: Network; readonly parameters: HostTensors };
+}
+
+export interface Training {
+  readonly network: Network;
+  /** First values of all parameters and quantizers. */
+  readonly tensors: HostTensors;
+  readonly quantizers?: TrainedQuantizers;
+  readonly dataset: Dataset;
+  readonly hyperparameters: Hyperparameters;
+  readonly schedule: Schedule;
+  readonly seed: number;
+  /** Names the random streams: trainings with the same name and seed see the same batches. */
+  readonly name: string;
+  readonly onStep?: (progress: TrainingProgress) => void;
+}
+
+export interface TrainingProgress {
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  /** Of trainings of the whole network. */
+  readonly epoch?: number;
+  readonly epochs?: number;
+  readonly imagesPerSecond?: number;
+}
+
+export interface TrainingResult {
+  readonly tensors: HostTensors;
+  /** Loss of every step. */
+  readonly losses: Float32Array;
+  /** Share of each step's images that were classified right, before the step. */
+  readonly accuracies: Float32Array;
+  /** The first step whose loss was not finite; training stops there. */
+  readonly divergedAt?: number;
+}
