@@ -1,14 +1,5 @@
 import tseslint from "typescript-eslint";
 
-/** What each folder must not import: dependencies go one way. */
-const forbidden = {
-  backends: ["algorithms", "pipelines", "benchmarks", "results", "reports"],
-  algorithms: ["pipelines", "benchmarks", "results", "reports"],
-  pipelines: ["benchmarks", "results", "reports"],
-  results: ["backends", "algorithms", "pipelines", "benchmarks", "reports"],
-  reports: ["backends", "algorithms", "pipelines", "benchmarks"],
-};
-
 export default tseslint.config(
   {
     ignores: [
@@ -17,6 +8,7 @@ export default tseslint.config(
       "results/runs/",
       "results/reference/",
       "eslint.config.js",
+      "test/structure/rules.mjs",
       "reports/browser.js",
     ],
   },
@@ -45,22 +37,4 @@ export default tseslint.config(
   },
   // Tables of cases are long and read like data.
   { files: ["test/**/*.ts"], rules: { "max-lines": "off" } },
-  ...Object.entries(forbidden).map(([folder, others]) => ({
-    files: [`${folder}/**/*.ts`],
-    rules: {
-      "@typescript-eslint/no-restricted-imports": [
-        "error",
-        {
-          patterns: [
-            {
-              group: others.map((other) => `**/${other}/**`),
-              message: `${folder}/ must not depend on ${others.join(", ")}.`,
-              // An algorithm's contract names the network that it may rewrite.
-              allowTypeImports: folder === "algorithms",
-            },
-          ],
-        },
-      ],
-    },
-  })),
 );

@@ -2,20 +2,8 @@
 import { Command } from "commander";
 import pc from "picocolors";
 import { inert } from "../reports/terminal.js";
-import { addCheck } from "./commands/check.js";
-import { addCompare } from "./commands/compare.js";
-import { addCompletion } from "./commands/completion.js";
-import { addDoctor } from "./commands/doctor.js";
-import { EXIT } from "./commands/exit.js";
-import { addExport } from "./commands/export.js";
-import { addInit } from "./commands/init.js";
-import { addList } from "./commands/list.js";
-import { addNew } from "./commands/new.js";
-import { addReport } from "./commands/report.js";
-import { addRun } from "./commands/run.js";
-import { addTable } from "./commands/table.js";
-import { addVerify } from "./commands/verify.js";
-import { packageVersion } from "./running/environment.js";
+import { commands, EXIT } from "./commands/index.js";
+import { packageVersion } from "./running/index.js";
 
 const program = new Command("quantbench")
   .description(
@@ -39,21 +27,7 @@ Exit codes: 0 success; 1 a cell failed or a check found something; 2 bad input;
 130 interrupted. Results go to stdout, progress to stderr. NO_COLOR is respected.`,
   );
 
-for (const add of [
-  addRun,
-  addInit,
-  addList,
-  addReport,
-  addTable,
-  addCompare,
-  addVerify,
-  addExport,
-  addCheck,
-  addNew,
-  addDoctor,
-  addCompletion,
-])
-  add(program);
+for (const add of commands) add(program);
 
 // A reader that has seen enough, such as head, is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -3,9 +3,8 @@ import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import * as ort from "onnxruntime-node";
 import { expect, test } from "vitest";
-import { readOwnNetwork } from "../benchmarks/inputs/ownNetwork.js";
-import { randomStream } from "../pipelines/engine/random.js";
-import { loadDataset } from "../benchmarks/inputs/loadedData.js";
+import { loadDataset, readOwnNetwork } from "../benchmarks/inputs/index.js";
+import { randomStream } from "../pipelines/engine/index.js";
 import { float32Bytes, npy, temporary } from "./benchmarks/inputs/ownData/files.js";
 import { external, floats, modelByHand, type HandNode } from "./pipelines/import/modelByHand.js";
 

@@ -2,11 +2,16 @@ import type * as tf from "@tensorflow/tfjs";
 import type { QuantizerSite } from "../algorithms/algorithm.js";
 import type { QuantScheme } from "../backends/scheme.js";
 import * as ort from "onnxruntime-node";
-export { toTensors, toValues } from "../pipelines/conformance/subject.js";
-import { channelsFirst, type Dataset, type ImageSet } from "../pipelines/train/data.js";
-import { infer, loadModel } from "../pipelines/deploy/inference.js";
-import { collectLogits, type Logits } from "../pipelines/train/evaluate.js";
-import { randomStream } from "../pipelines/engine/random.js";
+export { toTensors, toValues } from "../pipelines/conformance/index.js";
+import {
+  channelsFirst,
+  collectLogits,
+  type Dataset,
+  type ImageSet,
+  type Logits,
+} from "../pipelines/train/index.js";
+import { infer, loadModel } from "../pipelines/deploy/index.js";
+import { randomStream } from "../pipelines/engine/index.js";
 
 /** Deterministic values, roughly normal (sum of uniforms). */
 export function normalValues(size: number, seed: number, deviation = 1): number[] {

@@ -1,32 +1,42 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
-import { withBits } from "../../pipelines/quantize/allocateBits.js";
-import type { Dataset } from "../../pipelines/train/data.js";
-import { profileOperators } from "../../pipelines/deploy/profileOperators.js";
+import { channelBits, chosenWidths, quantize, withBits } from "../../pipelines/quantize/index.js";
+import {
+  accuracyOf,
+  agreementOf,
+  type Dataset,
+  evaluate,
+  train,
+  type TrainingProgress,
+} from "../../pipelines/train/index.js";
+import { inspectSites, profileOperators } from "../../pipelines/deploy/index.js";
 import type { Engine, HostTensors } from "../../pipelines/engine/index.js";
-import { accuracyOf, agreementOf, evaluate } from "../../pipelines/train/evaluate.js";
-import { exportOnnx } from "../../pipelines/export/exportOnnx.js";
-import { freeze, freezeFloat, type FrozenNetwork } from "../../pipelines/freeze/freeze.js";
-import { inspectSites } from "../../pipelines/deploy/inspect.js";
-import { costOfNetwork } from "../../pipelines/network/cost.js";
+import { exportOnnx } from "../../pipelines/export/index.js";
+import {
+  freeze,
+  freezeFloat,
+  type FrozenNetwork,
+  groupChannels,
+} from "../../pipelines/freeze/index.js";
+import {
+  asDeployed,
+  costOfNetwork,
+  describeSite,
+  initialParameters,
+  quantizerOf,
+  unquantized,
+  unquantizedTensors,
+} from "../../pipelines/network/index.js";
 import type { Network } from "../../algorithms/network.js";
-import { describeSite, unquantizedTensors } from "../../pipelines/network/coverage.js";
-import { initialParameters } from "../../pipelines/network/parameters.js";
-import { groupChannels } from "../../pipelines/freeze/groupChannels.js";
-import { channelBits, chosenWidths, quantize } from "../../pipelines/quantize/quantize.js";
-import { asDeployed, quantizerOf, unquantized } from "../../pipelines/network/quantizers.js";
-import { train } from "../../pipelines/train/train.js";
-import type { TrainingProgress } from "../../pipelines/train/training.js";
 import { cellName, type RunDirectory } from "../../results/store.js";
 import type { CellResult, SiteResult } from "../../results/schema.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 import { storedOnce, type Checkpoint } from "./checkpoint.js";
 import { deploy } from "./deployments.js";
 import { measureLatency } from "./latency.js";
-import { ownNetwork, type OwnNetwork } from "../inputs/ownNetwork.js";
-import { type Cell } from "../planning/plan.js";
-import { buildCell, buildFloatNetwork, type CellParts } from "../planning/cellParts.js";
+import { ownNetwork, type OwnNetwork } from "../inputs/index.js";
+import { buildCell, buildFloatNetwork, type Cell, type CellParts } from "../planning/index.js";
 
 export interface CellContext {
   readonly engine: Engine;

@@ -1,6 +1,10 @@
 import { readFile } from "node:fs/promises";
-import { float32, type HostTensors } from "../../pipelines/engine/index.js";
-import { decodeSafetensors, encodeSafetensors } from "../../pipelines/engine/safetensors.js";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  float32,
+  type HostTensors,
+} from "../../pipelines/engine/index.js";
 import type { RunDirectory } from "../../results/store.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 

@@ -1,21 +1,20 @@
 import type { BackendProfile } from "../../backends/backend.js";
-import type { Dataset } from "../../pipelines/train/data.js";
-import { accuracyOf, agreementOf, type Logits } from "../../pipelines/train/evaluate.js";
-import type { FrozenNetwork } from "../../pipelines/freeze/freeze.js";
-import { findRuntime } from "../../pipelines/deploy/runtimes/index.js";
-import { RUNTIME_BATCH, runOn, timeOn } from "../../pipelines/deploy/runtimes/runOn.js";
+import { accuracyOf, agreementOf, type Dataset, type Logits } from "../../pipelines/train/index.js";
+import type { FrozenNetwork } from "../../pipelines/freeze/index.js";
 import {
-  NoForm,
+  FIRST_RUNTIME,
+  findRuntime,
+  runOn,
   type Runtime,
-  type RuntimeModel,
-} from "../../pipelines/deploy/runtimes/runtime.js";
+  REFERENCE_RUNTIME,
+  RUNTIME_BATCH,
+  runtimesOf,
+  timeOn,
+} from "../../pipelines/deploy/index.js";
+import { NoForm, type RuntimeModel } from "../../pipelines/export/index.js";
 import type { MeasuredRuntime, RuntimeResult } from "../../results/schema.js";
 import { summarize } from "./latency.js";
 
-/** The runtime that every cell is deployed on. */
-export const FIRST_RUNTIME = "onnxruntime";
-/** The backend's own arithmetic, which is a reference and not a program that anyone ships. */
-const REFERENCE = "integers";
 const TIMED_MS = 150;
 
 export interface Deployments {
@@ -24,13 +23,6 @@ export interface Deployments {
   readonly results: Readonly<Record<string, RuntimeResult>>;
   readonly measured: Readonly<Record<string, MeasuredRuntime>>;
 }
-
-/** Names of the runtimes that a backend's cells run on. */
-export const runtimesOf = ({ arithmetic, runtimes = [] }: BackendProfile): string[] => [
-  FIRST_RUNTIME,
-  ...(arithmetic === undefined ? [] : [REFERENCE]),
-  ...runtimes,
-];
 
 /**
  * Executes a network on every runtime that has its backend's arithmetic, on the whole test set,
@@ -89,7 +81,7 @@ async function latencyOn(
   single: () => RuntimeModel,
   { shape: [height = 1, width = 1, channels = 1] }: Dataset,
 ) {
-  if (runtime.name === FIRST_RUNTIME || runtime.name === REFERENCE) return undefined;
+  if (runtime.name === FIRST_RUNTIME || runtime.name === REFERENCE_RUNTIME) return undefined;
   const shape = [channels, height, width];
   return summarize(await timeOn(runtime, single(), { shape, milliseconds: TIMED_MS }));
 }

@@ -1,6 +1,6 @@
 import * as ort from "onnxruntime-node";
 import { Bench } from "tinybench";
-import { infer, loadModel } from "../../pipelines/deploy/inference.js";
+import { infer, loadModel } from "../../pipelines/deploy/index.js";
 import type { Latency } from "../../results/schema.js";
 
 const WARM_UP_MS = 100;

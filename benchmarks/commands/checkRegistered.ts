@@ -3,7 +3,7 @@ import type { Algorithm } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
 import { checkAlgorithm, checks, type Finding } from "../../pipelines/conformance/index.js";
-import { lookup, unknownName } from "../planning/lookup.js";
+import { lookup, unknownName } from "../lookup.js";
 
 /**
  * Prints the conformance report of one algorithm or of all.

@@ -7,7 +7,7 @@ import { compareRuns, type RunComparison } from "../../reports/compareRuns.js";
 import { inert } from "../../reports/terminal.js";
 import { RunDirectory } from "../../results/store.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
-import { readStoredRun } from "../stored/storedRun.js";
+import { readStoredRun } from "../stored/index.js";
 import { EXIT, print } from "./exit.js";
 
 interface CompareFlags {

@@ -1,6 +1,6 @@
 import { Argument, type Command } from "commander";
 import { LISTS } from "./listing.js";
-import { presetNames } from "../planning/matrix.js";
+import { presetNames } from "../planning/index.js";
 import { print } from "./exit.js";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import { examine } from "./examine.js";
-import { packageVersion } from "../running/environment.js";
+import { packageVersion } from "../running/index.js";
 import { EXIT, print } from "./exit.js";
 
 export function addDoctor(program: Command): void {

@@ -2,9 +2,8 @@ import { access } from "node:fs/promises";
 import os from "node:os";
 import { resolve } from "node:path";
 import { inspectEngines } from "../../pipelines/engine/index.js";
-import type { DatasetSource } from "../datasets/dataset.js";
-import { datasets } from "../datasets/index.js";
-import { describeEnvironment } from "../running/environment.js";
+import { datasets, type DatasetSource } from "../datasets/index.js";
+import { describeEnvironment } from "../running/index.js";
 
 export interface Check {
   readonly name: string;

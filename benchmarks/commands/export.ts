@@ -1,11 +1,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Option, type Command } from "commander";
-import { artefactFormats, writeArtefact } from "../../pipelines/export/artefacts/index.js";
+import { artefactFormats, writeArtefact } from "../../pipelines/export/index.js";
 import { cellName, RunDirectory } from "../../results/store.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
-import { frozenCell } from "../cell/cell.js";
-import { contextFor, findCell } from "../stored/storedCell.js";
+import { frozenCell } from "../cell/index.js";
+import { contextFor, findCell } from "../stored/index.js";
 import { print } from "./exit.js";
 
 interface ExportFlags {

@@ -2,15 +2,14 @@ import { unsupportedLevels, type Algorithm } from "../../algorithms/algorithm.js
 import { algorithms } from "../../algorithms/index.js";
 import { hardwareModels } from "../../backends/hardware/index.js";
 import { backends } from "../../backends/index.js";
-import { artefactFormats } from "../../pipelines/export/artefacts/index.js";
+import { artefactFormats } from "../../pipelines/export/index.js";
 import type { TensorScheme } from "../../backends/scheme.js";
 import { placesOf } from "../../pipelines/conformance/index.js";
-import { quantizerOf } from "../../pipelines/network/quantizers.js";
-import { runtimes } from "../../pipelines/deploy/runtimes/index.js";
+import { quantizerOf } from "../../pipelines/network/index.js";
+import { runtimes, runtimesOf } from "../../pipelines/deploy/index.js";
 import { datasets } from "../datasets/index.js";
-import { runtimesOf } from "../cell/deployments.js";
-import { unknownName } from "../planning/lookup.js";
-import { loadMatrix, presetNames } from "../planning/matrix.js";
+import { unknownName } from "../lookup.js";
+import { loadMatrix, presetNames } from "../planning/index.js";
 import { models } from "../models/index.js";
 
 export const LISTS = [

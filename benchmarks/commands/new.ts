@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { writeAtomically } from "../../results/writeAtomically.js";
-import { unknownName } from "../planning/lookup.js";
+import { unknownName } from "../lookup.js";
 import { print } from "./exit.js";
 import { writeNew } from "./init.js";
 

@@ -1,6 +1,6 @@
 // What the command line's option values must look like.
 import { InvalidArgumentError } from "commander";
-import { CELL_PROPERTIES } from "../running/run.js";
+import { CELL_PROPERTIES } from "../running/index.js";
 
 /** A whole number from 1. */
 export const positive = (text: string): number => {

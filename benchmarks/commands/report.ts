@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { renderTerminal } from "../../reports/terminal.js";
 import { RunDirectory } from "../../results/store.js";
-import { writeReport } from "../stored/storedRun.js";
+import { writeReport } from "../stored/index.js";
 import { print } from "./exit.js";
 
 export function addReport(program: Command): void {

@@ -5,24 +5,25 @@ import { ENGINE_NAMES, LOWERING_CHOICES } from "../../pipelines/engine/index.js"
 import { inert, renderTerminal } from "../../reports/terminal.js";
 import type { CellResult } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
-import { executePlan } from "../running/execution.js";
-import { collectOnly, positive } from "./optionValues.js";
-import { datasets } from "../datasets/index.js";
-import { presetNames } from "../planning/matrix.js";
-import { readPreprocessing } from "../inputs/ownData/preprocessing.js";
-import { loadOrDeclare } from "../inputs/loadedData.js";
-import { duration, PROGRESS_MODES, type ProgressMode } from "../running/progress.js";
 import {
   CELL_PROPERTIES,
   DEFAULT_JOBS,
+  duration,
   estimateSeconds,
+  executePlan,
   finishedCells,
   jobCost,
   makeJobs,
   makePlan,
+  PROGRESS_MODES,
+  type ProgressMode,
   type RunOptions,
-} from "../running/run.js";
-import { writeReport } from "../stored/storedRun.js";
+} from "../running/index.js";
+import { collectOnly, positive } from "./optionValues.js";
+import { datasets } from "../datasets/index.js";
+import { presetNames } from "../planning/index.js";
+import { loadOrDeclare, readPreprocessing } from "../inputs/index.js";
+import { writeReport } from "../stored/index.js";
 import { EXIT, print } from "./exit.js";
 
 interface RunFlags {

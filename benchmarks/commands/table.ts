@@ -11,8 +11,8 @@ import { TABLE_FORMATS, type TableFormat } from "../../reports/tableFormats.js";
 import { RunDirectory } from "../../results/store.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 import { collectOnly } from "./optionValues.js";
-import { filterCells } from "../running/run.js";
-import { readStoredRun } from "../stored/storedRun.js";
+import { filterCells } from "../running/index.js";
+import { readStoredRun } from "../stored/index.js";
 import { print } from "./exit.js";
 
 interface TableFlags extends TableOptions {

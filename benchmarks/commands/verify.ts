@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import { collect, positive } from "./optionValues.js";
-import { verify } from "../stored/verify.js";
+import { verify } from "../stored/index.js";
 import { EXIT, print } from "./exit.js";
 
 export function addVerify(program: Command): void {

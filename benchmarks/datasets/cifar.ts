@@ -1,5 +1,5 @@
 import type { DataFile } from "./dataFile.js";
-import type { ImageSet } from "../../pipelines/train/data.js";
+import type { ImageSet } from "../../pipelines/train/index.js";
 import { checked } from "./idx.js";
 
 const SIDE = 32;

@@ -1,4 +1,4 @@
-import type { Dataset } from "../../pipelines/train/data.js";
+import type { Dataset } from "../../pipelines/train/index.js";
 
 /** A data set that can be loaded; `load` reads and verifies its files. */
 export interface DatasetSource {

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { ImageSet } from "../../pipelines/train/data.js";
-import type { RandomStream } from "../../pipelines/engine/random.js";
+import type { ImageSet } from "../../pipelines/train/index.js";
+import type { RandomStream } from "../../pipelines/engine/index.js";
 import { middle, readImage, resized, type Image, type Region } from "./images.js";
 
 /** Evaluation resizes the shorter side to this part of the crop: 256 for 224. */

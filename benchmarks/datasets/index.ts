@@ -1,11 +1,16 @@
+// The data that matrices name: where it comes from, its checksum, its classes. A newcomer adds a data set
+// or a reader of files; whatever is read may be damaged.
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { CIFAR_SHAPE, readCifar } from "./cifar.js";
 import { combinedChecksum, readDataFile } from "./dataFile.js";
-import type { Dataset } from "../../pipelines/train/data.js";
+import type { Dataset } from "../../pipelines/train/index.js";
 import type { DatasetSource } from "./dataset.js";
 import { readIdx } from "./idx.js";
 import { readImageFolder } from "./imageFolder.js";
+export type { DatasetSource } from "./dataset.js";
+export { findLabelledFiles, imageFiles, readImageFolder } from "./imageFolder.js";
+export { type Image, type Region, readImage, resized } from "./images.js";
 
 interface Description {
   readonly name: string;

@@ -1,7 +1,7 @@
-import { limitDataset, type Dataset } from "../../pipelines/train/data.js";
+import { limitDataset, type Dataset } from "../../pipelines/train/index.js";
 import type { CellConfig } from "../../results/schema.js";
 import { datasets } from "../datasets/index.js";
-import { lookup } from "../planning/lookup.js";
+import { lookup } from "../lookup.js";
 import { loadOwnData, type OwnData } from "./ownData/index.js";
 import { ownNetwork } from "./ownNetwork.js";
 

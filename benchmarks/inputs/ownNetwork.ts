@@ -3,16 +3,22 @@ import { readFileSync, realpathSync, statSync } from "node:fs";
 import { mkdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve, sep } from "node:path";
 import * as ort from "onnxruntime-node";
-import { loadModel, infer } from "../../pipelines/deploy/inference.js";
-import { SESSION_OPTIONS } from "../../pipelines/onnx/session.js";
-import type { HostTensors } from "../../pipelines/engine/index.js";
-import { exportOnnx } from "../../pipelines/export/exportOnnx.js";
-import { freezeFloat } from "../../pipelines/freeze/freeze.js";
-import { importOnnx, type ImportedNetwork } from "../../pipelines/import/importOnnx.js";
-import type { ReadExternal } from "../../pipelines/import/tensor.js";
+import { loadModel, infer } from "../../pipelines/deploy/index.js";
+import { SESSION_OPTIONS } from "../../pipelines/session.js";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  type HostTensors,
+  randomStream,
+} from "../../pipelines/engine/index.js";
+import { exportOnnx } from "../../pipelines/export/index.js";
+import { freezeFloat } from "../../pipelines/freeze/index.js";
+import {
+  type ImportedNetwork,
+  importOnnx,
+  type ReadExternal,
+} from "../../pipelines/import/index.js";
 import type { FeatureShape, Network } from "../../algorithms/network.js";
-import { randomStream } from "../../pipelines/engine/random.js";
-import { decodeSafetensors, encodeSafetensors } from "../../pipelines/engine/safetensors.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 

@@ -1,13 +1,16 @@
 import { TRAIN_ALL, type Algorithm } from "../../algorithms/algorithm.js";
 import type { BackendProfile } from "../../backends/backend.js";
-import { calibrate } from "../../pipelines/quantize/calibrate.js";
-import { trainingBatches, type Batch, type Dataset } from "../../pipelines/train/data.js";
+import { calibrate } from "../../pipelines/quantize/index.js";
+import {
+  type Batch,
+  type Dataset,
+  RunningPhase,
+  type Training,
+  trainingBatches,
+} from "../../pipelines/train/index.js";
 import type { Engine } from "../../pipelines/engine/index.js";
-import { placeQuantizers } from "../../pipelines/network/placeQuantizers.js";
-import { initialParameters } from "../../pipelines/network/parameters.js";
-import { RunningPhase } from "../../pipelines/train/train.js";
-import type { Training } from "../../pipelines/train/training.js";
-import type { Model } from "../models/model.js";
+import { initialParameters, placeQuantizers } from "../../pipelines/network/index.js";
+import type { Model } from "../models/index.js";
 
 export interface TrainingToPrepare {
   readonly dataset: Dataset;

@@ -5,16 +5,14 @@ import os from "node:os";
 import { join } from "node:path";
 import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
-import { randomStream } from "../../pipelines/engine/random.js";
-import { costOfNetwork } from "../../pipelines/network/cost.js";
-import { foldBatchNorm } from "../../pipelines/network/foldBatchNorm.js";
-import { placeQuantizers } from "../../pipelines/network/placeQuantizers.js";
+import { randomStream } from "../../pipelines/engine/index.js";
+import { costOfNetwork, foldBatchNorm, placeQuantizers } from "../../pipelines/network/index.js";
 import { renderReport } from "../../reports/report.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
 import type { CellConfig, CompletedCell } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
-import { describeEnvironment } from "../running/environment.js";
-import { resnet8 } from "../models/resnet8.js";
+import { describeEnvironment } from "../running/index.js";
+import { resnet8 } from "../models/index.js";
 
 const BITS = [8, 6, 4, 3, 2];
 /** What a report of 10,000 cells may take on 2 cores. */

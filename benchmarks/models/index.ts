@@ -1,3 +1,5 @@
+// The networks that matrices name: how they are built, no weights. A newcomer adds a model: its file, and
+// a line in the list.
 import { efficientNetLite0 } from "./efficientNetLite0.js";
 import { mobileNetV2 } from "./mobileNetV2.js";
 import { mobileNetV2Large } from "./mobileNetV2Large.js";
@@ -7,6 +9,11 @@ import { resnet18 } from "./resnet18.js";
 import { resnet20 } from "./resnet20.js";
 import { resnet50 } from "./resnet50.js";
 import { resnet8 } from "./resnet8.js";
+export { mobileNetV2 } from "./mobileNetV2.js";
+export { mobileNetV2Large } from "./mobileNetV2Large.js";
+export type { Model } from "./model.js";
+export { resnet20 } from "./resnet20.js";
+export { resnet8 } from "./resnet8.js";
 
 /** Networks for small images, then those of the MQBench paper for ImageNet. */
 export const models: readonly Model[] = [

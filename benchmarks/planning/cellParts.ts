@@ -7,14 +7,17 @@ import {
   type BatchNormStrategy,
 } from "../../backends/backend.js";
 import { backends } from "../../backends/index.js";
-import type { Dataset } from "../../pipelines/train/data.js";
-import { foldBatchNorm } from "../../pipelines/network/foldBatchNorm.js";
+import type { Dataset } from "../../pipelines/train/index.js";
+import {
+  foldBatchNorm,
+  placeQuantizers,
+  type QuantizedNetwork,
+} from "../../pipelines/network/index.js";
 import type { Network } from "../../algorithms/network.js";
-import { placeQuantizers, type QuantizedNetwork } from "../../pipelines/network/placeQuantizers.js";
 import type { CellConfig, Variant } from "../../results/schema.js";
-import { lookup } from "./lookup.js";
+import { lookup } from "../lookup.js";
 import { models } from "../models/index.js";
-import { ownNetwork } from "../inputs/ownNetwork.js";
+import { ownNetwork } from "../inputs/index.js";
 
 /** What a cell's configuration names, put together. */
 export interface CellParts {

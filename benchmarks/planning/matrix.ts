@@ -9,9 +9,9 @@ import { observers } from "../../algorithms/observers/index.js";
 import { backends } from "../../backends/index.js";
 import { MAX_BIT_WIDTH, MIN_BIT_WIDTH } from "../../backends/scheme.js";
 import { datasets } from "../datasets/index.js";
-import { lookup, unknownName } from "./lookup.js";
+import { lookup, unknownName } from "../lookup.js";
 import { models } from "../models/index.js";
-import { ownDataSchema } from "../inputs/ownData/index.js";
+import { ownDataSchema } from "../inputs/index.js";
 
 const bitWidth = z.number().int().min(MIN_BIT_WIDTH).max(MAX_BIT_WIDTH);
 const names = z.union([z.literal("all"), z.array(z.string()).min(1)]);

@@ -1,21 +1,18 @@
 import { phasesOf, UnsupportedNetwork, unsupportedLevels } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
-import type { Dataset } from "../../pipelines/train/data.js";
+import { type Dataset, DEFAULT_RECONSTRUCTION, stepCount } from "../../pipelines/train/index.js";
 import { engineIdentity, type Engine } from "../../pipelines/engine/index.js";
-import { DEFAULT_RECONSTRUCTION, stepCount } from "../../pipelines/train/hyperparameters.js";
-import { featureShapes } from "../../pipelines/network/featureShapes.js";
-import { multiplications } from "../../pipelines/network/parameterSpecs.js";
+import { featureShapes, multiplications, quantizerOf } from "../../pipelines/network/index.js";
 import type { Network } from "../../algorithms/network.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
-import { quantizerOf } from "../../pipelines/network/quantizers.js";
 import type { CellConfig, Variant } from "../../results/schema.js";
 import { buildCell, buildFloatNetwork, type CellParts } from "./cellParts.js";
-import { runtimesOf } from "../cell/deployments.js";
-import { lookup } from "./lookup.js";
+import { runtimesOf } from "../../pipelines/deploy/index.js";
+import { lookup } from "../lookup.js";
 import { modelName, type Matrix } from "./matrix.js";
 import { models } from "../models/index.js";
-import type { OwnNetwork } from "../inputs/ownNetwork.js";
+import type { OwnNetwork } from "../inputs/index.js";
 
 /** Raised whenever the pipeline's own arithmetic changes, so that older results are not reused. */
 export const NUMERICS_VERSION = 3;

@@ -4,10 +4,10 @@ import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
 import type { CellResult, Run } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
-import { stageKeys } from "../cell/cell.js";
+import { stageKeys } from "../cell/index.js";
 import { describeEnvironment } from "./environment.js";
-import { SECONDS_PER_COST, type Cell } from "../planning/plan.js";
-import { storeOwnNetwork } from "../inputs/ownNetwork.js";
+import { SECONDS_PER_COST, type Cell } from "../planning/index.js";
+import { storeOwnNetwork } from "../inputs/index.js";
 import { ProgressDisplay, type RunningCell } from "./progress.js";
 import {
   estimateSeconds,

@@ -1,16 +1,26 @@
 import { access } from "node:fs/promises";
 import os from "node:os";
-import type { Dataset } from "../../pipelines/train/data.js";
+import type { Dataset } from "../../pipelines/train/index.js";
 import { loadEngine, type EngineName, type LoweringChoice } from "../../pipelines/engine/index.js";
 import type { CellResult } from "../../results/schema.js";
 import { RunDirectory } from "../../results/store.js";
-import { stageKeys } from "../cell/cell.js";
-import { loadMatrix, type Matrix } from "../planning/matrix.js";
+import { stageKeys } from "../cell/index.js";
+import {
+  type Cell,
+  loadMatrix,
+  type Matrix,
+  planCells,
+  pretrainCost,
+  SECONDS_PER_COST,
+} from "../planning/index.js";
 import type { ProgressMode } from "./progress.js";
-import type { OwnData } from "../inputs/ownData/index.js";
-import { readOwnNetwork, type OwnNetwork } from "../inputs/ownNetwork.js";
-import { planCells, pretrainCost, SECONDS_PER_COST, type Cell } from "../planning/plan.js";
-import { loadDataset, withClasses } from "../inputs/loadedData.js";
+import {
+  loadDataset,
+  type OwnData,
+  type OwnNetwork,
+  readOwnNetwork,
+  withClasses,
+} from "../inputs/index.js";
 import type { ScheduledJob } from "./scheduler.js";
 
 export interface RunOptions {

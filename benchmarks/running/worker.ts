@@ -1,12 +1,15 @@
 // A process for one job after the other: what crashes, hangs or runs out of memory here is one result.
-import type { Dataset } from "../../pipelines/train/data.js";
+import type { Dataset, TrainingProgress } from "../../pipelines/train/index.js";
 import { loadEngine, type EngineName, type LoweringChoice } from "../../pipelines/engine/index.js";
-import type { TrainingProgress } from "../../pipelines/train/training.js";
 import { RunDirectory } from "../../results/store.js";
-import { pretrain, runCell, type CellContext } from "../cell/cell.js";
-import { loadOwnNetwork } from "../inputs/ownNetwork.js";
-import { type Cell } from "../planning/plan.js";
-import { loadDataset, withClasses, type DatasetReference } from "../inputs/loadedData.js";
+import { pretrain, runCell, type CellContext } from "../cell/index.js";
+import {
+  type DatasetReference,
+  loadDataset,
+  loadOwnNetwork,
+  withClasses,
+} from "../inputs/index.js";
+import { type Cell } from "../planning/index.js";
 
 export interface Job {
   readonly kind: "pretrain" | "cells";

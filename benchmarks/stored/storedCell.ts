@@ -1,12 +1,9 @@
 import { choiceOf, engineIdentity, loadEngine } from "../../pipelines/engine/index.js";
 import type { CellResult } from "../../results/schema.js";
 import { cellName, type RunDirectory } from "../../results/store.js";
-import type { CellContext } from "../cell/cell.js";
-import { ownDataSchema } from "../inputs/ownData/index.js";
-import { loadOwnNetwork } from "../inputs/ownNetwork.js";
-import { planCell, type Cell } from "../planning/plan.js";
-import { buildCell } from "../planning/cellParts.js";
-import { loadDataset, withClasses } from "../inputs/loadedData.js";
+import type { CellContext } from "../cell/index.js";
+import { loadDataset, loadOwnNetwork, ownDataSchema, withClasses } from "../inputs/index.js";
+import { buildCell, type Cell, planCell } from "../planning/index.js";
 
 /**
  * The finished cell whose id starts so.

@@ -3,7 +3,7 @@ import os from "node:os";
 import { join } from "node:path";
 import type { CellResult } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
-import { runCell } from "../cell/cell.js";
+import { runCell } from "../cell/index.js";
 import { contextFor, findCell } from "./storedCell.js";
 
 export interface Difference {

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Codebook, QuantizerSite, QuantParams } from "../../algorithms/algorithm.js";
 import { rangeOf } from "../../algorithms/affine.js";
-import { codebookCodes, integerCodes } from "../freeze/freeze.js";
+import { codebookCodes, integerCodes } from "../freeze/index.js";
 import { finishedValues, numbers, sample, SHAPE, type Subject } from "./subject.js";
 
 /** What is wrong with the grid of a quantizer, or with the values that it puts on it. */

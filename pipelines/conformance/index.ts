@@ -1,3 +1,6 @@
+// What every quantizer must hold, tried on every number format of every backend (quantbench check). A
+// newcomer adds a check, with a deliberately wrong quantizer that it catches; what one algorithm alone
+// must hold is a test of that algorithm.
 import * as tf from "@tensorflow/tfjs";
 import {
   unsupportedLevels,
@@ -7,12 +10,12 @@ import {
 import { rangeOf } from "../../algorithms/affine.js";
 import type { Observer } from "../../algorithms/observers/index.js";
 import type { BackendProfile } from "../../backends/backend.js";
-import { resolveScheme } from "../network/placeQuantizers.js";
-import { quantizerOf } from "../network/quantizers.js";
+import { quantizerOf, resolveScheme } from "../network/index.js";
 import { problemsOf } from "./checks.js";
 import { numbers, SHAPE } from "./subject.js";
 
 export { checks, problemsOf } from "./checks.js";
+export { toTensors, toValues } from "./subject.js";
 
 const KINDS = ["weight", "signed activation", "rectified activation"] as const;
 const BIT_WIDTHS = [2, 3, 4, 8] as const;

@@ -6,7 +6,7 @@ import type {
   QuantizerValues,
 } from "../../algorithms/algorithm.js";
 import { scaleShape } from "../../algorithms/affine.js";
-import { randomStream } from "../engine/random.js";
+import { randomStream } from "../engine/index.js";
 
 /** Shape of the tensors that quantizers are tried on; as a kernel [3, 3, 4, 6]. */
 export const SHAPE: readonly [number, number, number, number] = [3, 3, 4, 6];

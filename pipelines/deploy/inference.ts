@@ -1,5 +1,5 @@
 import * as ort from "onnxruntime-node";
-import { IMAGE_INPUT, LOGITS_OUTPUT, SESSION_OPTIONS } from "../onnx/session.js";
+import { IMAGE_INPUT, LOGITS_OUTPUT, SESSION_OPTIONS } from "../session.js";
 
 /** Loads an exported model into the real runtime, as a deployed program would: one thread. */
 export function loadModel(model: Uint8Array): Promise<ort.InferenceSession> {

@@ -3,18 +3,13 @@ import * as ort from "onnxruntime-node";
 import { rangeOf } from "../../algorithms/affine.js";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import type { IntegerArithmetic } from "../../backends/backend.js";
-import { batchesInOrder, channelsFirst, type Dataset } from "../train/data.js";
+import { batchesInOrder, channelsFirst, type Dataset } from "../train/index.js";
 import { loadModel } from "./inference.js";
 import type { CompiledStep, Engine, HostTensors, StepFunction } from "../engine/index.js";
-import { levelsOf } from "../freeze/encoding.js";
-import { exportOnnx, exposedName } from "../export/exportOnnx.js";
-import { IMAGE_INPUT } from "../onnx/session.js";
-import { exportIntegers } from "../export/integers/exportIntegers.js";
-import { NoForm } from "./runtimes/runtime.js";
-import { isCodebook, type FrozenLevels, type FrozenNetwork } from "../freeze/freeze.js";
-import { forward } from "../network/forward.js";
-import { featureShapes } from "../network/featureShapes.js";
-import { asDeployed } from "../network/quantizers.js";
+import { type FrozenLevels, type FrozenNetwork, isCodebook, levelsOf } from "../freeze/index.js";
+import { exportIntegers, exportOnnx, exposedName, NoForm } from "../export/index.js";
+import { IMAGE_INPUT } from "../session.js";
+import { asDeployed, featureShapes, forward } from "../network/index.js";
 
 /** What quantization does to one tensor, on real images. */
 export interface SiteStatistics {

@@ -6,7 +6,7 @@ import * as ort from "onnxruntime-node";
 import { ModelProtoSchema } from "onnx-buf";
 import { z } from "zod";
 import { infer } from "./inference.js";
-import { SESSION_OPTIONS } from "../onnx/session.js";
+import { SESSION_OPTIONS } from "../session.js";
 
 /** What a runtime made of a model, by kind of operator. */
 export interface OperatorProfile {

@@ -1,3 +1,6 @@
+// How tensors are computed: engines that run steps written in TensorFlow.js operations, the lowerings that
+// make them fast, named streams of random numbers, and tensors in files. A newcomer adds an engine (one
+// contract, one conformance suite) or a faster form of one operator; bits depend on both.
 import * as tf from "@tensorflow/tfjs";
 import { eagerEngine } from "./eager.js";
 import { ENGINE_NAMES, type Engine, type EngineName } from "./engine.js";
@@ -5,6 +8,8 @@ import { STANDARD, type LoweringChoice } from "./trace/lowering.js";
 
 export * from "./engine.js";
 export { choiceOf, LOWERING_CHOICES, type LoweringChoice } from "./trace/lowering.js";
+export { type RandomStream, permutation, randomStream } from "./random.js";
+export { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
 
 // tfjs otherwise advises every user of its plain backend to install tfjs-node.
 tf.enableProdMode();

@@ -9,7 +9,7 @@ import {
 } from "./engine.js";
 import { describeLowering, type Lowering } from "./trace/lowering.js";
 import { outputName, trace } from "./trace/index.js";
-import { SESSION_OPTIONS } from "../onnx/session.js";
+import { SESSION_OPTIONS } from "../session.js";
 
 /** Traces steps to ONNX graphs and runs them natively; the default engine. */
 export function onnxruntimeEngine(lowering: Lowering, threads = 1): Engine {

@@ -1,5 +1,5 @@
 import * as ort from "onnxruntime-node";
-import { OnnxGraph } from "../onnx/onnxGraph.js";
+import { OnnxGraph } from "../onnx/index.js";
 import type { BlockedOptions } from "./trace/imageForms.js";
 
 /**

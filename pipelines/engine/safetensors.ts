@@ -1,4 +1,4 @@
-import type { HostTensor, HostTensors } from "./index.js";
+import type { HostTensor, HostTensors } from "./engine.js";
 
 /**
  * Tensors and text as one file in the safetensors format: the header's length (8 bytes, little

@@ -1,25 +1,29 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { rangeOf } from "../../algorithms/affine.js";
 import type { QuantRange } from "../../backends/scheme.js";
-import { isCodebook, type FrozenGrid, type FrozenNetwork } from "../freeze/freeze.js";
-import { featureShapes } from "../network/featureShapes.js";
-import { parameterSpecs } from "../network/parameterSpecs.js";
-import type { ConvNode, DenseNode, NetworkNode, QuantizeNode } from "../../algorithms/network.js";
 import {
   accumulatorSteps,
   dequantized,
   encodingOf,
+  type FrozenGrid,
+  type FrozenNetwork,
   isClippedByCodes,
+  isCodebook,
   keptRange,
-} from "../freeze/encoding.js";
-import { definitionOf } from "../network/float/index.js";
-import { windowOf } from "../network/window.js";
-import { existing } from "../network/parts.js";
+} from "../freeze/index.js";
+import {
+  definitionOf,
+  existing,
+  featureShapes,
+  parameterSpecs,
+  windowOf,
+} from "../network/index.js";
+import type { ConvNode, DenseNode, NetworkNode, QuantizeNode } from "../../algorithms/network.js";
 import { fakeQuantize } from "./onnx/fakeQuantize.js";
 import { dpuRounded, lookUp } from "./onnx/rounding.js";
 import { smallestType, STORAGE_RANGES, storageType, type StorageType } from "./onnx/storage.js";
-import { IMAGE_INPUT, LOGITS_OUTPUT } from "../onnx/session.js";
-import { OnnxGraph, type Attributes, type OnnxType } from "../onnx/onnxGraph.js";
+import { IMAGE_INPUT, LOGITS_OUTPUT } from "../session.js";
+import { OnnxGraph, type Attributes, type OnnxType } from "../onnx/index.js";
 
 /** The output that shows an activation site's values, where sites are exposed. */
 export const exposedName = (site: string): string => `${site} exposed`;

@@ -3,8 +3,7 @@ import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { roundHalfToEven } from "../../algorithms/observers/index.js";
 import type { QuantRange } from "../../backends/scheme.js";
 import { isCodebook, type FrozenLevels, type FrozenNetwork } from "./freeze.js";
-import { consumersOf, findNode } from "../network/graph.js";
-import { featureShapes } from "../network/featureShapes.js";
+import { consumersOf, featureShapes, findNode } from "../network/index.js";
 import type { ConvNode, DenseNode } from "../../algorithms/network.js";
 
 /** The values that a tensor may take: equal steps from low to high, per tensor or per channel. */

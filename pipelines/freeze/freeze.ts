@@ -3,18 +3,18 @@ import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import { rangeOf } from "../../algorithms/affine.js";
 import type { QuantRange } from "../../backends/scheme.js";
 import type { Engine, HostTensor, HostTensors, StepFunction } from "../engine/index.js";
-import { BATCH_NORM_EPSILON } from "../network/batchNorm.js";
-import { forward } from "../network/forward.js";
-import { featureShapes } from "../network/featureShapes.js";
-import type { Network } from "../../algorithms/network.js";
-import type { QuantizedNetwork } from "../network/placeQuantizers.js";
 import {
   asDeployed,
+  BATCH_NORM_EPSILON,
+  featureShapes,
+  forward,
+  type QuantizedNetwork,
   quantizerOf,
   uniformGrid,
   valueName,
   valuesOf,
-} from "../network/quantizers.js";
+} from "../network/index.js";
+import type { Network } from "../../algorithms/network.js";
 
 /** The integer grid of one site, as deployment sees it. */
 export interface FrozenGrid {

@@ -1,6 +1,6 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { isCodebook, type FrozenGrid, type FrozenNetwork, type FrozenWeight } from "./freeze.js";
-import { consumersOf, isLayer } from "../network/graph.js";
+import { consumersOf, isLayer } from "../network/index.js";
 import type { ConvNode, DenseNode, Network, NetworkNode } from "../../algorithms/network.js";
 
 /** Places of the channels of one width, in rising order. */

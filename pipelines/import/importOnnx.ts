@@ -1,5 +1,5 @@
 import type { HostTensors } from "../engine/index.js";
-import { inputsOf } from "../network/graph.js";
+import { inputsOf } from "../network/index.js";
 import type { FeatureShape, Network, NetworkNode } from "../../algorithms/network.js";
 import { Importing, Source, type OperatorReaders, type Value } from "./importing.js";
 import { onConstants } from "./operators/constants.js";

@@ -1,7 +1,6 @@
 import type { NodeProto } from "onnx-buf";
 import { sizeOf, type HostTensor } from "../engine/index.js";
-import { inputsOf } from "../network/graph.js";
-import { outputShape } from "../network/featureShapes.js";
+import { inputsOf, outputShape } from "../network/index.js";
 import type { FeatureShape, NetworkNode } from "../../algorithms/network.js";
 import { nodeTitle, type SourceModel } from "./readModel.js";
 import { readTensor, type Constant } from "./tensor.js";

@@ -1,5 +1,5 @@
 import type { Sides } from "../../algorithms/network.js";
-import type { Window } from "../network/window.js";
+import type { Window } from "../network/index.js";
 import type { Source } from "./importing.js";
 
 /**

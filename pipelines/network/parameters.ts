@@ -1,8 +1,13 @@
 import type { Algorithm, QuantizerValue } from "../../algorithms/algorithm.js";
-import { float32, sizeOf, type HostTensor, type HostTensors } from "../engine/index.js";
+import {
+  float32,
+  type HostTensor,
+  type HostTensors,
+  randomStream,
+  sizeOf,
+} from "../engine/index.js";
 import { parameterSpecs } from "./parameterSpecs.js";
 import type { Network } from "../../algorithms/network.js";
-import { randomStream } from "../engine/random.js";
 
 /**
  * First values of a network's parameters. Each has a random stream of its own, so that networks

@@ -1,12 +1,21 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Algorithm, BitAllocation, QuantizerSite } from "../../algorithms/algorithm.js";
-import type { Batch } from "../train/data.js";
-import { float32, type Engine, type HostTensors, type StepTensors } from "../engine/index.js";
-import { forward } from "../network/forward.js";
-import type { QuantizedNetwork } from "../network/placeQuantizers.js";
-import { existing } from "../network/parts.js";
-import { quantizerOf, unquantized, valueName } from "../network/quantizers.js";
-import { randomStream } from "../engine/random.js";
+import type { Batch } from "../train/index.js";
+import {
+  type Engine,
+  float32,
+  type HostTensors,
+  randomStream,
+  type StepTensors,
+} from "../engine/index.js";
+import {
+  existing,
+  forward,
+  type QuantizedNetwork,
+  quantizerOf,
+  unquantized,
+  valueName,
+} from "../network/index.js";
 
 /** Random directions; each costs two gradients on every calibration batch. */
 const DIRECTIONS = 8;

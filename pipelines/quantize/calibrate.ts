@@ -1,10 +1,13 @@
 import type { Algorithm, QuantizerSite, QuantizerValue } from "../../algorithms/algorithm.js";
-import { batchesInOrder, type Dataset } from "../train/data.js";
+import { batchesInOrder, type Dataset, type Hyperparameters } from "../train/index.js";
 import type { Engine, HostTensor, HostTensors, StepTensors } from "../engine/index.js";
-import type { Hyperparameters } from "../train/hyperparameters.js";
-import { forward } from "../network/forward.js";
-import type { QuantizedNetwork } from "../network/placeQuantizers.js";
-import { quantizerOf, toHost, valueName } from "../network/quantizers.js";
+import {
+  forward,
+  type QuantizedNetwork,
+  quantizerOf,
+  toHost,
+  valueName,
+} from "../network/index.js";
 
 interface Calibration extends QuantizedNetwork {
   readonly algorithm: Algorithm;

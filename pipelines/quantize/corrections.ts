@@ -1,14 +1,18 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Algorithm } from "../../algorithms/algorithm.js";
-import type { Batch } from "../train/data.js";
+import type { Batch } from "../train/index.js";
 import type { Engine, HostTensor, HostTensors, StepTensors } from "../engine/index.js";
-import { forward } from "../network/forward.js";
-import { consumersOf, isLayer } from "../network/graph.js";
-import { parameterSpecs } from "../network/parameterSpecs.js";
+import {
+  consumersOf,
+  existing,
+  forward,
+  isLayer,
+  parameterSpecs,
+  type QuantizedNetwork,
+  quantizeWith,
+  unquantized,
+} from "../network/index.js";
 import type { ConvNode, DenseNode, Network } from "../../algorithms/network.js";
-import type { QuantizedNetwork } from "../network/placeQuantizers.js";
-import { existing } from "../network/parts.js";
-import { quantizeWith, unquantized } from "../network/quantizers.js";
 
 export interface Correction extends QuantizedNetwork {
   readonly algorithm: Algorithm;

@@ -3,18 +3,28 @@ import type { BatchNormStrategy } from "../../backends/backend.js";
 import { allocateBits } from "./allocateBits.js";
 import { calibrate } from "./calibrate.js";
 import { correctBias, recalibrateBatchNorm } from "./corrections.js";
-import { batchesInOrder, type Batch, type Dataset } from "../train/data.js";
+import {
+  type Batch,
+  batchesInOrder,
+  type Dataset,
+  DEFAULT_RECONSTRUCTION,
+  type Hyperparameters,
+  train,
+  type TrainingProgress,
+  type TrainingResult,
+} from "../train/index.js";
 import { float32, type Engine, type HostTensor, type HostTensors } from "../engine/index.js";
-import { DEFAULT_RECONSTRUCTION, type Hyperparameters } from "../train/hyperparameters.js";
-import { equalize } from "../network/equalize.js";
-import { mergeParameters } from "../network/foldBatchNorm.js";
+import {
+  equalize,
+  finished,
+  inheritParameters,
+  mergeParameters,
+  type QuantizedNetwork,
+  quantizerOf,
+  valueName,
+} from "../network/index.js";
 import type { Network } from "../../algorithms/network.js";
-import type { QuantizedNetwork } from "../network/placeQuantizers.js";
-import { inheritParameters } from "../network/parameters.js";
-import { finished, quantizerOf, valueName } from "../network/quantizers.js";
 import { reconstruct } from "./reconstruct/reconstruct.js";
-import { train } from "../train/train.js";
-import type { TrainingProgress, TrainingResult } from "../train/training.js";
 
 export interface Quantization {
   readonly algorithm: Algorithm;

@@ -1,5 +1,10 @@
-import { float32, type HostTensor } from "../engine/index.js";
-import { permutation, randomStream, type RandomStream } from "../engine/random.js";
+import {
+  float32,
+  type HostTensor,
+  permutation,
+  type RandomStream,
+  randomStream,
+} from "../engine/index.js";
 
 /** Images as unsigned bytes, [count, height, width, channels] in row-major order. */
 export interface ImageSet {

@@ -6,7 +6,7 @@ import type {
   StepFunction,
   StepTensors,
 } from "../engine/index.js";
-import { forward, type ForwardOptions } from "../network/forward.js";
+import { forward, type ForwardOptions } from "../network/index.js";
 import type { Network } from "../../algorithms/network.js";
 
 /** Images per inference batch; sets the memory that evaluation needs. */

@@ -11,11 +11,9 @@ import {
 } from "../engine/index.js";
 import { predictions } from "./evaluate.js";
 import { learningRateAt, stepCount } from "./hyperparameters.js";
-import { parameterSpecs } from "../network/parameterSpecs.js";
-import { quantizerOf, valueName } from "../network/quantizers.js";
+import { existing, parameterSpecs, quantizerOf, valueName } from "../network/index.js";
 import type { Training, TrainingResult } from "./training.js";
 import { LOGITS, momentumOf, trainingStep } from "./trainingStep.js";
-import { existing } from "../network/parts.js";
 
 const WHOLE_TRAINING: Phase = { name: "train", share: 1, trains: ["weights"] };
 

@@ -1,10 +1,14 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Phase } from "../../algorithms/algorithm.js";
 import type { StepFunction, StepTensors } from "../engine/index.js";
-import { forward } from "../network/forward.js";
-import { parameterSpecs } from "../network/parameterSpecs.js";
-import { quantizeWith, unquantized, valuesOf } from "../network/quantizers.js";
-import { existing } from "../network/parts.js";
+import {
+  existing,
+  forward,
+  parameterSpecs,
+  quantizeWith,
+  unquantized,
+  valuesOf,
+} from "../network/index.js";
 import type { TrainedQuantizers, Training } from "./training.js";
 
 /** An output of every step beside the loss; no parameter is named so. */

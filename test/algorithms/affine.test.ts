@@ -3,7 +3,7 @@ import * as ort from "onnxruntime-node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { fakeQuantize, MIN_SCALE, toPowerOfTwo, usableScale } from "../../algorithms/affine.js";
 import { quantRange } from "../../backends/scheme.js";
-import { OnnxGraph } from "../../pipelines/onnx/onnxGraph.js";
+import { OnnxGraph } from "../../pipelines/onnx/index.js";
 import { int4, normalValues, numbers } from "../support.js";
 
 beforeAll(() => tf.setBackend("cpu"));

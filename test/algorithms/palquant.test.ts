@@ -1,12 +1,16 @@
 import * as tf from "@tensorflow/tfjs";
 import { beforeAll, expect, test } from "vitest";
 import { cyclicOrder, inParallel, palquant, shuffleOrder } from "../../algorithms/palquant.js";
-import { resnet8 } from "../../benchmarks/models/resnet8.js";
-import { forward } from "../../pipelines/network/forward.js";
-import { multiplications, parameterSpecs } from "../../pipelines/network/parameterSpecs.js";
+import { resnet8 } from "../../benchmarks/models/index.js";
+import {
+  forward,
+  inheritParameters,
+  initialParameters,
+  multiplications,
+  parameterSpecs,
+  unquantized,
+} from "../../pipelines/network/index.js";
 import type { Network } from "../../algorithms/network.js";
-import { inheritParameters, initialParameters } from "../../pipelines/network/parameters.js";
-import { unquantized } from "../../pipelines/network/quantizers.js";
 import { normalValues, numbers } from "../support.js";
 
 beforeAll(() => tf.setBackend("cpu"));

@@ -7,9 +7,8 @@ import { eyeriss } from "../../backends/hardware/eyeriss.js";
 import type { LayerWork } from "../../backends/hardware/hardware.js";
 import { hardwareModels } from "../../backends/hardware/index.js";
 import { mpic } from "../../backends/hardware/mpic.js";
-import { mobileNetV2Large } from "../../benchmarks/models/mobileNetV2Large.js";
-import { resnet8 } from "../../benchmarks/models/resnet8.js";
-import { layerWork } from "../../pipelines/network/cost.js";
+import { mobileNetV2Large, resnet8 } from "../../benchmarks/models/index.js";
+import { layerWork } from "../../pipelines/network/index.js";
 
 const pointwise: LayerWork = {
   layer: "pointwise",

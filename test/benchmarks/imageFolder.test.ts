@@ -3,10 +3,9 @@ import os from "node:os";
 import { join } from "node:path";
 import { encode } from "jpeg-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readImageFolder } from "../../benchmarks/datasets/imageFolder.js";
-import { resized } from "../../benchmarks/datasets/images.js";
-import { trainingBatches, type Dataset } from "../../pipelines/train/data.js";
-import { randomStream } from "../../pipelines/engine/random.js";
+import { readImageFolder, resized } from "../../benchmarks/datasets/index.js";
+import { trainingBatches, type Dataset } from "../../pipelines/train/index.js";
+import { randomStream } from "../../pipelines/engine/index.js";
 
 let directory = "";
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { cp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
-import type { ProgressEvent } from "../../benchmarks/running/progress.js";
+import type { ProgressEvent } from "../../benchmarks/running/index.js";
 import type { RunComparison } from "../../reports/compareRuns.js";
 import type { CompletedCell } from "../../results/schema.js";
 import { writeOwnInputs } from "./ownInputs.js";

@@ -4,15 +4,16 @@ import { rangeOf } from "../../algorithms/affine.js";
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import type { BackendProfile } from "../../backends/backend.js";
 import { backends } from "../../backends/index.js";
-import { mobileNetV2 } from "../../benchmarks/models/mobileNetV2.js";
-import { resnet8 } from "../../benchmarks/models/resnet8.js";
-import type { FrozenLevels, FrozenNetwork, FrozenWeight } from "../../pipelines/freeze/freeze.js";
-import { foldBatchNorm } from "../../pipelines/network/foldBatchNorm.js";
-import { featureShapes } from "../../pipelines/network/featureShapes.js";
-import { isLayer } from "../../pipelines/network/graph.js";
-import { parameterSpecs } from "../../pipelines/network/parameterSpecs.js";
-import { placeQuantizers } from "../../pipelines/network/placeQuantizers.js";
-import { randomStream } from "../../pipelines/engine/random.js";
+import { mobileNetV2, resnet8 } from "../../benchmarks/models/index.js";
+import type { FrozenLevels, FrozenNetwork, FrozenWeight } from "../../pipelines/freeze/index.js";
+import {
+  featureShapes,
+  foldBatchNorm,
+  isLayer,
+  parameterSpecs,
+  placeQuantizers,
+} from "../../pipelines/network/index.js";
+import { randomStream } from "../../pipelines/engine/index.js";
 
 export interface Choice {
   readonly profile: BackendProfile;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ImageSet } from "../../../pipelines/train/data.js";
+import type { ImageSet } from "../../../pipelines/train/index.js";
 import { readNpy, readNpz, type NpyArray } from "./npy.js";
 import type { Preprocessing } from "./preprocessing.js";
 

@@ -1,9 +1,14 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ImageSet } from "../../../pipelines/train/data.js";
-import { findLabelledFiles, imageFiles } from "../../datasets/imageFolder.js";
-import { readImage, resized, type Image } from "../../datasets/images.js";
+import type { ImageSet } from "../../../pipelines/train/index.js";
+import {
+  findLabelledFiles,
+  type Image,
+  imageFiles,
+  readImage,
+  resized,
+} from "../../datasets/index.js";
 import type { Part, Parts } from "./arrays.js";
 import { finalSize, regionOf, type Preprocessing } from "./preprocessing.js";
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { z } from "zod";
-import type { Dataset, ImageSet } from "../../../pipelines/train/data.js";
+import type { Dataset, ImageSet } from "../../../pipelines/train/index.js";
 import { canonicalHash } from "../../../results/canonicalHash.js";
 import { datasets } from "../../datasets/index.js";
 import { readArrays, type Part, type Parts } from "./arrays.js";

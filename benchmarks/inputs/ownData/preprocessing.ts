@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
 import { z } from "zod";
-import { unknownName } from "../../planning/lookup.js";
-import type { Image, Region } from "../../datasets/images.js";
+import { unknownName } from "../../lookup.js";
+import type { Image, Region } from "../../datasets/index.js";
 
 const size = z.union([
   z.number().int().positive(),

@@ -1,5 +1,5 @@
-import { exportIntegers } from "../../export/integers/exportIntegers.js";
-import { NoForm, type Runtime } from "./runtime.js";
+import { exportIntegers, NoForm } from "../../export/index.js";
+import type { Runtime } from "./runtime.js";
 
 /**
  * The reference executor: the backend's own integer arithmetic, written out as elementary

@@ -1,4 +1,4 @@
-import { exportTflite } from "../../export/tflite/exportTflite.js";
+import { exportTflite } from "../../export/index.js";
 import type { Runtime } from "./runtime.js";
 
 /** LiteRT, formerly TensorFlow Lite, with XNNPACK, compiled to WebAssembly: one thread. */

@@ -1,5 +1,5 @@
 // What a runtime's own process needs, and nothing else: it is to start fast and to be small.
-import { IMAGE_INPUT, LOGITS_OUTPUT, SESSION_OPTIONS } from "../../onnx/session.js";
+import { IMAGE_INPUT, LOGITS_OUTPUT, SESSION_OPTIONS } from "../../session.js";
 
 /** A model in its runtime. */
 export interface LoadedModel {

@@ -1,4 +1,4 @@
-import { exportOnnx } from "../../export/exportOnnx.js";
+import { exportOnnx } from "../../export/index.js";
 import type { Runtime } from "./runtime.js";
 
 /** onnxruntime's native library: one thread, its own graph optimizations. */

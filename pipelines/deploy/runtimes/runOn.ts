@@ -1,9 +1,9 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { createRequire } from "node:module";
-import { channelsFirst, type Dataset } from "../../train/data.js";
-import { collectLogits, type Logits } from "../../train/evaluate.js";
+import { channelsFirst, collectLogits, type Dataset, type Logits } from "../../train/index.js";
 import type { RuntimeAnswer, RuntimeRequest } from "./protocol.js";
-import type { Runtime, RuntimeModel } from "./runtime.js";
+import type { Runtime } from "./runtime.js";
+import type { RuntimeModel } from "../../export/index.js";
 
 export interface RuntimeRun {
   /** Of every test image. */

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { dataTypeCode } from "../../onnx/onnxGraph.js";
+import { dataTypeCode } from "../../onnx/index.js";
 import type { Layout } from "./layout.js";
 import { lower, onnxType, type TraceBackend } from "./traceBackend.js";
 

@@ -1,4 +1,4 @@
-import type { OnnxGraph } from "../../onnx/onnxGraph.js";
+import type { OnnxGraph } from "../../onnx/index.js";
 import { ImageForms, type Grouping } from "./imageForms.js";
 
 /** The domain of the operators that onnxruntime's own optimizer inserts. */

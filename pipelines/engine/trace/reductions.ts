@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { dataTypeCode } from "../../onnx/onnxGraph.js";
+import { dataTypeCode } from "../../onnx/index.js";
 import { CHANNELS_FIRST } from "./layout.js";
 import { lower, type TraceBackend } from "./traceBackend.js";
 

@@ -1,4 +1,4 @@
-import type { GraphNode } from "../../onnx/onnxGraph.js";
+import type { GraphNode } from "../../onnx/index.js";
 
 /**
  * Orders a graph's nodes so that each chunk of the batch runs through as many operations as it can

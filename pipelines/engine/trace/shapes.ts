@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { dataTypeCode, type OnnxGraph } from "../../onnx/onnxGraph.js";
+import { dataTypeCode, type OnnxGraph } from "../../onnx/index.js";
 import { CHANNELS_FIRST } from "./layout.js";
 import { lower, onnxType, type TraceBackend } from "./traceBackend.js";
 

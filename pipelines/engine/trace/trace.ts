@@ -4,8 +4,7 @@ import { recordBlocked, widestImages } from "./blocked/index.js";
 import { STANDARD, type Lowering } from "./lowering.js";
 import { Program } from "./program.js";
 import { schedule } from "./schedule.js";
-import type { TraceBackend } from "./traceBackend.js";
-import { onnxType, TRACE_BACKEND } from "./traceBackend.js";
+import { onnxType, TRACE_BACKEND, type TraceBackend } from "./traceBackend.js";
 
 export interface TracedStep {
   /** A serialized ONNX model that computes one step. */

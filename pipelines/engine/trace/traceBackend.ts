@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { OnnxGraph, type OnnxType } from "../../onnx/onnxGraph.js";
+import { OnnxGraph, type OnnxType } from "../../onnx/index.js";
 import type { BlockedOptions } from "./imageForms.js";
 import { BlockedImages } from "./images.js";
 import { CHANNELS_FIRST, isTrivial, type Layout } from "./layout.js";

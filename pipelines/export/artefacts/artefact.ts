@@ -1,8 +1,14 @@
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
 import type { Source } from "../../../backends/backend.js";
-import { encodingOf, keptRange, levelsOf, type Encoding } from "../../freeze/encoding.js";
-import type { FrozenLevels, FrozenNetwork } from "../../freeze/freeze.js";
-import { findNode } from "../../network/graph.js";
+import {
+  type Encoding,
+  encodingOf,
+  type FrozenLevels,
+  type FrozenNetwork,
+  keptRange,
+  levelsOf,
+} from "../../freeze/index.js";
+import { findNode } from "../../network/index.js";
 import type { QuantizeNode } from "../../../algorithms/network.js";
 
 /** Files of an artefact, by name. */

@@ -1,9 +1,7 @@
 import type { HostTensor } from "../../engine/index.js";
-import { dequantized } from "../../freeze/encoding.js";
-import type { FrozenNetwork } from "../../freeze/freeze.js";
+import { dequantized, type FrozenNetwork } from "../../freeze/index.js";
 import { exportOnnx } from "../exportOnnx.js";
-import { parameterSpecs } from "../../network/parameterSpecs.js";
-import { withInputs } from "../../network/graph.js";
+import { parameterSpecs, withInputs } from "../../network/index.js";
 import type { NetworkNode } from "../../../algorithms/network.js";
 
 /**

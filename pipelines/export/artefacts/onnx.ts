@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
 import { exportOnnx } from "../exportOnnx.js";
-import { type Encoding } from "../../freeze/encoding.js";
+import { type Encoding } from "../../freeze/index.js";
 import { fileOf, type ArtefactFiles, type ArtefactFormat } from "./artefact.js";
 import { STORAGE_RANGES } from "../onnx/storage.js";
 import { constantsOf } from "./readOnnx.js";

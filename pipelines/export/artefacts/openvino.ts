@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
-import { isCodebook } from "../../freeze/freeze.js";
+import { isCodebook } from "../../freeze/index.js";
 import { exportOnnx } from "../exportOnnx.js";
 import { fileOf, type ArtefactFormat } from "./artefact.js";
 import { constantsOf } from "./readOnnx.js";

@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema, type NodeProto } from "onnx-buf";
-import type { Encoding } from "../../freeze/encoding.js";
+import type { Encoding } from "../../freeze/index.js";
 import { STORAGE_RANGES } from "../onnx/storage.js";
 import { exportQLinear } from "../qlinear/exportQLinear.js";
 import { fileOf, type ArtefactFiles, type ArtefactFormat } from "./artefact.js";

@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { isCodebook } from "../../freeze/freeze.js";
-import { isLayer } from "../../network/graph.js";
-import { accumulatorSteps, encodingOf, levelsOf } from "../../freeze/encoding.js";
+import { accumulatorSteps, encodingOf, isCodebook, levelsOf } from "../../freeze/index.js";
+import { isLayer } from "../../network/index.js";
 import { encodeText, tensorOf, textOf, type ArtefactFormat } from "./artefact.js";
 import { floatModel } from "./floatForm.js";
 

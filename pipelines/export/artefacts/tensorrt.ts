@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { MQBENCH_TOOLKIT } from "../../../backends/backend.js";
-import { isCodebook } from "../../freeze/freeze.js";
-import { encodingOf, levelsOf } from "../../freeze/encoding.js";
+import { encodingOf, isCodebook, levelsOf } from "../../freeze/index.js";
 import { encodeText, tensorOf, textOf, type ArtefactFormat } from "./artefact.js";
 import { floatModel } from "./floatForm.js";
 

@@ -1,5 +1,5 @@
 import type { QuantRange } from "../../../backends/scheme.js";
-import type { Encoding } from "../../freeze/encoding.js";
+import type { Encoding } from "../../freeze/index.js";
 import { unsupportedSite } from "../tflite/constants.js";
 import { exportTflite } from "../tflite/exportTflite.js";
 import { readTflite, type ReadTensor, type ReadTflite } from "../tflite/readTflite.js";

@@ -1,17 +1,24 @@
 import type { IntegerArithmetic } from "../../../backends/backend.js";
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
-import { accumulatorSteps, isClippedByCodes, keptRange } from "../../freeze/encoding.js";
+import {
+  accumulatorSteps,
+  type FrozenNetwork,
+  isClippedByCodes,
+  isCodebook,
+  keptRange,
+} from "../../freeze/index.js";
 import { exposedName, transpose } from "../exportOnnx.js";
-import { IMAGE_INPUT, LOGITS_OUTPUT } from "../../onnx/session.js";
-import { isCodebook, type FrozenNetwork } from "../../freeze/freeze.js";
-import { featureShapes } from "../../network/featureShapes.js";
-import { parameterSpecs } from "../../network/parameterSpecs.js";
+import { IMAGE_INPUT, LOGITS_OUTPUT } from "../../session.js";
+import {
+  definitionOf,
+  existing,
+  featureShapes,
+  parameterSpecs,
+  windowOf,
+} from "../../network/index.js";
 import type { ConvNode, DenseNode, NetworkNode } from "../../../algorithms/network.js";
-import { NoForm } from "../../deploy/runtimes/runtime.js";
-import { definitionOf } from "../../network/float/index.js";
-import { existing } from "../../network/parts.js";
-import { windowOf } from "../../network/window.js";
-import { dataTypeCode, OnnxGraph } from "../../onnx/onnxGraph.js";
+import { NoForm } from "../form.js";
+import { dataTypeCode, OnnxGraph } from "../../onnx/index.js";
 import { bounded, requantize, type Codes, type Target, type Term } from "./requantize.js";
 
 /** What a node gives: a sum of integers that is not on a grid yet, or real numbers. */

@@ -1,5 +1,5 @@
 import type { IntegerArithmetic } from "../../../backends/backend.js";
-import { dataTypeCode, type OnnxGraph, type OnnxType } from "../../onnx/onnxGraph.js";
+import { dataTypeCode, type OnnxGraph, type OnnxType } from "../../onnx/index.js";
 
 /** Whole numbers that stand for real ones: value = tensor * steps / divisor. */
 export interface Term {

@@ -1,5 +1,5 @@
-import type { Encoding } from "../../freeze/encoding.js";
-import type { OnnxGraph } from "../../onnx/onnxGraph.js";
+import type { Encoding } from "../../freeze/index.js";
+import type { OnnxGraph } from "../../onnx/index.js";
 
 /** OpenVINO's FakeQuantize: values between the limits go to the nearest of so many levels. */
 export function fakeQuantize(

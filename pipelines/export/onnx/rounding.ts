@@ -1,5 +1,5 @@
-import type { FrozenCodebook, FrozenGrid } from "../../freeze/freeze.js";
-import { dataTypeCode, type OnnxGraph } from "../../onnx/onnxGraph.js";
+import type { FrozenCodebook, FrozenGrid } from "../../freeze/index.js";
+import { dataTypeCode, type OnnxGraph } from "../../onnx/index.js";
 
 /** x on whole steps, negative ties upwards; what QuantizeLinear then does changes nothing. */
 export function dpuRounded(graph: OnnxGraph, x: string, { scale }: FrozenGrid): string {

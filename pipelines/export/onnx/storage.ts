@@ -1,5 +1,5 @@
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
-import type { OnnxType } from "../../onnx/onnxGraph.js";
+import type { OnnxType } from "../../onnx/index.js";
 
 /** Integers of the types that codes are stored in. */
 export const STORAGE_RANGES = {

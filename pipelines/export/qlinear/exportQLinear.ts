@@ -1,16 +1,19 @@
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
 import { rangeOf } from "../../../algorithms/affine.js";
-import { accumulatorSteps, isClippedByCodes, keptRange } from "../../freeze/encoding.js";
+import {
+  accumulatorSteps,
+  type FrozenNetwork,
+  isClippedByCodes,
+  isCodebook,
+  keptRange,
+} from "../../freeze/index.js";
 import { transpose } from "../exportOnnx.js";
-import { isCodebook, type FrozenNetwork } from "../../freeze/freeze.js";
-import { featureShapes } from "../../network/featureShapes.js";
-import { parameterSpecs } from "../../network/parameterSpecs.js";
+import { featureShapes, parameterSpecs, windowOf } from "../../network/index.js";
 import type { ConvNode, DenseNode, NetworkNode } from "../../../algorithms/network.js";
-import { windowOf } from "../../network/window.js";
-import { OnnxGraph } from "../../onnx/onnxGraph.js";
-import { IMAGE_INPUT, LOGITS_OUTPUT } from "../../onnx/session.js";
+import { OnnxGraph } from "../../onnx/index.js";
+import { IMAGE_INPUT, LOGITS_OUTPUT } from "../../session.js";
 import { STORAGE_RANGES, storageType, type StorageType } from "../onnx/storage.js";
-import { NoForm } from "../../deploy/runtimes/runtime.js";
+import { NoForm } from "../form.js";
 
 /** Integers in the graph and what they stand for. */
 interface Codes {

@@ -1,8 +1,8 @@
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
-import { isCodebook, type FrozenGrid, type FrozenNetwork } from "../../freeze/freeze.js";
-import { parameterSpecs } from "../../network/parameterSpecs.js";
+import { isCodebook, type FrozenGrid, type FrozenNetwork } from "../../freeze/index.js";
+import { parameterSpecs } from "../../network/index.js";
 import type { ConvNode, DenseNode } from "../../../algorithms/network.js";
-import { NoForm } from "../../deploy/runtimes/runtime.js";
+import { NoForm } from "../form.js";
 import type { TfliteModel } from "./tfliteModel.js";
 
 /** A model that is being written, and what it is written from. */

@@ -1,12 +1,16 @@
 import { rangeOf } from "../../../algorithms/affine.js";
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
-import { accumulatorSteps, keptRange } from "../../freeze/encoding.js";
-import type { FrozenNetwork } from "../../freeze/freeze.js";
-import { consumersOf, findNode } from "../../network/graph.js";
-import { featureShapes } from "../../network/featureShapes.js";
-import { parameterSpecs } from "../../network/parameterSpecs.js";
+import { accumulatorSteps, type FrozenNetwork, keptRange } from "../../freeze/index.js";
+import {
+  consumersOf,
+  featureShapes,
+  findNode,
+  parameterSpecs,
+  type Window,
+  windowOf,
+  windowOutput,
+} from "../../network/index.js";
 import type { ConvNode, DenseNode, MaxPoolNode, NetworkNode } from "../../../algorithms/network.js";
-import { windowOf, windowOutput, type Window } from "../../network/window.js";
 import { addBias, addKernel, checkSite, refuse, signedGrid, storageOffset } from "./constants.js";
 import {
   addOptions,

@@ -1,4 +1,4 @@
-import type { Window } from "../../network/window.js";
+import type { Window } from "../../network/index.js";
 import type { TfliteOptions } from "./tfliteModel.js";
 
 /** None, ReLU, ReLU6: numbers of the schema. */

@@ -1,7 +1,6 @@
 import { sizeOf } from "../../engine/index.js";
-import { BATCH_NORM_EPSILON } from "../../network/batchNorm.js";
-import type { ConvNode } from "../../../algorithms/network.js";
-import type { Sides } from "../../../algorithms/network.js";
+import { BATCH_NORM_EPSILON } from "../../network/index.js";
+import type { ConvNode, Sides } from "../../../algorithms/network.js";
 import type { Feature, OperatorReaders, Source } from "../importing.js";
 import { readWindow } from "../window.js";
 

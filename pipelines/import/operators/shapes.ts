@@ -1,5 +1,5 @@
 import { sizeOf } from "../../engine/index.js";
-import type { resize } from "../../network/float/windows.js";
+import type { FloatOptions } from "../../../algorithms/network.js";
 import {
   constantValue,
   type Feature,
@@ -251,7 +251,7 @@ function readPad(source: Source): Feature {
   }));
 }
 
-type ResizeOptions = Parameters<typeof resize.shape>[0];
+type ResizeOptions = FloatOptions["resize"];
 
 function readResize(source: Source): Feature {
   const x = source.image(0);

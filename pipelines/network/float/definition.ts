@@ -1,5 +1,5 @@
 import type * as tf from "@tensorflow/tfjs";
-import type { OnnxGraph } from "../../onnx/onnxGraph.js";
+import type { OnnxGraph } from "../../onnx/index.js";
 import type { HostTensor } from "../../engine/index.js";
 import type { FeatureShape, FloatKind, FloatOptions } from "../../../algorithms/network.js";
 

@@ -1,9 +1,17 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Engine, HostTensor, HostTensors, StepTensors } from "../../engine/index.js";
-import { forward } from "../../network/forward.js";
-import { unitBetween, type Unit } from "../../network/units.js";
-import { existing, inputName, mapBatches, runPart, type NodeValues } from "../../network/parts.js";
-import { quantizeWith, unquantized } from "../../network/quantizers.js";
+import {
+  existing,
+  forward,
+  inputName,
+  mapBatches,
+  type NodeValues,
+  quantizeWith,
+  runPart,
+  type Unit,
+  unitBetween,
+  unquantized,
+} from "../../network/index.js";
 import type { ReconstructionTask } from "./learnedUnit.js";
 
 /**

@@ -1,11 +1,13 @@
 import type { Algorithm, QuantizerSite, Reconstruction } from "../../../algorithms/algorithm.js";
 import type { HostTensor, HostTensors } from "../../engine/index.js";
-import type { Hyperparameters } from "../../train/hyperparameters.js";
-import type { QuantizedNetwork } from "../../network/placeQuantizers.js";
-import { withInputs } from "../../network/graph.js";
-import type { Unit } from "../../network/units.js";
-import { quantizerOf, valueName } from "../../network/quantizers.js";
-import type { TrainingProgress } from "../../train/training.js";
+import type { Hyperparameters, TrainingProgress } from "../../train/index.js";
+import {
+  type QuantizedNetwork,
+  quantizerOf,
+  type Unit,
+  valueName,
+  withInputs,
+} from "../../network/index.js";
 
 export interface ReconstructionTask extends QuantizedNetwork {
   readonly algorithm: Algorithm & { readonly reconstruction: Reconstruction };

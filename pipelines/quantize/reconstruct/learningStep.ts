@@ -1,9 +1,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { rectifiedSigmoid } from "../../../algorithms/softRounding.js";
 import type { StepTensors } from "../../engine/index.js";
-import { forward } from "../../network/forward.js";
-import { existing, inputName } from "../../network/parts.js";
-import { quantizeWith } from "../../network/quantizers.js";
+import { existing, forward, inputName, quantizeWith } from "../../network/index.js";
 import type { LearnedUnit, ReconstructionTask } from "./learnedUnit.js";
 
 export const ADAM = { first: 0.9, second: 0.999, epsilon: 1e-8 } as const;

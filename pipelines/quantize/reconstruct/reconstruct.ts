@@ -1,25 +1,30 @@
 import {
-  onlyValue,
-  scalar,
-  float32,
   type CompiledStep,
   type Engine,
+  float32,
   type HostTensor,
   type HostTensors,
+  onlyValue,
+  randomStream,
+  scalar,
   type StepTensors,
 } from "../../engine/index.js";
-import { DEFAULT_RECONSTRUCTION } from "../../train/hyperparameters.js";
-import { blockUnits, layerUnits, unitBetween, type Unit } from "../../network/units.js";
+import { DEFAULT_RECONSTRUCTION } from "../../train/index.js";
 import {
+  blockUnits,
   chosenRows,
   existing,
+  finished,
   inputName,
-  runPart,
-  valuesOfNode,
+  layerUnits,
   type NodeValues,
-} from "../../network/parts.js";
-import { finished, quantizeWith, unquantized } from "../../network/quantizers.js";
-import { randomStream } from "../../engine/random.js";
+  quantizeWith,
+  runPart,
+  type Unit,
+  unitBetween,
+  unquantized,
+  valuesOfNode,
+} from "../../network/index.js";
 import { fisherWeights } from "./fisherWeights.js";
 import { LearnedUnit, type ReconstructionTask } from "./learnedUnit.js";
 import { ADAM, errorStep, learningStep } from "./learningStep.js";

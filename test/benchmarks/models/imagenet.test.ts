@@ -4,7 +4,7 @@ import { mobileNetV2Large } from "../../../benchmarks/models/mobileNetV2Large.js
 import { regNetX600 } from "../../../benchmarks/models/regNetX600.js";
 import { resnet18 } from "../../../benchmarks/models/resnet18.js";
 import { resnet50 } from "../../../benchmarks/models/resnet50.js";
-import { multiplications, parameterSpecs } from "../../../pipelines/network/parameterSpecs.js";
+import { multiplications, parameterSpecs } from "../../../pipelines/network/index.js";
 
 // Learned parameters and multiplications as torchvision's model cards and the papers state them.
 test.each([

@@ -3,8 +3,11 @@ import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
 import { models } from "../../../benchmarks/models/index.js";
 import { resnet20 } from "../../../benchmarks/models/resnet20.js";
 import { resnet8 } from "../../../benchmarks/models/resnet8.js";
-import { featureShapes } from "../../../pipelines/network/featureShapes.js";
-import { multiplications, parameterSpecs } from "../../../pipelines/network/parameterSpecs.js";
+import {
+  featureShapes,
+  multiplications,
+  parameterSpecs,
+} from "../../../pipelines/network/index.js";
 import type { Network } from "../../../algorithms/network.js";
 
 const total = (network: Network) =>

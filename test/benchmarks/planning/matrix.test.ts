@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
-import { lookup } from "../../../benchmarks/planning/lookup.js";
+import { lookup } from "../../../benchmarks/lookup.js";
 import { loadMatrix, parseMatrix, presetNames } from "../../../benchmarks/planning/matrix.js";
 
 const quick = await readFile("benchmarks/matrices/quick.yaml", "utf8");

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { loadMatrix } from "../../../benchmarks/planning/matrix.js";
 import { planCells, type Cell } from "../../../benchmarks/planning/plan.js";
-import { loadDataset } from "../../../benchmarks/inputs/loadedData.js";
-import { makeJobs, type Plan } from "../../../benchmarks/running/run.js";
+import { loadDataset } from "../../../benchmarks/inputs/index.js";
+import { makeJobs, type Plan } from "../../../benchmarks/running/index.js";
 import { loadEngine } from "../../../pipelines/engine/index.js";
 
 const matrix = await loadMatrix("smoke");

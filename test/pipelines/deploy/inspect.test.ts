@@ -3,14 +3,16 @@ import { lsq } from "../../../algorithms/lsq.js";
 import { minMax } from "../../../algorithms/minMax.js";
 import type { Algorithm } from "../../../algorithms/algorithm.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
-import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { resnet8 } from "../../../benchmarks/models/index.js";
 import { loadEngine } from "../../../pipelines/engine/index.js";
-import { freeze } from "../../../pipelines/freeze/freeze.js";
+import { freeze } from "../../../pipelines/freeze/index.js";
 import { inspectSites } from "../../../pipelines/deploy/inspect.js";
-import { foldBatchNorm } from "../../../pipelines/network/foldBatchNorm.js";
-import { placeQuantizers } from "../../../pipelines/network/placeQuantizers.js";
-import { initialParameters } from "../../../pipelines/network/parameters.js";
-import { calibrate } from "../../../pipelines/quantize/calibrate.js";
+import {
+  foldBatchNorm,
+  initialParameters,
+  placeQuantizers,
+} from "../../../pipelines/network/index.js";
+import { calibrate } from "../../../pipelines/quantize/index.js";
 import { cellConfig } from "../../results/examples.js";
 import { toyDataset } from "../../support.js";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
-import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
-import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
+import { mobileNetV2 } from "../../../benchmarks/models/index.js";
+import { exportOnnx } from "../../../pipelines/export/index.js";
 import { profileOperators } from "../../../pipelines/deploy/profileOperators.js";
 import { frozenNetwork } from "../frozenNetwork.js";
 

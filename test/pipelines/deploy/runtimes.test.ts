@@ -5,12 +5,10 @@ import { onnxruntime as onnxruntimeProfile } from "../../../backends/onnxruntime
 import { snpe } from "../../../backends/snpe.js";
 import { stpu } from "../../../backends/stpu.js";
 import { tensorrt } from "../../../backends/tensorrt.js";
-import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
-import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
 import { findRuntime, runtimes } from "../../../pipelines/deploy/runtimes/index.js";
 import { runOn, timeOn } from "../../../pipelines/deploy/runtimes/runOn.js";
-import { exportTflite } from "../../../pipelines/export/tflite/exportTflite.js";
-import { readTflite } from "../../../pipelines/export/tflite/readTflite.js";
+import { exportTflite, readTflite } from "../../../pipelines/export/index.js";
 import { frozenNetwork, type Choice } from "../frozenNetwork.js";
 
 const COUNT = 70; // more than a batch, and not a whole number of them

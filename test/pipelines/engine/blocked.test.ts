@@ -5,12 +5,8 @@ import { describe, expect, test } from "vitest";
 import { fakeQuantize } from "../../../algorithms/affine.js";
 import { lsq } from "../../../algorithms/lsq.js";
 import { academic } from "../../../backends/academic.js";
-import {
-  preparedTraining,
-  runningTraining,
-} from "../../../benchmarks/measuring/preparedTraining.js";
-import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
-import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { preparedTraining, runningTraining } from "../../../benchmarks/measuring/index.js";
+import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
 import { onnxruntimeEngine } from "../../../pipelines/engine/onnxruntime.js";
 import { STANDARD } from "../../../pipelines/engine/trace/lowering.js";
 import {
@@ -23,8 +19,8 @@ import {
 } from "../../../pipelines/engine/index.js";
 import { probeBlocked } from "../../../pipelines/engine/probe.js";
 import { schedule } from "../../../pipelines/engine/trace/schedule.js";
-import { normalizeByBatch } from "../../../pipelines/network/batchNorm.js";
-import type { Training } from "../../../pipelines/train/training.js";
+import { normalizeByBatch } from "../../../pipelines/network/index.js";
+import type { Training } from "../../../pipelines/train/index.js";
 import { toyDataset } from "../../support.js";
 import { values } from "./kernelCases.js";
 

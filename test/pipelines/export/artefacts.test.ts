@@ -8,8 +8,7 @@ import { nnie as nnieProfile } from "../../../backends/nnie.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { snpe as snpeProfile } from "../../../backends/snpe.js";
 import { tensorrt as tensorrtProfile } from "../../../backends/tensorrt.js";
-import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
-import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
 import {
   artefactFormats,
   writeArtefact,

@@ -7,8 +7,7 @@ import { backends } from "../../../backends/index.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { snpe } from "../../../backends/snpe.js";
 import { tvm } from "../../../backends/tvm.js";
-import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
-import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
 import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
 import { exportIntegers } from "../../../pipelines/export/integers/exportIntegers.js";
 import {
@@ -16,7 +15,7 @@ import {
   requantize,
   type Target,
 } from "../../../pipelines/export/integers/requantize.js";
-import { OnnxGraph } from "../../../pipelines/onnx/onnxGraph.js";
+import { OnnxGraph } from "../../../pipelines/onnx/index.js";
 import { frozenNetwork } from "../frozenNetwork.js";
 
 /** Requantizes sums in a graph of its own. */

@@ -1,11 +1,10 @@
 import * as ort from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
-import { loadEngine } from "../../../pipelines/engine/index.js";
-import { evaluate } from "../../../pipelines/train/evaluate.js";
-import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
-import { freezeFloat } from "../../../pipelines/freeze/freeze.js";
+import { loadEngine, randomStream } from "../../../pipelines/engine/index.js";
+import { evaluate } from "../../../pipelines/train/index.js";
+import { exportOnnx } from "../../../pipelines/export/index.js";
+import { freezeFloat } from "../../../pipelines/freeze/index.js";
 import { importOnnx } from "../../../pipelines/import/importOnnx.js";
-import { randomStream } from "../../../pipelines/engine/random.js";
 import {
   external,
   floats,

@@ -1,8 +1,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { BATCH_NORM_STRATEGIES } from "../../../backends/backend.js";
-import { models } from "../../../benchmarks/models/index.js";
-import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { models, resnet8 } from "../../../benchmarks/models/index.js";
 import type { HostTensors } from "../../../pipelines/engine/index.js";
 import { BATCH_NORM_EPSILON } from "../../../pipelines/network/batchNorm.js";
 import { equalize } from "../../../pipelines/network/equalize.js";

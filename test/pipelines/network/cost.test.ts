@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
-import { resnet8 } from "../../../benchmarks/models/resnet8.js";
+import { resnet8 } from "../../../benchmarks/models/index.js";
 import { costOfNetwork, layerWork, peakActivationBytes } from "../../../pipelines/network/cost.js";
 import { foldBatchNorm } from "../../../pipelines/network/foldBatchNorm.js";
 import type { ConvNode, Network } from "../../../algorithms/network.js";

@@ -1,9 +1,9 @@
 import * as tf from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
 import { float32, loadEngine, type HostTensors } from "../../../pipelines/engine/index.js";
-import { evaluate } from "../../../pipelines/train/evaluate.js";
-import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
-import { freezeFloat } from "../../../pipelines/freeze/freeze.js";
+import { evaluate } from "../../../pipelines/train/index.js";
+import { exportOnnx } from "../../../pipelines/export/index.js";
+import { freezeFloat } from "../../../pipelines/freeze/index.js";
 import { forward } from "../../../pipelines/network/forward.js";
 import { featureShapes } from "../../../pipelines/network/featureShapes.js";
 import type { Network, NetworkNode } from "../../../algorithms/network.js";

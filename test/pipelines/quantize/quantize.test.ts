@@ -11,26 +11,25 @@ import { BATCH_NORM_STRATEGIES, type BackendProfile } from "../../../backends/ba
 import { mpicCycles, MPIC_JOULE_PER_CYCLE } from "../../../backends/hardware/mpic.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { snpe } from "../../../backends/snpe.js";
-import { resnet20 } from "../../../benchmarks/models/resnet20.js";
-import { resnet8 } from "../../../benchmarks/models/resnet8.js";
-import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
+import { mobileNetV2, resnet20, resnet8 } from "../../../benchmarks/models/index.js";
 import { cheapestHarm, type Choice } from "../../../pipelines/quantize/allocateBits.js";
-import { loadEngine } from "../../../pipelines/engine/index.js";
-import { accuracyOf, agreementOf, evaluate } from "../../../pipelines/train/evaluate.js";
-import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
-import { freeze } from "../../../pipelines/freeze/freeze.js";
-import { groupChannels } from "../../../pipelines/freeze/groupChannels.js";
-import { unquantizedTensors } from "../../../pipelines/network/coverage.js";
-import { foldBatchNorm } from "../../../pipelines/network/foldBatchNorm.js";
-import { findNode } from "../../../pipelines/network/graph.js";
-import { multiplications } from "../../../pipelines/network/parameterSpecs.js";
-import { placeQuantizers } from "../../../pipelines/network/placeQuantizers.js";
-import { blockUnits, layerUnits } from "../../../pipelines/network/units.js";
-import { initialParameters } from "../../../pipelines/network/parameters.js";
+import { loadEngine, randomStream } from "../../../pipelines/engine/index.js";
+import { accuracyOf, agreementOf, evaluate, train } from "../../../pipelines/train/index.js";
+import { exportOnnx } from "../../../pipelines/export/index.js";
+import { freeze, groupChannels } from "../../../pipelines/freeze/index.js";
+import {
+  asDeployed,
+  blockUnits,
+  findNode,
+  foldBatchNorm,
+  initialParameters,
+  layerUnits,
+  multiplications,
+  placeQuantizers,
+  unquantized,
+  unquantizedTensors,
+} from "../../../pipelines/network/index.js";
 import { channelBits, quantize } from "../../../pipelines/quantize/quantize.js";
-import { asDeployed, unquantized } from "../../../pipelines/network/quantizers.js";
-import { randomStream } from "../../../pipelines/engine/random.js";
-import { train } from "../../../pipelines/train/train.js";
 import { deployedLogits, toyDataset } from "../../support.js";
 
 const dataset = toyDataset();

@@ -6,7 +6,7 @@ import {
   trainingBatches,
   type Dataset,
 } from "../../../pipelines/train/data.js";
-import { permutation, randomStream } from "../../../pipelines/engine/random.js";
+import { permutation, randomStream } from "../../../pipelines/engine/index.js";
 import { toyDataset } from "../../support.js";
 
 const plain = { shift: 0, flip: false };

@@ -12,9 +12,8 @@ import { nnie } from "../../../backends/nnie.js";
 import { onnxQnn } from "../../../backends/onnxQnn.js";
 import { pplW8A16 } from "../../../backends/pplW8A16.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
-import { mobileNetV2 } from "../../../benchmarks/models/mobileNetV2.js";
-import { resnet8 } from "../../../benchmarks/models/resnet8.js";
-import { calibrate } from "../../../pipelines/quantize/calibrate.js";
+import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
+import { calibrate, quantize as quantizeNetwork } from "../../../pipelines/quantize/index.js";
 import {
   float32,
   loadEngine,
@@ -22,15 +21,18 @@ import {
   type StepTensors,
 } from "../../../pipelines/engine/index.js";
 import { accuracyOf, agreementOf, evaluate } from "../../../pipelines/train/evaluate.js";
-import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
-import { freeze, freezeFloat } from "../../../pipelines/freeze/freeze.js";
+import { exportOnnx } from "../../../pipelines/export/index.js";
+import { freeze, freezeFloat } from "../../../pipelines/freeze/index.js";
 import type { Hyperparameters } from "../../../pipelines/train/hyperparameters.js";
-import { foldBatchNorm } from "../../../pipelines/network/foldBatchNorm.js";
+import {
+  asDeployed,
+  foldBatchNorm,
+  inheritParameters,
+  initialParameters,
+  placeQuantizers,
+  unquantized,
+} from "../../../pipelines/network/index.js";
 import type { Network } from "../../../algorithms/network.js";
-import { placeQuantizers } from "../../../pipelines/network/placeQuantizers.js";
-import { inheritParameters, initialParameters } from "../../../pipelines/network/parameters.js";
-import { quantize as quantizeNetwork } from "../../../pipelines/quantize/quantize.js";
-import { asDeployed, unquantized } from "../../../pipelines/network/quantizers.js";
 import { train } from "../../../pipelines/train/train.js";
 import { deployedLogits, toyDataset } from "../../support.js";
 

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { dataTypeCode } from "../../../onnx/onnxGraph.js";
+import { dataTypeCode } from "../../../onnx/index.js";
 import { BINARY, UNARY } from "../elementwise.js";
 import { lookUp } from "../shapes.js";
 import type { Call } from "../program.js";

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { dataTypeCode } from "../../../onnx/onnxGraph.js";
+import { dataTypeCode } from "../../../onnx/index.js";
 import type { Call } from "../program.js";
 import { inputOf, isImages, lowerBlocked, outputOf, type BlockedContext } from "./registry.js";
 

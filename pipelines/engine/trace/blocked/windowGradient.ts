@@ -1,5 +1,5 @@
 import type * as tf from "@tensorflow/tfjs";
-import { dataTypeCode } from "../../../onnx/onnxGraph.js";
+import { dataTypeCode } from "../../../onnx/index.js";
 import type { ConvolutionInfo } from "../convolutionInfo.js";
 import type { Grouping } from "../imageForms.js";
 import type { BlockedImages } from "../images.js";

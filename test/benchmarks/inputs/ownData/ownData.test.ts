@@ -4,7 +4,7 @@ import { zipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { loadOwnData } from "../../../../benchmarks/inputs/ownData/index.js";
 import { readPreprocessing } from "../../../../benchmarks/inputs/ownData/preprocessing.js";
-import { batchesInOrder, type Dataset } from "../../../../pipelines/train/data.js";
+import { batchesInOrder, type Dataset } from "../../../../pipelines/train/index.js";
 import { float32Bytes, int64Bytes, npy, png, temporary } from "./files.js";
 
 const firstImage = (dataset: Dataset, set = dataset.test): number[] => {

@@ -1,0 +1,33 @@
+// The command line, one file a command: options, help, what is printed. The work itself is done behind
+// other doors. A newcomer adds a command: its file, and a line here.
+import type { Command } from "commander";
+import { addCheck } from "./check.js";
+import { addCompare } from "./compare.js";
+import { addCompletion } from "./completion.js";
+import { addDoctor } from "./doctor.js";
+import { addExport } from "./export.js";
+import { addInit } from "./init.js";
+import { addList } from "./list.js";
+import { addNew } from "./new.js";
+import { addReport } from "./report.js";
+import { addRun } from "./run.js";
+import { addTable } from "./table.js";
+import { addVerify } from "./verify.js";
+
+export { EXIT } from "./exit.js";
+
+/** In the order in which help lists them. */
+export const commands: readonly ((program: Command) => unknown)[] = [
+  addRun,
+  addInit,
+  addList,
+  addReport,
+  addTable,
+  addCompare,
+  addVerify,
+  addExport,
+  addCheck,
+  addNew,
+  addDoctor,
+  addCompletion,
+];

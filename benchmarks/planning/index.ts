@@ -1,0 +1,6 @@
+// From a matrix file to a list of cells: reads and checks the matrix, multiplies it out, gives each cell
+// its identity and its parts, says what is unsupported and what it all will cost. Nothing is computed
+// here. A newcomer adds options of matrices, which are part of a cell's identity.
+export { type CellParts, buildCell, buildFloatNetwork } from "./cellParts.js";
+export { type Matrix, loadMatrix, presetNames } from "./matrix.js";
+export { type Cell, SECONDS_PER_COST, planCell, planCells, pretrainCost } from "./plan.js";

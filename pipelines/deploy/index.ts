@@ -1,0 +1,15 @@
+// The exported network on real programs: runtimes in processes of their own, operators and their times,
+// and where the first difference from the simulation is. A newcomer adds a runtime: a file in
+// runtimes/, a loader, a line in the index.
+export { infer, loadModel } from "./inference.js";
+export { inspectSites } from "./inspect.js";
+export { profileOperators } from "./profileOperators.js";
+export {
+  FIRST_RUNTIME,
+  REFERENCE_RUNTIME,
+  findRuntime,
+  runtimes,
+  runtimesOf,
+} from "./runtimes/index.js";
+export { RUNTIME_BATCH, runOn, timeOn } from "./runtimes/runOn.js";
+export type { Runtime } from "./runtimes/runtime.js";

@@ -1,0 +1,16 @@
+// Training: batches, schedule, the step, the loop, and how accuracy is counted. The same for every
+// algorithm: here nobody knows one by name. A newcomer rarely changes anything, since whatever is
+// changed here changes every number of every result.
+export {
+  type Batch,
+  type Dataset,
+  type ImageSet,
+  batchesInOrder,
+  channelsFirst,
+  limitDataset,
+  trainingBatches,
+} from "./data.js";
+export { type Logits, accuracyOf, agreementOf, collectLogits, evaluate } from "./evaluate.js";
+export { DEFAULT_RECONSTRUCTION, type Hyperparameters, stepCount } from "./hyperparameters.js";
+export { RunningPhase, train } from "./train.js";
+export type { Training, TrainingProgress, TrainingResult } from "./training.js";
