@@ -1,3 +1,6 @@
-// What one cell does, stage by stage, from its float checkpoint to the result: training, export,
-// deployment on all runtimes, latency. A newcomer adds a stage; what stages compute is in pipelines/.
-export { type CellContext, frozenCell, pretrain, runCell, stageKeys } from "./cell.js";
+// What one cell does, as a list of named stages, each with what it needs and what it finds out: trainings,
+// export, deployment on all runtimes, latency. A newcomer adds a stage to STAGES; what stages compute is
+// in pipelines/.
+export { frozenCell, runCell } from "./cell.js";
+export { type CellContext, stageKeys } from "./context.js";
+export { pretrain } from "./trainings.js";

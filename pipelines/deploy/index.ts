@@ -2,7 +2,7 @@
 // and where the first difference from the simulation is. A newcomer adds a runtime: a file in
 // runtimes/, a loader, a line in the index.
 export { infer, loadModel } from "./inference.js";
-export { inspectSites } from "./inspect.js";
+export { type Inspection, inspectSites } from "./inspect.js";
 export { profileOperators } from "./profileOperators.js";
 export {
   FIRST_RUNTIME,

@@ -1,6 +1,7 @@
 import type * as tf from "@tensorflow/tfjs";
 import type { Engine, HostTensor, HostTensors, StepFunction } from "../engine/index.js";
-import { forward, type ForwardOptions } from "./forward.js";
+import { forward } from "./forward.js";
+import type { ForwardOptions } from "./pass.js";
 import type { Unit } from "./units.js";
 
 /** Images at a time when parts of a network run on their own. */

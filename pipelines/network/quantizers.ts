@@ -9,7 +9,7 @@ import type {
   QuantizerValues,
 } from "../../algorithms/algorithm.js";
 import type { HostTensor, HostTensors, StepTensors } from "../engine/index.js";
-import type { ForwardOptions } from "./forward.js";
+import type { ForwardOptions } from "./pass.js";
 import { findNode } from "./graph.js";
 import type { QuantizedNetwork } from "./placeQuantizers.js";
 

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { beforeAll, expect, test } from "vitest";
-import { cyclicOrder, inParallel, palquant, shuffleOrder } from "../../algorithms/palquant.js";
+import { cyclicOrder, inParallel, shuffleOrder } from "../../algorithms/parallelNetwork.js";
+import { palquant } from "../../algorithms/palquant.js";
 import { resnet8 } from "../../benchmarks/models/index.js";
 import {
   forward,

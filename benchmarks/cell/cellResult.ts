@@ -1,0 +1,98 @@
+import { createHash } from "node:crypto";
+import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
+import type { HostTensors } from "../../pipelines/engine/index.js";
+import {
+  costOfNetwork,
+  describeSite,
+  quantizerOf,
+  unquantizedTensors,
+} from "../../pipelines/network/index.js";
+import { channelBits, chosenWidths } from "../../pipelines/quantize/index.js";
+import { accuracyOf, agreementOf } from "../../pipelines/train/index.js";
+import type { CompletedCell, SiteResult } from "../../results/schema.js";
+import type { StagedCell } from "./stagedCell.js";
+import { quantizedBy, type Subject } from "./stages.js";
+
+/** A completed cell as it is stored; runs every stage that has not run yet. */
+export async function completedCell(
+  { cell: { id, config }, parts, context: { dataset } }: Subject,
+  staged: StagedCell,
+): Promise<CompletedCell> {
+  const { algorithm, floatNetwork } = parts;
+  const trained = await staged.find("trained");
+  const simulated = await staged.find("simulated");
+  const { floatModel, model } = await staged.find("exported");
+  const { logits, results, measured } = await staged.find("deployed");
+  const { images, sites: inspected } = await staged.find("inspection");
+  const { latency, operators } = await staged.find("latency");
+  const { accuracy: float = NaN } = await staged.find("checkpoint");
+  const { tensors } = trained;
+  const { network, sites: places } = quantizedBy(parts, trained);
+  const sites = places.map((site) => describe(site, algorithm, tensors));
+  return {
+    id,
+    config,
+    state: "completed",
+    accuracy: {
+      float,
+      simulated: accuracyOf(simulated, dataset),
+      deployed: accuracyOf(logits, dataset),
+    },
+    agreement: agreementOf(simulated, logits, dataset.classes),
+    runtimes: results,
+    testImages: dataset.test.count,
+    classes: dataset.classes,
+    losses: [...trained.losses],
+    batchAccuracies: [...trained.accuracies],
+    weightHash: hashTensors(tensors),
+    size: {
+      floatFileBytes: floatModel.length,
+      quantizedFileBytes: model.length,
+      weightBytes: weightBits(places, sites) / 8,
+    },
+    cost: {
+      float: costOfNetwork(floatNetwork, []),
+      quantized: costOfNetwork(network, places, chosenWidths(algorithm, places, tensors)),
+    },
+    sites,
+    inspection: { images, sites: [...inspected] },
+    unquantized: [...unquantizedTensors(network)],
+    measured: { latency, operators, runtimes: measured, seconds: staged.seconds },
+  };
+}
+
+/** Bits of all quantized weights together. */
+function weightBits(places: readonly QuantizerSite[], sites: readonly SiteResult[]): number {
+  return places
+    .filter(({ role }) => role === "weight")
+    .reduce((sum, { id, shape, scheme }) => {
+      const { channelBits: bits = [scheme.bitWidth] } = sites.find((site) => site.id === id) ?? {};
+      const mean = bits.reduce((a, b) => a + b, 0) / bits.length;
+      return sum + shape.reduce((a, b) => a * b, 1) * mean;
+    }, 0);
+}
+
+/** A site as results show it. */
+function describe(site: QuantizerSite, algorithm: Algorithm, tensors: HostTensors): SiteResult {
+  const { id, role, scheme } = site;
+  const bits = channelBits(algorithm, site, tensors);
+  const { levels = "uniform" } = quantizerOf(algorithm, site);
+  return {
+    id,
+    role,
+    bitWidth: scheme.bitWidth,
+    ...(bits && { channelBits: [...bits] }),
+    scheme: describeSite(scheme, levels),
+  };
+}
+
+function hashTensors(tensors: HostTensors): string {
+  const hash = createHash("sha256");
+  for (const [name, { shape, data }] of Object.entries(tensors).sort(([a], [b]) =>
+    a < b ? -1 : 1,
+  )) {
+    hash.update(`${name} [${shape.join()}]\n`);
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,17 @@
+import type { Engine } from "../../pipelines/engine/index.js";
+import type { Dataset, TrainingProgress } from "../../pipelines/train/index.js";
+import type { RunDirectory } from "../../results/store.js";
+import type { Cell } from "../planning/index.js";
+
+/** What all cells of a run share. */
+export interface CellContext {
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  readonly directory: RunDirectory;
+  readonly onProgress: (stage: string, progress?: TrainingProgress) => void;
+}
+
+/** Names of the stored stages that a cell uses: its float and its quantized training. */
+export function stageKeys({ pretrainKey, trainingKey }: Cell): [float: string, quantized: string] {
+  return [`float-${pretrainKey}`, `quantized-${trainingKey}`];
+}

@@ -1,0 +1,166 @@
+import { join } from "node:path";
+import { inspectSites, profileOperators, type Inspection } from "../../pipelines/deploy/index.js";
+import { exportOnnx } from "../../pipelines/export/index.js";
+import {
+  freeze,
+  freezeFloat,
+  groupChannels,
+  type FrozenNetwork,
+} from "../../pipelines/freeze/index.js";
+import { asDeployed, type QuantizedNetwork } from "../../pipelines/network/index.js";
+import { chosenWidths, withBits } from "../../pipelines/quantize/index.js";
+import { evaluate, type Logits } from "../../pipelines/train/index.js";
+import { cellName } from "../../results/store.js";
+import { writeAtomically } from "../../results/writeAtomically.js";
+import type { Cell, CellParts } from "../planning/index.js";
+import type { Checkpoint } from "./checkpoint.js";
+import type { CellContext } from "./context.js";
+import { deploy, type Deployments } from "./deployments.js";
+import { measureLatency } from "./latency.js";
+import { pretrain, trainQuantized } from "./trainings.js";
+
+/** What the stages of a cell find out, each from what those before it found. */
+export interface Findings {
+  readonly checkpoint: Checkpoint;
+  readonly trained: Checkpoint;
+  readonly simulated: Logits;
+  readonly frozen: FrozenNetwork;
+  readonly exported: Exported;
+  readonly deployed: Deployments;
+  readonly inspection: Inspection;
+  readonly latency: MeasuredLatency;
+}
+export type Finding = keyof Findings;
+
+export interface Exported {
+  /** The frozen network, its channels grouped by their bit widths. */
+  readonly grouped: FrozenNetwork;
+  readonly floatModel: Uint8Array;
+  readonly model: Uint8Array;
+}
+
+export interface MeasuredLatency {
+  readonly latency: Awaited<ReturnType<typeof measureLatency>>;
+  readonly operators: Readonly<
+    Record<"float" | "quantized", Awaited<ReturnType<typeof profileOperators>>>
+  >;
+}
+
+/** One cell and all that it is made of. */
+export interface Subject {
+  readonly cell: Cell;
+  readonly parts: CellParts;
+  readonly context: CellContext;
+}
+
+/** A part of a cell's work: what it is called, what it needs, and how it finds out one thing. */
+export interface Stage<F extends Finding, Needs extends Finding = Finding> {
+  /** As progress and times call it. */
+  readonly title: string;
+  readonly needs: readonly Needs[];
+  run(subject: Subject, findings: Pick<Findings, Needs>): Promise<Findings[F]>;
+}
+
+/** A stage that sees what it needs and nothing else. */
+const stage = <F extends Finding, const Needs extends Finding = never>(
+  definition: Stage<F, Needs>,
+): Stage<F> => definition;
+
+/** The network with the bit widths that its training chose. */
+export const quantizedBy = (
+  { quantized: { network, sites } }: CellParts,
+  { bits }: Checkpoint,
+): QuantizedNetwork => ({ network, sites: withBits(sites, bits) });
+
+const imageShape = ({ dataset }: CellContext): number[] => {
+  const [height = 1, width = 1, channels = 1] = dataset.shape;
+  return [channels, height, width];
+};
+
+/**
+ * The stages of a cell, by what they find out. Float and quantized training keep their results in
+ * the run directory, "exported" leaves the model there; all else is computed when it is asked for.
+ */
+export const STAGES: { readonly [F in Finding]: Stage<F> } = {
+  checkpoint: stage({
+    title: "float training",
+    needs: [],
+    run: ({ cell, context }) => pretrain(cell, context),
+  }),
+  trained: stage({
+    title: "quantized training",
+    needs: ["checkpoint"],
+    run: ({ cell, parts, context }, { checkpoint }) =>
+      trainQuantized(cell, { parts, checkpoint }, context),
+  }),
+  simulated: stage({
+    title: "evaluation",
+    needs: ["trained"],
+    run({ parts, context: { engine, dataset } }, { trained }) {
+      const quantized = quantizedBy(parts, trained);
+      return evaluate(engine, quantized.network, {
+        tensors: trained.tensors,
+        dataset,
+        mode: (current) => asDeployed(parts.algorithm, quantized, current),
+      });
+    },
+  }),
+  frozen: stage({
+    title: "integers",
+    needs: ["trained"],
+    run: ({ parts, context }, { trained }) =>
+      freeze(context.engine, quantizedBy(parts, trained), {
+        algorithm: parts.algorithm,
+        tensors: trained.tensors,
+      }),
+  }),
+  exported: stage({
+    title: "export",
+    needs: ["checkpoint", "trained", "frozen"],
+    async run({ cell, parts, context }, { checkpoint, trained, frozen }) {
+      const { sites } = quantizedBy(parts, trained);
+      const grouped = groupChannels(frozen, chosenWidths(parts.algorithm, sites, trained.tensors));
+      const model = exportOnnx(grouped, cellName(cell));
+      await writeAtomically(join(context.directory.models, `${cellName(cell)}.onnx`), model);
+      const float = freezeFloat(parts.floatNetwork, checkpoint.tensors);
+      return { grouped, model, floatModel: exportOnnx(float, "float") };
+    },
+  }),
+  deployed: stage({
+    title: "deployment",
+    needs: ["simulated", "frozen", "exported"],
+    run: ({ cell, parts, context }, { simulated, frozen, exported }) =>
+      deploy(
+        { exported: exported.grouped, plain: frozen },
+        {
+          ...{ name: cellName(cell), backend: parts.backend, dataset: context.dataset, simulated },
+          onRuntime: (title) => {
+            context.onProgress(`deployment on ${title}`);
+          },
+        },
+      ),
+  }),
+  inspection: stage({
+    title: "inspection",
+    needs: ["trained", "frozen"],
+    run: ({ parts, context: { engine, dataset } }, { trained: { tensors }, frozen }) =>
+      inspectSites(engine, frozen, {
+        ...{ algorithm: parts.algorithm, tensors, dataset },
+        arithmetic: parts.backend.arithmetic,
+      }),
+  }),
+  latency: stage({
+    title: "latency",
+    needs: ["exported"],
+    async run({ context }, { exported: { floatModel, model } }) {
+      const shape = imageShape(context);
+      return {
+        latency: await measureLatency(floatModel, model, shape),
+        operators: {
+          float: await profileOperators(floatModel, shape),
+          quantized: await profileOperators(model, shape),
+        },
+      };
+    },
+  }),
+};

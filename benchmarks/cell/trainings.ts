@@ -1,0 +1,75 @@
+import type { Network } from "../../algorithms/network.js";
+import type { HostTensors } from "../../pipelines/engine/index.js";
+import { initialParameters, unquantized } from "../../pipelines/network/index.js";
+import { quantize } from "../../pipelines/quantize/index.js";
+import { accuracyOf, evaluate, train } from "../../pipelines/train/index.js";
+import { ownNetwork, type OwnNetwork } from "../inputs/index.js";
+import { buildFloatNetwork, type Cell, type CellParts } from "../planning/index.js";
+import { storedOnce, type Checkpoint } from "./checkpoint.js";
+import { stageKeys, type CellContext } from "./context.js";
+
+/** The float checkpoint that all cells of one model and seed start from; stored. */
+export async function pretrain(cell: Cell, context: CellContext): Promise<Checkpoint> {
+  const { engine, dataset, onProgress } = context;
+  const { hyperparameters, seed } = cell.config;
+  return storedOnce(context.directory, stageKeys(cell)[0], async () => {
+    const network = buildFloatNetwork(cell.config, dataset);
+    const { checksum } = cell.config.model;
+    if (checksum !== undefined) return givenCheckpoint(ownNetwork(checksum), context);
+    const result = await train(engine, {
+      network,
+      tensors: initialParameters(network, seed),
+      dataset,
+      hyperparameters,
+      schedule: hyperparameters.pretrain,
+      seed,
+      name: "pretrain",
+      onStep: (progress) => {
+        onProgress("float training", progress);
+      },
+    });
+    const logits = await floatLogits(network, result.tensors, context);
+    return { ...result, accuracy: accuracyOf(logits, dataset), bits: new Map() };
+  });
+}
+
+/** A network that came with its weights is only evaluated. */
+async function givenCheckpoint(
+  { network, parameters }: OwnNetwork,
+  context: CellContext,
+): Promise<Checkpoint> {
+  const logits = await floatLogits(network, parameters, context);
+  const none = new Float32Array(0);
+  return {
+    tensors: parameters,
+    losses: none,
+    accuracies: none,
+    accuracy: accuracyOf(logits, context.dataset),
+    bits: new Map(),
+  };
+}
+
+function floatLogits(network: Network, tensors: HostTensors, { engine, dataset }: CellContext) {
+  return evaluate(engine, network, { tensors, dataset, mode: () => ({ quantize: unquantized }) });
+}
+
+/** The quantized training that follows a float checkpoint; stored. */
+export function trainQuantized(
+  cell: Cell,
+  { parts, checkpoint }: { readonly parts: CellParts; readonly checkpoint: Checkpoint },
+  { engine, dataset, directory, onProgress }: CellContext,
+): Promise<Checkpoint> {
+  const { hyperparameters, seed } = cell.config;
+  return storedOnce(directory, stageKeys(cell)[1], async () => {
+    const { sites, ...result } = await quantize(engine, {
+      ...parts,
+      checkpoint: checkpoint.tensors,
+      ...{ dataset, hyperparameters, seed },
+      onStep: (progress) => {
+        onProgress("quantized training", progress);
+      },
+    });
+    const bits = new Map(sites.map(({ id, scheme }) => [id, scheme.bitWidth]));
+    return { ...result, bits };
+  });
+}
