@@ -1,8 +1,15 @@
 import type { InferenceSession } from "onnxruntime-node";
 
-/** What exported models call their input and output. */
-export const IMAGE_INPUT = "image";
-export const LOGITS_OUTPUT = "logits";
+interface Ends {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+}
+
+/** What an exported model calls its images and its logits: its one input and its first output. */
+export const endsOf = ({ inputNames: [image = ""], outputNames: [logits = ""] }: Ends) => ({
+  image,
+  logits,
+});
 
 /** One thread a session: cells run side by side, one per core, and sums keep their order. */
 export const SESSION_OPTIONS: InferenceSession.SessionOptions = {

@@ -1,5 +1,5 @@
 import * as ort from "onnxruntime-node";
-import { IMAGE_INPUT, LOGITS_OUTPUT, SESSION_OPTIONS } from "../session.js";
+import { endsOf, SESSION_OPTIONS } from "../session.js";
 
 /** Loads an exported model into the real runtime, as a deployed program would: one thread. */
 export function loadModel(model: Uint8Array): Promise<ort.InferenceSession> {
@@ -11,8 +11,9 @@ export async function infer(
   session: ort.InferenceSession,
   images: ort.Tensor,
 ): Promise<Float32Array> {
-  const outputs = await session.run({ [IMAGE_INPUT]: images });
-  const data = outputs[LOGITS_OUTPUT]?.data;
+  const { image, logits } = endsOf(session);
+  const { [logits]: result } = await session.run({ [image]: images });
+  const data = result?.data;
   if (!(data instanceof Float32Array)) throw new TypeError("the model gave no float logits");
   return data;
 }

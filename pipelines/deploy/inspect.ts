@@ -8,7 +8,7 @@ import { loadModel } from "./inference.js";
 import type { CompiledStep, Engine, HostTensors, StepFunction } from "../engine/index.js";
 import { type FrozenLevels, type FrozenNetwork, isCodebook, levelsOf } from "../freeze/index.js";
 import { exportIntegers, exportOnnx, exposedName, NoForm } from "../export/index.js";
-import { IMAGE_INPUT } from "../session.js";
+import { endsOf } from "../session.js";
 import { asDeployed, featureShapes, forward } from "../network/index.js";
 
 /** What quantization does to one tensor, on real images. */
@@ -104,7 +104,9 @@ export async function inspectSites(
       compiled.set(size, known);
       const simulated = await known.run(inputs);
       const { data, shape } = channelsFirst(batch.images);
-      const feeds = { [IMAGE_INPUT]: new ort.Tensor("float32", data as Float32Array, shape) };
+      const feeds = {
+        [endsOf(session).image]: new ort.Tensor("float32", data as Float32Array, shape),
+      };
       const deployed = await session.run(feeds);
       const inIntegers = await integers?.run(feeds);
       for (const watcher of watched) {
@@ -113,11 +115,11 @@ export async function inspectSites(
         if (x === undefined || q === undefined) throw new Error(`"${id}" was not quantized`);
         watcher.noise(x.data, q.data);
         if (role !== "activation") continue;
-        const there = deployed[exposedName(id)]?.data as Float32Array | undefined;
+        const there = deployed[exposedName(network, id)]?.data as Float32Array | undefined;
         if (there === undefined) throw new Error(`the export does not show "${id}"`);
         const expected = (q.shape.length === 4 ? channelsFirst(q) : q).data;
         watcher.deployed.compare(expected, there);
-        const reference = inIntegers?.[exposedName(id)]?.data as Float32Array | undefined;
+        const reference = inIntegers?.[exposedName(network, id)]?.data as Float32Array | undefined;
         if (reference !== undefined) watcher.integers.compare(expected, reference);
       }
     }

@@ -1,6 +1,7 @@
+import type { NetworkNode } from "../../algorithms/network.js";
 import type { IntegerArithmetic } from "../../backends/backend.js";
 
-/** A network in the form of one runtime. */
+/** A network in the form that a runtime loads. */
 export interface RuntimeModel {
   readonly bytes: Uint8Array;
   /** Operators of the file, where the runtime executes them as they are written. */
@@ -21,3 +22,17 @@ export interface WriteOptions {
 export class NoForm extends Error {
   override readonly name = "NoForm";
 }
+
+/** Says that a node or quantizer has no place in a form. */
+export type Refuse = (what: string, reason: string) => never;
+
+/** @param form what the message begins with */
+export const refusal =
+  (form: string): Refuse =>
+  (what, reason) => {
+    throw new NoForm(`${form}"${what}": ${reason}`);
+  };
+
+/** The operator of a node, as messages name it. */
+export const operatorOf = (node: NetworkNode): string =>
+  node.op === "float" ? node.operation.kind : node.op;

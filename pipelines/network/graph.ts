@@ -37,6 +37,8 @@ const nodesByName = remembered(
   (network) => new Map(network.nodes.map((node) => [node.name, node])),
 );
 
+export const hasNode = (network: Network, name: string): boolean => nodesByName(network).has(name);
+
 export function findNode(network: Network, name: string): NetworkNode {
   const node = nodesByName(network).get(name);
   if (node === undefined) throw new Error(`network has no node "${name}"`);

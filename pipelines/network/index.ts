@@ -10,7 +10,7 @@ export { definitionOf } from "./float/index.js";
 export { foldBatchNorm, mergeParameters } from "./foldBatchNorm.js";
 export { forward } from "./forward.js";
 export type { ForwardOptions } from "./pass.js";
-export { consumersOf, findNode, inputsOf, isLayer, withInputs } from "./graph.js";
+export { consumersOf, findNode, hasNode, inputsOf, isLayer, withInputs } from "./graph.js";
 export { multiplications, parameterSpecs } from "./parameterSpecs.js";
 export { inheritParameters, initialParameters } from "./parameters.js";
 export {

@@ -86,7 +86,13 @@ export class OnnxGraph {
   readonly #outputs: ValueInfoProto[] = [];
   readonly #known = new Map<string, string>();
   readonly #metadata: [string, string][] = [];
+  readonly #free: (wanted: string) => string;
   #count = 0;
+
+  /** @param free the name for a value that is given none, told from the one that it would have */
+  constructor(free: (wanted: string) => string = (wanted) => wanted) {
+    this.#free = free;
+  }
 
   get nodeCount(): number {
     return this.#nodes.length;
@@ -103,9 +109,10 @@ export class OnnxGraph {
     return name;
   }
 
-  /** Declares `value` a graph output under `name`. */
+  /** Declares `value` a graph output under `name`, which may be its own. */
   output(name: string, value: string, type: OnnxType, shape: readonly (number | string)[]): void {
-    this.#nodes.push({ operator: "Identity", inputs: [value], output: name, attributes: {} });
+    if (value !== name)
+      this.#nodes.push({ operator: "Identity", inputs: [value], output: name, attributes: {} });
     this.#outputs.push(valueInfo(name, type, shape));
   }
 
@@ -119,7 +126,7 @@ export class OnnxGraph {
     const key = JSON.stringify([operator, inputs, attributes]);
     const known = name === undefined ? this.#known.get(key) : undefined;
     if (known !== undefined) return known;
-    const output = name ?? `v${(this.#count++).toString()}`;
+    const output = name ?? this.#free(`v${(this.#count++).toString()}`);
     this.#nodes.push({ operator, inputs, output, attributes });
     this.#known.set(key, output);
     return output;
@@ -139,7 +146,7 @@ export class OnnxGraph {
         : undefined;
     const known = key === undefined ? undefined : this.#known.get(key);
     if (known !== undefined) return known;
-    const constantName = name ?? `c${(this.#count++).toString()}`;
+    const constantName = name ?? this.#free(`c${(this.#count++).toString()}`);
     this.#constants.push(
       create(TensorProtoSchema, {
         name: constantName,

@@ -8,8 +8,5 @@ export const litert: Runtime = {
   takesGroups: false,
   layout: "NHWC",
   loader: "litert",
-  write(frozen, { name, batch }) {
-    const { bytes, operators } = exportTflite(frozen, name, { batch });
-    return { bytes, operators, batch };
-  },
+  write: (frozen, { name, batch }) => exportTflite(frozen, name, { batch }),
 };

@@ -1,5 +1,5 @@
 // What a runtime's own process needs, and nothing else: it is to start fast and to be small.
-import { IMAGE_INPUT, LOGITS_OUTPUT, SESSION_OPTIONS } from "../../session.js";
+import { endsOf, SESSION_OPTIONS } from "../../session.js";
 
 /** A model in its runtime. */
 export interface LoadedModel {
@@ -19,10 +19,11 @@ export const loaders = {
   async native(model, shape) {
     const ort = await import("onnxruntime-node");
     const session = await ort.InferenceSession.create(model, SESSION_OPTIONS);
+    const { image, logits } = endsOf(session);
     return {
       async infer(images, batch) {
-        const feeds = { [IMAGE_INPUT]: new ort.Tensor("float32", images, [batch, ...shape]) };
-        return (await session.run(feeds))[LOGITS_OUTPUT]?.data as Float32Array;
+        const feeds = { [image]: new ort.Tensor("float32", images, [batch, ...shape]) };
+        return (await session.run(feeds))[logits]?.data as Float32Array;
       },
     };
   },
@@ -33,10 +34,11 @@ export const loaders = {
     ort.env.wasm.numThreads = 1;
     ort.env.logLevel = "error";
     const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+    const { image, logits } = endsOf(session);
     return {
       async infer(images, batch) {
-        const feeds = { [IMAGE_INPUT]: new ort.Tensor("float32", images, [batch, ...shape]) };
-        return (await session.run(feeds))[LOGITS_OUTPUT]?.data as Float32Array;
+        const feeds = { [image]: new ort.Tensor("float32", images, [batch, ...shape]) };
+        return (await session.run(feeds))[logits]?.data as Float32Array;
       },
     };
   },

@@ -1,9 +1,9 @@
 import type { QuantRange } from "../../../backends/scheme.js";
 import type { Encoding } from "../../freeze/index.js";
-import { unsupportedSite } from "../tflite/constants.js";
 import { exportTflite } from "../tflite/exportTflite.js";
 import { readTflite, type ReadTensor, type ReadTflite } from "../tflite/readTflite.js";
-import { OPERATORS, TENSOR_TYPES } from "../tflite/tfliteModel.js";
+import { OPERATORS, TENSOR_TYPES } from "../tflite/schema.js";
+import { unsupportedSite } from "../tflite/sites.js";
 import { fileOf, type ArtefactFiles, type ArtefactFormat } from "./artefact.js";
 
 /** Networks whose every layer computes in integers, for LiteRT (TensorFlow Lite). */

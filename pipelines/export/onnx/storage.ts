@@ -1,5 +1,7 @@
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
-import type { OnnxType } from "../../onnx/index.js";
+import type { QuantRange } from "../../../backends/scheme.js";
+import type { FrozenGrid } from "../../freeze/index.js";
+import type { OnnxGraph, OnnxType } from "../../onnx/index.js";
 
 /** Integers of the types that codes are stored in. */
 export const STORAGE_RANGES = {
@@ -22,4 +24,20 @@ export function storageType({ scheme: { signed, bitWidth } }: QuantizerSite): St
 export function smallestType(site: QuantizerSite): OnnxType {
   if (site.scheme.bitWidth > 4) return storageType(site);
   return site.scheme.signed ? "int4" : "uint4";
+}
+
+/** Whether a range is all integers of a type. */
+export function fillsType({ quantMin, quantMax }: QuantRange, type: StorageType): boolean {
+  const [typeMin, typeMax] = STORAGE_RANGES[type];
+  return quantMin === typeMin && quantMax === typeMax;
+}
+
+/** Scale and zero point as constants: one of each, or one for each channel. */
+export function gridConstants(
+  graph: OnnxGraph,
+  { scale, zeroPoint }: FrozenGrid,
+  type: OnnxType,
+): [scale: string, zeroPoint: string] {
+  const shape = scale.length === 1 ? [] : [scale.length];
+  return [graph.constant("float32", shape, scale), graph.constant(type, shape, zeroPoint)];
 }

@@ -1,5 +1,5 @@
 import type { Window } from "../../network/index.js";
-import type { TfliteOptions } from "./tfliteModel.js";
+import type { TfliteOptions } from "./schema.js";
 
 /** None, ReLU, ReLU6: numbers of the schema. */
 export type FusedActivation = 0 | 1 | 3;

@@ -10,11 +10,9 @@ import { tvm } from "../../../backends/tvm.js";
 import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
 import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
 import { exportIntegers } from "../../../pipelines/export/integers/exportIntegers.js";
-import {
-  fixedPoint,
-  requantize,
-  type Target,
-} from "../../../pipelines/export/integers/requantize.js";
+import { fixedPoint } from "../../../pipelines/export/integers/fixedPoint.js";
+import { requantize } from "../../../pipelines/export/integers/requantize.js";
+import type { Target } from "../../../pipelines/export/integers/steps.js";
 import { OnnxGraph } from "../../../pipelines/onnx/index.js";
 import { frozenNetwork } from "../frozenNetwork.js";
 

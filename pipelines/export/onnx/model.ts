@@ -1,0 +1,84 @@
+import type { ConvNode, FloatNode, InputNode, MaxPoolNode } from "../../../algorithms/network.js";
+import type { FrozenNetwork } from "../../freeze/index.js";
+import { definitionOf, existing, windowOf } from "../../network/index.js";
+import { type Attributes, OnnxGraph } from "../../onnx/index.js";
+import type { KernelOrder } from "../layers.js";
+import { exposedName, freeName, IMAGE_INPUT, LOGITS_OUTPUT } from "../names.js";
+import type { Walked } from "../walk.js";
+
+/** What the forms have in common that are ONNX graphs. */
+export interface OnnxWalked<Value> extends Walked<Value> {
+  readonly graph: OnnxGraph;
+}
+
+/** A graph whose own names are none of the network's. */
+export const graphFor = ({ network }: FrozenNetwork): OnnxGraph =>
+  new OnnxGraph((wanted) => freeName(network, wanted));
+
+/** [filters, inputs, rows, columns]; dense [inputs, units]. */
+export const ONNX_KERNELS: KernelOrder = {
+  convolution: [3, 2, 0, 1],
+  depthwise: [2, 3, 0, 1],
+  dense: [0, 1],
+};
+
+type AnyOnnx = Pick<OnnxWalked<unknown>, "graph" | "free">;
+
+/** Declares the images: NCHW. */
+export function imageInput({ name, shape }: InputNode, { graph, free }: AnyOnnx): string {
+  const [height = 1, width = 1, channels = 1] = shape;
+  const own = name === IMAGE_INPUT ? name : free(IMAGE_INPUT);
+  return graph.input(own, "float32", ["batch", channels, height, width]);
+}
+
+/**
+ * Declares the logits an output, and every quantized activation too where sites are exposed.
+ *
+ * @param realOf the value of a node in real numbers
+ */
+export function addOutputs(
+  { frozen, graph, shapeOf, free }: OnnxWalked<unknown>,
+  realOf: (node: string) => string,
+  exposeSites = false,
+): void {
+  const { network, sites } = frozen;
+  const last = network.nodes.at(-1)?.name ?? "";
+  const logits = realOf(last);
+  // A last node of the output's name may be the output itself.
+  const name = logits === LOGITS_OUTPUT ? logits : free(LOGITS_OUTPUT);
+  graph.output(name, logits, "float32", ["batch", ...shapeOf(last)]);
+  if (!exposeSites) return;
+  for (const { id, role } of sites) {
+    if (role !== "activation") continue;
+    const [...dimensions] = shapeOf(id);
+    const channels = dimensions.pop() ?? 1;
+    const shape = ["batch", channels, ...dimensions];
+    graph.output(exposedName(network, id), realOf(id), "float32", shape);
+  }
+}
+
+export function convolutionAttributes(node: ConvNode) {
+  const { size, stride, padding, dilation } = windowOf({ ...node, size: node.kernelSize });
+  return {
+    ...{ kernel_shape: size, strides: stride, pads: padding, dilations: dilation },
+    group: node.depthwise ? node.filters : (node.groups ?? 1),
+  };
+}
+
+export function poolAttributes(node: MaxPoolNode): Attributes {
+  const { size, stride, padding } = windowOf(node);
+  return { kernel_shape: size, strides: stride, pads: padding };
+}
+
+/** @param inputs values in real numbers */
+export function floatOperation(
+  { name, operation, inputs: nodes }: FloatNode,
+  { frozen, graph, shapeOf }: OnnxWalked<unknown>,
+  inputs: readonly string[],
+): string {
+  return definitionOf(operation).onnx(operation, {
+    ...{ graph, inputs, name },
+    shapes: nodes.map(shapeOf),
+    parameter: (key) => existing(frozen.floats, `${name}/${key}`),
+  });
+}
