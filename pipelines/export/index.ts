@@ -2,9 +2,9 @@
 // operators, integer graphs, TensorFlow Lite, and files beside them (artefacts/). A newcomer adds an
 // artefact, or a form with its writer; what a form cannot hold is a NoForm that says why.
 export { artefactFormats, writeArtefact } from "./artefacts/index.js";
-export { exportOnnx } from "./exportOnnx.js";
 export { NoForm, type RuntimeModel, type WriteOptions } from "./form.js";
 export { exportIntegers } from "./integers/exportIntegers.js";
 export { exposedName } from "./names.js";
+export { exportOnnx } from "./onnx/exportOnnx.js";
 export { exportTflite } from "./tflite/exportTflite.js";
 export { readTflite } from "./tflite/readTflite.js";

@@ -1,6 +1,6 @@
 import type { HostTensor } from "../../engine/index.js";
 import { dequantized, type FrozenNetwork } from "../../freeze/index.js";
-import { exportOnnx } from "../exportOnnx.js";
+import { exportOnnx } from "../onnx/exportOnnx.js";
 import { parameterSpecs, withInputs } from "../../network/index.js";
 import type { NetworkNode } from "../../../algorithms/network.js";
 

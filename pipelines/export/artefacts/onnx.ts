@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
-import { exportOnnx } from "../exportOnnx.js";
+import { exportOnnx } from "../onnx/exportOnnx.js";
 import { type Encoding } from "../../freeze/index.js";
 import { fileOf, type ArtefactFiles, type ArtefactFormat } from "./artefact.js";
 import { STORAGE_RANGES } from "../onnx/storage.js";

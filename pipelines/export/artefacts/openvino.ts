@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
 import { isCodebook } from "../../freeze/index.js";
-import { exportOnnx } from "../exportOnnx.js";
+import { exportOnnx } from "../onnx/exportOnnx.js";
 import { fileOf, type ArtefactFormat } from "./artefact.js";
 import { constantsOf } from "./readOnnx.js";
 

@@ -21,9 +21,9 @@ interface TfliteExportOptions {
 
 /**
  * Writes a frozen network for TensorFlow Lite: int8 activations, int8 weights with a scale for
- * each output channel, int32 biases, float images in and float logits
- * out. Ranges of less than 8 bits are kept by MINIMUM and MAXIMUM. A last layer whose result is
- * not quantized is computed in float, from the same integers.
+ * each output channel, int32 biases, float images in and float logits out. Ranges of less than
+ * 8 bits are kept by MINIMUM and MAXIMUM. A last layer whose result is not quantized is computed
+ * in float, from the same integers.
  *
  * @throws NoForm naming the quantizer or node that cannot be written so
  * @see https://ai.google.dev/edge/litert/models/quantization_spec

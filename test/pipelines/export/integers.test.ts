@@ -8,7 +8,7 @@ import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { snpe } from "../../../backends/snpe.js";
 import { tvm } from "../../../backends/tvm.js";
 import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
-import { exportOnnx } from "../../../pipelines/export/exportOnnx.js";
+import { exportOnnx } from "../../../pipelines/export/onnx/exportOnnx.js";
 import { exportIntegers } from "../../../pipelines/export/integers/exportIntegers.js";
 import { fixedPoint } from "../../../pipelines/export/integers/fixedPoint.js";
 import { requantize } from "../../../pipelines/export/integers/requantize.js";

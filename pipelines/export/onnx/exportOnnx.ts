@@ -1,11 +1,11 @@
-import { rangeOf } from "../../algorithms/affine.js";
-import type { NetworkNode, UnaryNode } from "../../algorithms/network.js";
-import { type FrozenNetwork, isClippedByCodes } from "../freeze/index.js";
-import { convolution, dense } from "./onnx/layers.js";
-import { addOutputs, floatOperation, graphFor, imageInput, poolAttributes } from "./onnx/model.js";
-import { quantizer } from "./onnx/quantizer.js";
-import { valueOf, type Writing } from "./onnx/writing.js";
-import { walk, type Writer } from "./walk.js";
+import { rangeOf } from "../../../algorithms/affine.js";
+import type { NetworkNode, UnaryNode } from "../../../algorithms/network.js";
+import { type FrozenNetwork, isClippedByCodes } from "../../freeze/index.js";
+import { walk, type Writer } from "../walk.js";
+import { convolution, dense } from "./layers.js";
+import { addOutputs, floatOperation, graphFor, imageInput, poolAttributes } from "./model.js";
+import { quantizer } from "./quantizer.js";
+import { valueOf, type Writing } from "./writing.js";
 
 export interface ExportOptions extends Partial<Pick<Writing, "packWeights" | "quantizers">> {
   /** Every quantized activation is an output too. */
