@@ -1,4 +1,4 @@
-import type { Network } from "../../algorithms/network.js";
+import type { InputNode, Network } from "../../algorithms/network.js";
 import { hasNode } from "../network/index.js";
 
 /** What exported models call their input and output, if no node has the name. */
@@ -9,6 +9,10 @@ export const LOGITS_OUTPUT = "logits";
 export function freeName(network: Network, wanted: string): string {
   return hasNode(network, wanted) ? freeName(network, `${wanted}_`) : wanted;
 }
+
+/** What a file calls its images. */
+export const imageName = (network: Network, { name }: InputNode): string =>
+  name === IMAGE_INPUT ? name : freeName(network, IMAGE_INPUT);
 
 /** The output that shows an activation site's values, where sites are exposed. */
 export const exposedName = (network: Network, site: string): string =>

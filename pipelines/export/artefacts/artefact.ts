@@ -10,6 +10,7 @@ import {
 } from "../../freeze/index.js";
 import { findNode } from "../../network/index.js";
 import type { QuantizeNode } from "../../../algorithms/network.js";
+import { freeName, imageName } from "../names.js";
 
 /** Files of an artefact, by name. */
 export type ArtefactFiles = ReadonlyMap<string, Uint8Array>;
@@ -35,11 +36,11 @@ export interface ArtefactFormat {
 
 /** The tensor that a site quantizes, as the model without quantizers names it. */
 export function tensorOf(frozen: FrozenNetwork, site: QuantizerSite): string {
-  if (site.role === "weight") return site.id;
-  let node = findNode(frozen.network, site.id);
-  while (node.op === "quantize")
-    node = findNode(frozen.network, (node satisfies QuantizeNode).input);
-  return node.name;
+  const { network } = frozen;
+  if (site.role === "weight") return freeName(network, site.id);
+  let node = findNode(network, site.id);
+  while (node.op === "quantize") node = findNode(network, (node satisfies QuantizeNode).input);
+  return node.op === "input" ? imageName(network, node) : node.name;
 }
 
 /** How far read values may lie from written ones, in steps: texts and float32 round. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { accumulatorSteps, encodingOf, isCodebook, levelsOf } from "../../freeze/index.js";
 import { isLayer } from "../../network/index.js";
+import { freeName } from "../names.js";
 import { encodeText, tensorOf, textOf, type ArtefactFormat } from "./artefact.js";
 import { floatModel } from "./floatForm.js";
 
@@ -53,7 +54,7 @@ export const snpe: ArtefactFormat = {
       if (steps === undefined) continue;
       // One entry where the weights have one scale.
       const different = new Set(steps).size === 1 ? steps.slice(0, 1) : steps;
-      parameters[`${layer.name} bias`] = Array.from(different, (step) =>
+      parameters[freeName(frozen.network, `${layer.name} bias`)] = Array.from(different, (step) =>
         entryOf({
           min: -(2 ** 31) * step,
           max: (2 ** 31 - 1) * step,

@@ -32,7 +32,8 @@ export const tensorrt: ArtefactFormat = {
     const weights: Record<string, number[]> = {};
     for (const site of frozen.sites) {
       const { high } = encodingOf(site, levelsOf(frozen, site));
-      if (site.role === "weight") weights[site.id] = high.map((value) => value / STEPS);
+      if (site.role === "weight")
+        weights[tensorOf(frozen, site)] = high.map((value) => value / STEPS);
       else ranges[tensorOf(frozen, site)] = high[0] ?? NaN;
     }
     const table = { tensorrt: { blob_range: ranges }, weights };

@@ -3,7 +3,7 @@ import type { FrozenNetwork } from "../../freeze/index.js";
 import { definitionOf, existing, windowOf } from "../../network/index.js";
 import { type Attributes, OnnxGraph } from "../../onnx/index.js";
 import type { KernelOrder } from "../layers.js";
-import { exposedName, freeName, IMAGE_INPUT, LOGITS_OUTPUT } from "../names.js";
+import { exposedName, freeName, imageName, LOGITS_OUTPUT } from "../names.js";
 import type { Walked } from "../walk.js";
 
 /** What the forms have in common that are ONNX graphs. */
@@ -22,13 +22,11 @@ export const ONNX_KERNELS: KernelOrder = {
   dense: [0, 1],
 };
 
-type AnyOnnx = Pick<OnnxWalked<unknown>, "graph" | "free">;
-
 /** Declares the images: NCHW. */
-export function imageInput({ name, shape }: InputNode, { graph, free }: AnyOnnx): string {
-  const [height = 1, width = 1, channels = 1] = shape;
-  const own = name === IMAGE_INPUT ? name : free(IMAGE_INPUT);
-  return graph.input(own, "float32", ["batch", channels, height, width]);
+export function imageInput(node: InputNode, { frozen, graph }: OnnxWalked<unknown>): string {
+  const [height = 1, width = 1, channels = 1] = node.shape;
+  const name = imageName(frozen.network, node);
+  return graph.input(name, "float32", ["batch", channels, height, width]);
 }
 
 /**

@@ -2,7 +2,7 @@ import { rangeOf } from "../../../algorithms/affine.js";
 import type { NetworkNode, UnaryNode } from "../../../algorithms/network.js";
 import { type FrozenNetwork, keptRange } from "../../freeze/index.js";
 import { operatorOf, type RuntimeModel } from "../form.js";
-import { IMAGE_INPUT, LOGITS_OUTPUT } from "../names.js";
+import { imageName, LOGITS_OUTPUT } from "../names.js";
 import { walk, type Writer } from "../walk.js";
 import { finish, quantizer } from "./fuse.js";
 import { convolution, dense } from "./layers.js";
@@ -59,10 +59,10 @@ const noForm = (node: NetworkNode): never =>
   refuse(node.name, `${operatorOf(node)} has no form here yet`);
 
 const writer: Writer<Writing, Value> = {
-  input: ({ name }, writing) =>
+  input: (node, writing) =>
     writing.model.tensor({
-      name: name === IMAGE_INPUT ? name : writing.free(IMAGE_INPUT),
-      ...{ type: "float32", shape: batchShape(writing, name) },
+      name: imageName(writing.frozen.network, node),
+      ...{ type: "float32", shape: batchShape(writing, node.name) },
     }),
   quantize: quantizer,
   conv2d: convolution,
