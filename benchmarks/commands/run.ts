@@ -44,6 +44,17 @@ interface RunFlags {
   readonly quiet: boolean;
 }
 
+const EXAMPLES = `
+Examples:
+  quantbench run quick                          the standard first run, about 9 minutes
+  quantbench run quick --only algorithm=lsq     one algorithm on all its backends
+  quantbench run my.yaml --dry-run              what would run, and how long it takes
+  quantbench run quick --progress json 2>log    one JSON object a line, for programs
+  quantbench run --model net.onnx --data images --preprocessing prepare.yaml
+                                                post-training quantization of your network
+
+Exit codes: 0 every cell has a result; 1 a cell failed; 2 bad input; 130 interrupted.`;
+
 export function addRun(program: Command): void {
   program
     .command("run")
@@ -90,19 +101,7 @@ export function addRun(program: Command): void {
     )
     .option("-q, --quiet", "no progress: the same as --progress none", false)
     .option("--hang-limit <seconds>", "kill a worker that is silent for so long", positive, 300)
-    .addHelpText(
-      "after",
-      `
-Examples:
-  quantbench run quick                          the standard first run, about 9 minutes
-  quantbench run quick --only algorithm=lsq     one algorithm on all its backends
-  quantbench run my.yaml --dry-run              what would run, and how long it takes
-  quantbench run quick --progress json 2>log    one JSON object a line, for programs
-  quantbench run --model net.onnx --data images --preprocessing prepare.yaml
-                                                post-training quantization of your network
-
-Exit codes: 0 every cell has a result; 1 a cell failed; 2 bad input; 130 interrupted.`,
-    )
+    .addHelpText("after", EXAMPLES)
     .action(async (given: string | undefined, flags: RunFlags) => {
       const { model } = flags;
       const matrix = given ?? (model === undefined ? undefined : "ptq");

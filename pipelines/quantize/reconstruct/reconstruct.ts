@@ -175,18 +175,7 @@ async function learn(steps: StepCache, unit: LearnedUnit, learning: Learning) {
     ),
   });
   const bits = randomBits(() => random.integer(2 ** 31));
-  const masks = (): HostTensors =>
-    drop === 0
-      ? {}
-      : Object.fromEntries(
-          unit.sites
-            .filter(({ role }) => role === "activation")
-            .map(({ id, shape }) => {
-              const size = shape.reduce((a, b) => a * b, 1) * batchSize;
-              const data = Float32Array.from({ length: size }, () => bits());
-              return [`${id} kept`, float32(data, [batchSize, ...shape])];
-            }),
-        );
+  const masks = (): HostTensors => (drop === 0 ? {} : keptValues(unit, batchSize, bits));
   const looked = Uint32Array.from({ length: Math.min(count, 4 * batchSize) }, (_, i) => i);
   const errorOf = async (): Promise<number> => {
     const deployed = finished(task.algorithm, unit.sites, current);
@@ -234,6 +223,19 @@ async function learn(steps: StepCache, unit: LearnedUnit, learning: Learning) {
     ),
     losses,
   };
+}
+
+/** For each activation, which values of a batch stay unquantized in one step: a random bit each. */
+function keptValues(unit: LearnedUnit, batchSize: number, bits: () => number): HostTensors {
+  return Object.fromEntries(
+    unit.sites
+      .filter(({ role }) => role === "activation")
+      .map(({ id, shape }) => {
+        const size = shape.reduce((a, b) => a * b, 1) * batchSize;
+        const data = Float32Array.from({ length: size }, () => bits());
+        return [`${id} kept`, float32(data, [batchSize, ...shape])];
+      }),
+  );
 }
 
 const cosine = (progress: number): number => (1 + Math.cos(Math.PI * progress)) / 2;
