@@ -88,6 +88,7 @@ export async function inspectSites(
     return results;
   };
   const session = await loadModel(exportOnnx(frozen, "inspection", { exposeSites: true }));
+  const { image } = endsOf(session);
   const integers = await integerSession(frozen, arithmetic);
   const place = new Map(network.nodes.map(({ name }, index) => [name, index]));
   const placeOf = ({ id }: QuantizerSite) => place.get(id) ?? place.get(layerOf(id)) ?? 0;
@@ -104,9 +105,7 @@ export async function inspectSites(
       compiled.set(size, known);
       const simulated = await known.run(inputs);
       const { data, shape } = channelsFirst(batch.images);
-      const feeds = {
-        [endsOf(session).image]: new ort.Tensor("float32", data as Float32Array, shape),
-      };
+      const feeds = { [image]: new ort.Tensor("float32", data as Float32Array, shape) };
       const deployed = await session.run(feeds);
       const inIntegers = await integers?.run(feeds);
       for (const watcher of watched) {
