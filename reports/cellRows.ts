@@ -1,6 +1,8 @@
+import { deviceAccuracy } from "../results/device.js";
 import type { CompletedCell } from "../results/schema.js";
-import { algorithmOf, backendOf, bitsOf, missesGate, modelOf } from "./cells.js";
+import { algorithmOf, backendOf, bitsOf, lowestAgreement, missesGate, modelOf } from "./cells.js";
 import { escapeMarkup } from "./charts/svg.js";
+import { latencyRatio } from "./decision/candidates.js";
 import { energyOf } from "./energy.js";
 import { percent, points } from "./format.js";
 import { pageOf, shortId } from "./summary.js";
@@ -14,14 +16,11 @@ export const COLUMNS: readonly (readonly [name: string, of: (cell: CompletedCell
   ["seed", ({ config }) => String(config.seed)],
   ["float", ({ accuracy }) => percent(accuracy.float)],
   ["simulated", ({ accuracy }) => percent(accuracy.simulated)],
-  ["deployed", (cell) => percent(cell.accuracy.deployed) + (missesGate(cell) ? " ⚠" : "")],
-  ["change", ({ accuracy }) => points(accuracy.float - accuracy.deployed)],
-  ["agreement", ({ agreement }) => percent(agreement.share)],
+  ["deployed", (cell) => percent(deviceAccuracy(cell)) + (missesGate(cell) ? " ⚠" : "")],
+  ["change", (cell) => points(cell.accuracy.float - deviceAccuracy(cell))],
+  ["agreement", (cell) => percent(lowestAgreement(cell))],
   ["latency, ms", ({ measured }) => measured.latency.quantized.medianMs.toPrecision(3)],
-  [
-    "speed-up",
-    ({ measured: { latency } }) => (latency.float.medianMs / latency.quantized.medianMs).toFixed(2),
-  ],
+  ["latency / float", (cell) => latencyRatio(cell).toFixed(2)],
   ["weights, KiB", ({ size }) => (size.weightBytes / 1024).toFixed(1)],
   ["BitOps, M", ({ cost }) => (cost.quantized.bitOps / 1e6).toFixed(0)],
   ["energy, µJ", (cell) => energyOf(cell)?.toPrecision(3) ?? "–"],

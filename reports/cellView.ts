@@ -24,7 +24,7 @@ import { escapeMarkup } from "./charts/svg.js";
 import { bytes, milliseconds, percent, points, prefixed } from "./format.js";
 import { operatorsOf, operatorsSum } from "./operators.js";
 import type { ReportInput } from "./reportInput.js";
-import { runtimeRows, worstRuntime } from "./runtimes.js";
+import { deviceOf, runtimeRows, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { shortId } from "./summary.js";
 
@@ -85,19 +85,21 @@ const commandFor = (command: string, { algorithm, backend, model, bits, seed }: 
   ].join(" ");
 
 function completedView(cell: CompletedCell) {
-  const { accuracy, agreement, testImages, inspection, unquantized, measured } = cell;
+  const { accuracy, testImages, inspection, unquantized, measured } = cell;
+  const device = deviceOf(cell);
   return {
     testImages,
     float: percent(accuracy.float),
     simulated: percent(accuracy.simulated),
-    deployed: percent(accuracy.deployed),
-    drop: points(accuracy.float - accuracy.deployed),
-    agreement: percent(agreement.share),
-    largest: agreement.largestDifference.toPrecision(3),
+    deployed: percent(device.accuracy),
+    device: device.title,
+    drop: points(accuracy.float - device.accuracy),
+    agreement: percent(device.agreement.share),
+    largest: device.agreement.largestDifference.toPrecision(3),
     missesGate: missesGate(cell),
     gate: percent(GATE_TOLERANCE, 1),
     atChance: isAtChance(cell),
-    worst: worstRuntime(cell),
+    worst: worstRuntime(cell).title,
     runtimeRows: runtimeRows(cell)
       .map((row) => row.map(escapeMarkup))
       .map(([name = "", ...rest]) => {

@@ -1,4 +1,5 @@
-import type { CellConfig, CellResult, CompletedCell, RuntimeResult } from "../results/schema.js";
+import { deviceAccuracy, isExecuted } from "../results/device.js";
+import type { CellConfig, CellResult, CompletedCell } from "../results/schema.js";
 import { variantLabel } from "../results/variant.js";
 
 export const isCompleted = (result: CellResult): result is CompletedCell =>
@@ -54,19 +55,24 @@ export const GATE_TOLERANCE = 0.005;
 
 /** Whether deployment lost more accuracy than the tolerance, on any runtime. */
 export const missesGate = ({ accuracy, runtimes }: CompletedCell): boolean =>
-  [accuracy.deployed, ...Object.values(runtimes).flatMap(accuracyOn)].some(
+  [accuracy.deployed, ...executedOf(runtimes).map(({ accuracy: deployed }) => deployed)].some(
     (deployed) => accuracy.simulated - deployed > GATE_TOLERANCE,
   );
 
-const accuracyOn = (result: RuntimeResult): number[] =>
-  "accuracy" in result ? [result.accuracy] : [];
+const executedOf = (runtimes: CompletedCell["runtimes"]) =>
+  Object.values(runtimes).filter(isExecuted);
+
+/** The lowest share of predictions that are the simulation's, of all runtimes. */
+export const lowestAgreement = ({ agreement, runtimes }: CompletedCell): number =>
+  Math.min(agreement.share, ...executedOf(runtimes).map((result) => result.agreement.share));
 
 /** Standard deviations above guessing that a network must reach; luck gets there in one of 700. */
 const ABOVE_CHANCE = 3;
 
 /** Whether a network is no better than guessing on its test set. */
-export function isAtChance({ accuracy, classes, testImages }: CompletedCell): boolean {
+export function isAtChance(cell: CompletedCell): boolean {
+  const { classes, testImages } = cell;
   const chance = 1 / classes;
   const deviation = Math.sqrt((chance * (1 - chance)) / testImages);
-  return accuracy.deployed <= chance + ABOVE_CHANCE * deviation;
+  return deviceAccuracy(cell) <= chance + ABOVE_CHANCE * deviation;
 }

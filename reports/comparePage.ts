@@ -12,6 +12,7 @@ export async function renderComparison(comparison: RunComparison): Promise<strin
     changes: comparison.changes.map((change) => ({
       difference: "–",
       margin: "–",
+      basis: "–",
       latencyRatio: "–",
       ...change,
       flagged: change.verdict === "worse" || change.verdict === "lost",

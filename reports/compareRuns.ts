@@ -1,4 +1,5 @@
-import type { CellResult, Environment } from "../results/schema.js";
+import { deviceAccuracy } from "../results/device.js";
+import type { CellResult, CompletedCell, Environment } from "../results/schema.js";
 import {
   algorithmOf,
   backendOf,
@@ -11,9 +12,11 @@ import {
   unique,
 } from "./cells.js";
 import { percent, percentOverSeeds, points } from "./format.js";
-import { differenceOf } from "./noise.js";
+import { configurationDifferences, type ConfigurationDifference } from "./configuration.js";
+import { differenceOf, isBeyondNoise } from "./measurements.js";
 import { flatten } from "./settings.js";
-import { mean } from "./statistics/moments.js";
+import { marginOf, type Basis } from "./statistics/difference.js";
+import { CONFIDENCE, mean } from "./statistics/moments.js";
 
 /** What a comparison is made of. */
 export interface ComparedRun {
@@ -22,7 +25,7 @@ export interface ComparedRun {
   readonly results: readonly CellResult[];
 }
 
-/** An algorithm on a backend in both runs, over their common seeds. */
+/** An algorithm on a backend in both runs. */
 export interface Change {
   readonly model: string;
   readonly algorithm: string;
@@ -33,6 +36,8 @@ export interface Change {
   /** Second minus first, in points, with half of its 95 % interval; absent without two numbers. */
   readonly difference?: string;
   readonly margin?: string;
+  /** What the interval takes into account. */
+  readonly basis?: Basis;
   readonly verdict: "identical" | "within noise" | "better" | "worse" | "lost" | "gained";
   /** Median latency of the second run over the first. */
   readonly latencyRatio?: number;
@@ -41,6 +46,8 @@ export interface Change {
 export interface RunComparison {
   readonly first: string;
   readonly second: string;
+  /** What decides numbers and is not the same in cells of both. */
+  readonly configuration: readonly ConfigurationDifference[];
   /** Rows of the environments that differ. */
   readonly environment: readonly {
     readonly name: string;
@@ -57,6 +64,11 @@ export interface RunComparison {
 
 /** What moved from one run to another beyond noise, what is new and what is gone. */
 export function compareRuns(first: ComparedRun, second: ComparedRun): RunComparison {
+  const pairs = (): [CellResult, CellResult][] =>
+    [...before].flatMap(([question, [old]]) => {
+      const [now] = after.get(question) ?? [];
+      return old === undefined || now === undefined ? [] : [[old, now]];
+    });
   const [before, after] = [groupBy(first.results, questionOf), groupBy(second.results, questionOf)];
   const changes = [...before].flatMap(([question, old]) => {
     const now = after.get(question);
@@ -68,6 +80,7 @@ export function compareRuns(first: ComparedRun, second: ComparedRun): RunCompari
   return {
     first: first.title,
     second: second.title,
+    configuration: configurationDifferences(pairs()),
     environment: environmentChanges(first.environment, second.environment),
     changes,
     appeared: onlyIn(after, before),
@@ -82,7 +95,7 @@ function changeOf(old: readonly CellResult[], now: readonly CellResult[]): Chang
   const [a, b] = [old.filter(isCompleted), now.filter(isCompleted)];
   const place = placeOf(old[0] ?? now[0]);
   const texts = { first: numberOf(old), second: numberOf(now) };
-  const difference = differenceOf(a, b);
+  const difference = differenceOf(b, a);
   if (difference === undefined) {
     const verdict = a.length > 0 ? "lost" : b.length > 0 ? "gained" : "identical";
     return { ...place, ...texts, verdict };
@@ -91,28 +104,43 @@ function changeOf(old: readonly CellResult[], now: readonly CellResult[]): Chang
     mean(cells.map(({ measured }) => measured.latency.quantized.medianMs)),
   );
   const [slow = NaN, fast = NaN] = medians;
-  const hashes = (cells: typeof a) =>
-    cells.map(({ config, weightHash, accuracy }) =>
-      JSON.stringify([config.seed, weightHash, accuracy]),
-    );
-  const identical = hashes(a).toSorted().join() === hashes(b).toSorted().join();
   return {
     ...place,
     ...texts,
     difference: points(-difference.mean),
-    margin: percent(difference.margin),
+    margin: percent(marginOf(difference, CONFIDENCE)),
+    basis: difference.basis,
     latencyRatio: Number((fast / slow).toPrecision(3)),
-    verdict: identical
-      ? "identical"
-      : // A seed that no longer completes is worse, whatever the others say.
-        b.length < a.length
-        ? "lost"
-        : !difference.beyondNoise
+    verdict: lostSeed(a, now)
+      ? "lost"
+      : sameWhereBoth(a, b)
+        ? "identical"
+        : !isBeyondNoise(difference)
           ? "within noise"
           : difference.mean > 0
             ? "better"
             : "worse",
   };
+}
+
+const seedOf = ({ config }: CellResult): number => config.seed;
+
+/** A seed that no longer completes is worse, whatever the others say. */
+function lostSeed(before: readonly CompletedCell[], now: readonly CellResult[]): boolean {
+  const completed = new Set(before.map(seedOf));
+  return now.some((cell) => !isCompleted(cell) && completed.has(seedOf(cell)));
+}
+
+/** Whether every seed that both have gave the same network and accuracies; there is one. */
+function sameWhereBoth(a: readonly CompletedCell[], b: readonly CompletedCell[]): boolean {
+  const bySeed = new Map(a.map((cell) => [seedOf(cell), cell]));
+  const facts = ({ weightHash, accuracy, ...cell }: CompletedCell) =>
+    JSON.stringify([weightHash, accuracy, deviceAccuracy({ weightHash, accuracy, ...cell })]);
+  const common = b.flatMap((cell) => {
+    const old = bySeed.get(seedOf(cell));
+    return old === undefined ? [] : [facts(old) === facts(cell)];
+  });
+  return common.length > 0 && common.every(Boolean);
 }
 
 function placeOf(cell: CellResult | undefined) {
@@ -128,7 +156,7 @@ function placeOf(cell: CellResult | undefined) {
 function numberOf(cells: readonly CellResult[]): string {
   const completed = cells.filter(isCompleted);
   if (completed.length === 0) return unique(cells.map(({ state }) => stateLabel(state))).join(", ");
-  return percentOverSeeds(completed.map(({ accuracy }) => accuracy.deployed));
+  return percentOverSeeds(completed.map(deviceAccuracy));
 }
 
 function describe(cells: readonly CellResult[]): string {

@@ -1,6 +1,8 @@
+import { deviceAccuracy } from "../results/device.js";
 import type { CompletedCell } from "../results/schema.js";
 import { algorithmOf, backendOf, bitsOf, groupBy, modelOf, questionOf } from "./cells.js";
 import { scatterChart, type ScatterPoint } from "./charts/scatter.js";
+import { latencyRatio } from "./decision/candidates.js";
 import { energyOf } from "./energy.js";
 import { prefixed } from "./format.js";
 import { mean } from "./statistics/moments.js";
@@ -27,8 +29,8 @@ const COSTS: readonly {
   },
   {
     name: "Measured latency",
-    label: "milliseconds per image",
-    of: ({ measured }) => measured.latency.quantized.medianMs,
+    label: "latency / float latency",
+    of: latencyRatio,
     format: (cost) => String(Number(cost.toPrecision(2))),
   },
   {
@@ -52,7 +54,7 @@ export function costCharts(completed: readonly CompletedCell[]) {
         return [
           {
             cost: mean(costs),
-            worth: 100 * mean(group.map(({ accuracy }) => accuracy.deployed)),
+            worth: 100 * mean(group.map(deviceAccuracy)),
             label: `${algorithmOf(first)}, ${backendOf(first)}, ${bitsOf(first)}`,
             href: pageOf(first),
           },

@@ -18,6 +18,12 @@ const MOST_DIGITS = 2;
 export const digitsFor = (margin: number): number =>
   margin > 0 ? Math.min(MOST_DIGITS, Math.max(0, 1 - Math.floor(Math.log10(margin)))) : MOST_DIGITS;
 
+/** A difference as a share of images, and half of its interval: "−1.24 ± 0.35" points. */
+export function pointsWithMargin(difference: number, margin: number): string {
+  const digits = digitsFor(100 * margin);
+  return `${points(-difference, digits)} ± ${percent(margin, digits)}`;
+}
+
 /** "87.64", or over several seeds "87.64 ± 0.12" with half of the mean's 95 % interval. */
 export function percentOverSeeds(shares: readonly number[]): string {
   const margin = meanMargin(shares);

@@ -7,6 +7,7 @@ import {
   groupBy,
   isAtChance,
   isCompleted,
+  lowestAgreement,
   missesGate,
   modelOf,
   stateLabel,
@@ -15,11 +16,12 @@ import {
 import { criticalDifferenceChart } from "./charts/criticalDifference.js";
 import { cellRow, COLUMNS, PAGE_SIZE } from "./cellRows.js";
 import { costCharts } from "./costCharts.js";
+import { decisionRules, decisionViews } from "./decision/decisionView.js";
 import { ENERGY_MODEL_TITLE } from "./energy.js";
 import { bytes, percent, points } from "./format.js";
 import { pairings, ranking } from "./ranking.js";
 import type { ReportInput } from "./reportInput.js";
-import { runtimeSummary, worstRuntime } from "./runtimes.js";
+import { firstDifferingLayer, runtimeSummary, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { accuracyTables, pageOf, shortId, type AccuracyTable, type Entry } from "./summary.js";
 
@@ -30,12 +32,12 @@ export function indexView({ run, environment, results }: ReportInput) {
   const completed = results.filter(isCompleted);
   const others = results.filter((result) => !isCompleted(result));
   const flagged = completed.filter(
-    (cell) => missesGate(cell) || cell.agreement.share < EXPECTED_AGREEMENT,
+    (cell) => missesGate(cell) || lowestAgreement(cell) < EXPECTED_AGREEMENT,
   );
   const counts = groupBy(results, ({ state }) => stateLabel(state));
   const tables = accuracyTables(results);
   const charts = costCharts(completed);
-  const choices = choicesOf(tables);
+  const decisions = decisionViews(results);
   const runtimes = runtimeSummary(completed);
   const engine = results[0]?.config.engine;
   const atChance = completed.filter(isAtChance).length;
@@ -45,8 +47,9 @@ export function indexView({ run, environment, results }: ReportInput) {
     verify: `quantbench verify results/runs/${run.name}`,
     missing: run.cells.length - results.length,
     counts: [...counts].map(([state, members]) => ({ state, count: members.length })),
-    sections: sections({ choices, charts, flagged, runtimes }),
-    choices,
+    sections: sections({ decisions, charts, flagged, runtimes }),
+    decisions,
+    rules: decisionRules(),
     tables: tables.map(tableView),
     charts,
     energyModel: ENERGY_MODEL_TITLE,
@@ -79,18 +82,18 @@ export function indexView({ run, environment, results }: ReportInput) {
 }
 
 function sections({
-  choices,
+  decisions,
   charts,
   flagged,
   runtimes,
 }: {
-  readonly choices: readonly unknown[];
+  readonly decisions: readonly unknown[];
   readonly charts: readonly unknown[];
   readonly flagged: readonly unknown[];
   readonly runtimes: readonly unknown[];
 }) {
   return [
-    ...(choices.length > 0 ? [{ id: "choices", name: "What to use" }] : []),
+    ...(decisions.length > 0 ? [{ id: "choices", name: "What to use" }] : []),
     { id: "accuracy", name: "Accuracy" },
     ...(charts.length > 0 ? [{ id: "cost", name: "Cost" }] : []),
     { id: "statistics", name: "Which differ" },
@@ -100,29 +103,6 @@ function sections({
     { id: "audit", name: "Alignment audit" },
     { id: "reproduce", name: "Reproduce" },
   ];
-}
-
-/** The best algorithm of each column of the tables that has several. */
-function choicesOf(tables: readonly AccuracyTable[]) {
-  return tables.flatMap(({ model, bits, backends, rows }) =>
-    backends.flatMap((backend, column) => {
-      const entries = rows.flatMap(({ entries: all }) => all[column] ?? []);
-      const best = entries.find((entry) => entry.best);
-      if (best === undefined || entries.filter(({ cells }) => cells.length > 0).length < 2)
-        return [];
-      const { algorithm, accuracy, drop, cells } = best;
-      const [first] = cells;
-      const ties = entries.filter(({ notWorse }) => notWorse).map((entry) => entry.algorithm);
-      return [
-        {
-          ...{ model, bits, backend, accuracy, drop, best: algorithm },
-          others: ties.join(", "),
-          link: first === undefined ? "" : pageOf(first),
-          cells: cells.map(shortId).join(" "),
-        },
-      ];
-    }),
-  );
 }
 
 /** A loss of so many points has the strongest color. */
@@ -174,16 +154,17 @@ function pairingViews(results: readonly CellResult[]) {
 }
 
 function flaggedView(cell: CompletedCell) {
-  const layer = cell.inspection.sites.find(({ differing = 0 }) => differing > 0);
+  const { name, title, accuracy, agreement } = worstRuntime(cell);
   return {
     ...identity(cell),
     link: pageOf(cell),
     simulated: percent(cell.accuracy.simulated),
-    deployed: percent(cell.accuracy.deployed),
-    share: percent(cell.agreement.share),
-    largest: cell.agreement.largestDifference.toPrecision(3),
-    layer: layer?.id,
-    worst: missesGate(cell) ? worstRuntime(cell) : undefined,
+    runtime: title,
+    deployed: percent(accuracy),
+    lost: points(cell.accuracy.simulated - accuracy),
+    share: percent(agreement.share),
+    largest: agreement.largestDifference.toPrecision(3),
+    layer: firstDifferingLayer(cell, name) ?? "–",
   };
 }
 

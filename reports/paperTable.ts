@@ -1,3 +1,4 @@
+import { deviceAccuracy } from "../results/device.js";
 import type { CellResult, CompletedCell } from "../results/schema.js";
 import {
   algorithmOf,
@@ -12,7 +13,7 @@ import {
 } from "./cells.js";
 import { energyOf } from "./energy.js";
 import { digitsFor, points } from "./format.js";
-import { differenceOf } from "./noise.js";
+import { differenceOf, isBeyondNoise } from "./measurements.js";
 import { mean, meanMargin } from "./statistics/moments.js";
 
 /** What rows and columns can be. */
@@ -39,7 +40,7 @@ interface Quantity {
 export const TABLE_VALUES = {
   deployed: {
     ...{ title: "deployed accuracy, %", best: "highest", digits: 2, accuracy: true },
-    of: ({ accuracy }) => 100 * accuracy.deployed,
+    of: (cell) => 100 * deviceAccuracy(cell),
   },
   simulated: {
     ...{ title: "simulated accuracy, %", best: "highest", digits: 2 },
@@ -52,7 +53,7 @@ export const TABLE_VALUES = {
       digits: 2,
       accuracy: true,
     },
-    of: ({ accuracy }) => 100 * (accuracy.deployed - accuracy.float),
+    of: (cell) => 100 * (deviceAccuracy(cell) - cell.accuracy.float),
   },
   agreement: {
     ...{ title: "agreement of simulation and deployment, %", best: "highest", digits: 2 },
@@ -199,16 +200,16 @@ function paperCell(
       ? ` (${String(completed.length)} of ${String(group.length)} seeds)`
       : "";
   const flag = completed.some(missesGate) ? " ⚠" : "";
+  const difference =
+    accuracy === true && best !== undefined && group !== best
+      ? differenceOf(completed, best.filter(isCompleted))
+      : undefined;
   return {
     text: (margin === undefined ? number : `${number} ± ${margin.toFixed(shown)}`) + missing + flag,
     value,
     ...(margin !== undefined && { margin }),
     seeds: completed.length,
     best: group === best,
-    notWorse:
-      accuracy === true &&
-      best !== undefined &&
-      group !== best &&
-      differenceOf(completed, best.filter(isCompleted))?.beyondNoise === false,
+    notWorse: difference !== undefined && !isBeyondNoise(difference),
   };
 }

@@ -1,3 +1,4 @@
+import { deviceAccuracy } from "../results/device.js";
 import type { CellResult, CompletedCell } from "../results/schema.js";
 import { algorithmOf, backendOf, bitsOf, groupBy, isCompleted, modelOf } from "./cells.js";
 import { bootstrapInterval } from "./statistics/bootstrap.js";
@@ -104,7 +105,7 @@ function blocksOf(
       new Map(
         [...groupBy(block, algorithmOf)].map(([name, cells]) => [
           name,
-          mean(cells.map(({ accuracy }) => accuracy.deployed)),
+          mean(cells.map(deviceAccuracy)),
         ]),
       ),
   );

@@ -1,4 +1,5 @@
-import type { CompletedCell, MeasuredRuntime, RuntimeResult } from "../results/schema.js";
+import { deviceRuntime, FIRST_RUNTIME, INTEGER_REFERENCE, isExecuted } from "../results/device.js";
+import type { CompletedCell, MeasuredRuntime } from "../results/schema.js";
 import { backendOf, bitsOf, groupBy, modelOf, unique } from "./cells.js";
 import { bytes, milliseconds, percent } from "./format.js";
 
@@ -11,8 +12,16 @@ const TITLES: Readonly<Record<string, string>> = {
 };
 export const runtimeTitle = (name: string): string => TITLES[name] ?? name;
 
-type Executed = Extract<RuntimeResult, { accuracy: number }>;
-const isExecuted = (result: RuntimeResult): result is Executed => "accuracy" in result;
+/** What computes as a cell's device does, as deviceRuntime chooses it. */
+export function deviceOf(cell: CompletedCell) {
+  const { accuracy, agreement, config, runtimes } = cell;
+  const name = deviceRuntime(config.backend.name, runtimes);
+  const result = runtimes[name];
+  const title = runtimeTitle(name);
+  return isExecuted(result)
+    ? { title, accuracy: result.accuracy, agreement: result.agreement }
+    : { title, accuracy: accuracy.deployed, agreement };
+}
 
 /** Rows of a cell's table of runtimes, texts. */
 export function runtimeRows({ runtimes, measured }: CompletedCell): string[][] {
@@ -63,7 +72,7 @@ export function runtimeSummary(cells: readonly CompletedCell[]) {
     return names.flatMap((name) => {
       const executed = group.flatMap(({ accuracy, runtimes }) => {
         const result = runtimes[name];
-        return result !== undefined && isExecuted(result)
+        return isExecuted(result)
           ? [{ ...result, lost: accuracy.simulated - result.accuracy }]
           : [];
       });
@@ -85,11 +94,25 @@ export function runtimeSummary(cells: readonly CompletedCell[]) {
   });
 }
 
-/** What lost most against the simulation, for cells beyond the tolerance. */
-export function worstRuntime({ runtimes }: CompletedCell): string | undefined {
+/** The runtime whose predictions are least like the simulation's. */
+export function worstRuntime(cell: CompletedCell) {
+  const { accuracy, agreement, runtimes } = cell;
   const executed = Object.entries(runtimes).flatMap(([name, result]) =>
-    isExecuted(result) ? [[name, result.accuracy] as const] : [],
+    isExecuted(result) ? [{ name, accuracy: result.accuracy, agreement: result.agreement }] : [],
   );
-  const [worst] = executed.toSorted(([, a], [, b]) => a - b);
-  return worst && runtimeTitle(worst[0]);
+  const [worst] = executed.toSorted(
+    (a, b) => a.agreement.share - b.agreement.share || a.accuracy - b.accuracy,
+  );
+  const found = worst ?? { name: FIRST_RUNTIME, accuracy: accuracy.deployed, agreement };
+  return { ...found, title: runtimeTitle(found.name) };
+}
+
+/** The first layer that differs from the simulation on a runtime, where that was looked at. */
+export function firstDifferingLayer(
+  { inspection: { sites } }: CompletedCell,
+  runtime: string,
+): string | undefined {
+  if (runtime === FIRST_RUNTIME) return sites.find(({ differing = 0 }) => differing > 0)?.id;
+  if (runtime !== INTEGER_REFERENCE) return undefined;
+  return sites.find(({ integersDiffering = 0 }) => integersDiffering > 0)?.id;
 }

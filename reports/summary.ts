@@ -1,3 +1,4 @@
+import { deviceAccuracy } from "../results/device.js";
 import type { CellResult, CompletedCell } from "../results/schema.js";
 import { cellName } from "../results/store.js";
 import {
@@ -13,7 +14,7 @@ import {
   unique,
 } from "./cells.js";
 import { percentOverSeeds, points } from "./format.js";
-import { differenceOf } from "./noise.js";
+import { differenceOf, isBeyondNoise } from "./measurements.js";
 import { mean } from "./statistics/moments.js";
 
 /** One algorithm on one backend, over all seeds. */
@@ -26,7 +27,7 @@ export interface Entry {
   readonly drop: string;
   /** The completed cells behind the number. */
   readonly cells: readonly CompletedCell[];
-  /** Highest mean of its column. */
+  /** Highest mean of a column that has several. */
   readonly best: boolean;
   /** Cannot be told from the best. */
   readonly notWorse: boolean;
@@ -73,17 +74,22 @@ export function accuracyTables(results: readonly CellResult[]): AccuracyTable[] 
 const placeKey = (algorithm: string, backend: string): string =>
   JSON.stringify([algorithm, backend]);
 
-const meanAccuracy = (cells: readonly CompletedCell[]): number =>
-  mean(cells.map(({ accuracy }) => accuracy.deployed));
+const meanAccuracy = (cells: readonly CompletedCell[]): number => mean(cells.map(deviceAccuracy));
 
-/** The cells of the algorithm with the highest mean on a backend. */
+/** The cells of the algorithm with the highest mean on a backend; none where it is the only one. */
 function bestOf(group: readonly CellResult[], backend: string): readonly CompletedCell[] {
   const here = group.filter(isCompleted).filter((cell) => backendOf(cell) === backend);
   const byAlgorithm = [...groupBy(here, algorithmOf).values()];
+  if (byAlgorithm.length < 2) return [];
   return byAlgorithm.reduce<readonly CompletedCell[]>(
     (best, cells) => (best.length === 0 || meanAccuracy(cells) > meanAccuracy(best) ? cells : best),
     [],
   );
+}
+
+function isNotWorse(cells: readonly CompletedCell[], best: readonly CompletedCell[]): boolean {
+  const difference = differenceOf(cells, best);
+  return difference !== undefined && !isBeyondNoise(difference);
 }
 
 function entry(
@@ -98,7 +104,7 @@ function entry(
     const accuracy = seeds.length === 0 ? "–" : states.join(", ");
     return { ...place, accuracy, drop: "", cells, best: false, notWorse: false };
   }
-  const loss = mean(cells.map(({ accuracy }) => accuracy.float - accuracy.deployed));
+  const loss = mean(cells.map((cell) => cell.accuracy.float - deviceAccuracy(cell)));
   const isBest = best[0] !== undefined && algorithmOf(best[0]) === place.algorithm;
   const guessing = cells.filter(isAtChance).length;
   const flagged = cells.filter(missesGate).length;
@@ -112,12 +118,12 @@ function entry(
   ];
   return {
     ...place,
-    accuracy: percentOverSeeds(cells.map(({ accuracy }) => accuracy.deployed)),
+    accuracy: percentOverSeeds(cells.map(deviceAccuracy)),
     drop: points(loss),
     cells,
     loss,
     best: isBest,
-    notWorse: !isBest && differenceOf(cells, best)?.beyondNoise === false,
+    notWorse: best.length > 0 && !isBest && isNotWorse(cells, best),
     ...(notes.length > 0 && { note: notes.join("; ").replace(" ;", ";") }),
   };
 }

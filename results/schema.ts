@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { countBits, decodeCorrect } from "./correctImages.js";
+import { deviceAccuracy } from "./device.js";
 
 /** A share or accuracy, 0 to 1; percentages exist only in reports. */
 const fraction = z.number().min(0).max(1);
@@ -202,38 +204,51 @@ const measuredSchema = z.strictObject({
 
 const common = { id: z.string(), config: cellConfigSchema };
 
-export const cellResultSchema = z.discriminatedUnion("state", [
-  z.strictObject({
-    ...common,
-    state: z.literal("completed"),
-    accuracy: z.strictObject({ float: fraction, simulated: fraction, deployed: fraction }),
-    /** Simulated against deployed, over the test set. */
-    agreement: agreementSchema,
-    /** By runtime; onnxruntime, whose accuracy is the deployed one, is the first. */
-    runtimes: z.record(z.string(), runtimeResultSchema),
-    testImages: count,
-    /** Of the data set. */
-    classes: count,
-    /** Loss of each step of quantized training or reconstruction; empty where there is none. */
-    losses: z.array(z.number()),
-    /** Share of the images of each training step that were classified right; empty without training. */
-    batchAccuracies: z.array(fraction),
-    /** SHA-256 over all trained tensors. */
-    weightHash: z.string(),
-    size: z.strictObject({
-      /** Bytes of the exported files. */
-      floatFileBytes: count,
-      quantizedFileBytes: count,
-      /** Weights at their bit width, without scales and biases. */
-      weightBytes: z.number().nonnegative(),
-    }),
-    cost: z.strictObject({ float: networkCostSchema, quantized: networkCostSchema }),
-    sites: z.array(siteSchema),
-    /** Every site, in the order of the network. */
-    inspection: z.strictObject({ images: count, sites: z.array(siteStatisticsSchema) }),
-    unquantized: z.array(unquantizedSchema),
-    measured: measuredSchema,
+/** Which test images are classified right, as correctImages.ts has it. */
+const correctImagesSchema = z.strictObject({
+  /** On what deviceRuntime names. */
+  device: z.string(),
+  /** By the float network; absent where its checkpoint is older. */
+  float: z.string().optional(),
+});
+
+const completedSchema = z.strictObject({
+  ...common,
+  state: z.literal("completed"),
+  accuracy: z.strictObject({ float: fraction, simulated: fraction, deployed: fraction }),
+  /** Simulated against deployed, over the test set. */
+  agreement: agreementSchema,
+  /** By runtime; onnxruntime, whose accuracy is the deployed one, is the first. */
+  runtimes: z.record(z.string(), runtimeResultSchema),
+  testImages: count,
+  /** Absent in results of earlier versions, which can be compared by their seeds only. */
+  correctImages: correctImagesSchema.optional(),
+  /** Of the data set. */
+  classes: count,
+  /** Loss of each step of quantized training or reconstruction; empty where there is none. */
+  losses: z.array(z.number()),
+  /** Share of the images of each training step that were classified right; empty without training. */
+  batchAccuracies: z.array(fraction),
+  /** SHA-256 over all trained tensors. */
+  weightHash: z.string(),
+  size: z.strictObject({
+    /** Bytes of the exported files. */
+    floatFileBytes: count,
+    quantizedFileBytes: count,
+    /** Weights at their bit width, without scales and biases. */
+    weightBytes: z.number().nonnegative(),
   }),
+  cost: z.strictObject({ float: networkCostSchema, quantized: networkCostSchema }),
+  sites: z.array(siteSchema),
+  /** Every site, in the order of the network. */
+  inspection: z.strictObject({ images: count, sites: z.array(siteStatisticsSchema) }),
+  unquantized: z.array(unquantizedSchema),
+  measured: measuredSchema,
+});
+export type CompletedCell = z.infer<typeof completedSchema>;
+
+export const cellResultSchema = z.discriminatedUnion("state", [
+  completedSchema.superRefine(checkCorrectImages),
   z.strictObject({
     ...common,
     state: z.literal("notConverged"),
@@ -245,7 +260,31 @@ export const cellResultSchema = z.discriminatedUnion("state", [
   z.strictObject({ ...common, state: z.literal("failed"), reason: z.string() }),
 ]);
 export type CellResult = z.infer<typeof cellResultSchema>;
-export type CompletedCell = Extract<CellResult, { state: "completed" }>;
+
+/** The images that are right must be as many as the accuracy says. */
+function checkCorrectImages(cell: CompletedCell, context: z.RefinementCtx): void {
+  const { correctImages, testImages, accuracy } = cell;
+  if (correctImages === undefined) return;
+  const expected = { device: deviceAccuracy(cell), float: accuracy.float };
+  for (const name of ["device", "float"] as const) {
+    const text = correctImages[name];
+    if (text === undefined) continue;
+    const problem = problemOf(text, testImages, expected[name]);
+    if (problem !== undefined)
+      context.addIssue({ code: "custom", path: ["correctImages", name], message: problem });
+  }
+}
+
+function problemOf(text: string, images: number, accuracy: number): string | undefined {
+  try {
+    const right = countBits(decodeCorrect(text, images));
+    return right / images === accuracy
+      ? undefined
+      : `${String(right)} of ${String(images)} images are right, but the accuracy is ${String(accuracy)}`;
+  } catch (error) {
+    return (error as RangeError).message;
+  }
+}
 
 export const environmentSchema = z.strictObject({
   quantbench: z.string(),

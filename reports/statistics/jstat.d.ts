@@ -3,7 +3,10 @@ declare module "jstat" {
   const library: {
     readonly jStat: {
       readonly studentt: { inv(probability: number, degreesOfFreedom: number): number };
-      readonly normal: { cdf(x: number, mean: number, deviation: number): number };
+      readonly normal: {
+        cdf(x: number, mean: number, deviation: number): number;
+        inv(probability: number, mean: number, deviation: number): number;
+      };
       readonly chisquare: { cdf(x: number, degreesOfFreedom: number): number };
       /** The studentized range. */
       readonly tukey: {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { renderComparison } from "../../reports/comparePage.js";
 import { compareRuns, type ComparedRun } from "../../reports/compareRuns.js";
 import type { CellResult, Environment } from "../../results/schema.js";
-import { completedCell, exampleEnvironment, failedCell } from "../results/examples.js";
+import { cellConfig, completedCell, exampleEnvironment, failedCell } from "../results/examples.js";
 
 const run = (results: readonly CellResult[], changes: Partial<Environment> = {}): ComparedRun => ({
   title: "a run",
@@ -57,6 +57,32 @@ describe("comparing runs", () => {
     expect(forth).toMatchObject({ appeared: ["pact on onnxruntime, W4A4, resnet8, width 8"] });
     expect(forth.worse).toBe(false);
     expect(compareRuns(run([...seeds(0.8), pact]), run(seeds(0.8))).worse).toBe(true);
+  });
+
+  // The reference's seeds deviate by 26 points: against one seed the interval is
+  // 4.303 x 26.06 x sqrt(1/3 + 1) = 129 points, and its 16 points less are no news.
+  test("one seed is judged by the spread of the seeds that the other run has", () => {
+    const [change] = compareRuns(run(seeds(0.88, 0.39, 0.86)), run(seeds(0.7163))).changes;
+    expect(change).toMatchObject({ verdict: "within noise", basis: "seeds" });
+  });
+
+  test("seeds that only one run was asked for do not hide that the others are the same", () => {
+    expect(verdicts(seeds(0.8, 0.9, 0.7), seeds(0.8))).toEqual(["identical"]);
+  });
+
+  test("a recipe that differs is named with the cells that it is of, and so is a version", () => {
+    const hyperparameters = { ...cellConfig().hyperparameters, trainImages: 3200 };
+    const { configuration } = compareRuns(
+      run([completedCell(), completedCell({ seed: 1 })]),
+      run([completedCell({ hyperparameters, algorithm: { name: "lsq", version: 2 } })]),
+    );
+    expect(configuration).toEqual([
+      { name: "algorithm: version", first: "1", second: "2", cells: 1, recipe: false },
+      {
+        ...{ name: "hyperparameters: train images", first: "–", second: "3200" },
+        ...{ cells: 1, recipe: true },
+      },
+    ]);
   });
 
   test("environments that differ are told apart field by field", () => {

@@ -27,6 +27,21 @@ async function render(results: CellResult[], title = "Test run"): Promise<Map<st
 const indexOf = async (...options: Parameters<typeof render>) =>
   (await render(...options)).get("index.html") ?? "";
 
+/** A cell whose runtimes have these accuracies, onnxruntime first. */
+function onDevice(backend: string, accuracies: Record<string, number>, agreement = 1) {
+  const cell = completedCell({ backend: { name: backend, version: 1 } }, accuracies["onnxruntime"]);
+  cell.runtimes = Object.fromEntries(
+    Object.entries(accuracies).map(([name, accuracy]) => [
+      name,
+      {
+        ...{ accuracy, equalLogits: 1, modelBytes: 1 },
+        agreement: { share: name === "onnxruntime" ? 1 : agreement, largestDifference: 0 },
+      },
+    ]),
+  );
+  return cell;
+}
+
 /** The page of the only cell. */
 const pageOf = async (cell: CellResult, title?: string) => {
   const pages = await render([cell], title);
@@ -41,7 +56,7 @@ describe("the index", () => {
       "−2.00",
       "99.99",
       "0.123",
-      "2.03",
+      "0.49", // latency over that of float
       "out of memory",
       "1 not run",
       "learns &lt;more&gt;",
@@ -67,16 +82,35 @@ describe("the index", () => {
     if (stem !== undefined) stem.differing = 0.01;
     const html = await indexOf([low]);
     expect(html).toContain("85.00 ⚠");
-    expect(html).toMatch(/simulated 87.01, deployed 85.00.*differs from <code>stem\/kernel/);
+    expect(html).toMatch(
+      /<td class="text">onnxruntime<\/td><td>87.01<\/td><td>85.00<\/td><td>−2.01<\/td>.*stem\/kernel/,
+    );
     expect(await indexOf([completedCell()])).not.toContain("85.00 ⚠");
   });
 
-  test("says what to use where algorithms can be compared, and what cannot be told from it", async () => {
+  test("names a runtime that agrees little, though onnxruntime equals the simulation", async () => {
+    const cell = onDevice("tvm", { onnxruntime: 0.87, integers: 0.86 }, 0.66);
+    expect(await indexOf([cell])).toMatch(
+      /<td class="text">integer reference<\/td><td>87.01<\/td><td>86.00<\/td><td>−1.01<\/td><td>66.00</,
+    );
+  });
+
+  test("has the accuracy of the backend's own arithmetic, where that is known", () => {
+    const shown = (backend: string, accuracies: Record<string, number>) =>
+      accuracyTables([onDevice(backend, accuracies)])[0]?.rows[0]?.entries[0]?.accuracy;
+    expect(shown("tvm", { onnxruntime: 0.87, integers: 0.8551 })).toBe("85.51");
+    expect(shown("litert", { onnxruntime: 0.87, integers: 0.86, litert: 0.85 })).toBe("85.00");
+    expect(shown("onnxruntime", { onnxruntime: 0.87, integers: 0.86 })).toBe("87.00");
+    expect(shown("academic", { onnxruntime: 0.87 })).toBe("87.00");
+  });
+
+  // 1.645 x sqrt(0.87 x 0.13 / 10000 + 0.89 x 0.11 / 10000) = 0.76 points.
+  test("says what to use, and what cannot be told from the best", async () => {
     const other = (deployed: number, name: string) =>
       completedCell({ algorithm: { name, version: 1 } }, deployed);
     const html = await indexOf([completedCell({}, 0.87), other(0.869, "pact"), other(0.6, "dsq")]);
     expect(html).toMatch(
-      /<strong>lsq<\/strong><\/td><td><a [^>]*>87.00<\/a><\/td><td>−2.00<\/td><td class="wrap">pact</,
+      /<strong>lsq<\/strong><\/td><td [^>]*>W4A4<\/td><td [^>]*>trained<\/td><td [^>]*><a [^>]*>87.00<\/a><\/td><td [^>]*>−2.00 ± 0.76</,
     );
     expect(html).toContain("≈ 86.90");
     expect(html).not.toContain("≈ 60.00");

@@ -1,0 +1,28 @@
+import type { CompletedCell, RuntimeResult } from "./schema.js";
+
+/** The runtime that every cell runs on, whose accuracy is the one called deployed. */
+export const FIRST_RUNTIME = "onnxruntime";
+/** The backend's own arithmetic, written out as an integer graph. */
+export const INTEGER_REFERENCE = "integers";
+
+export type ExecutedRuntime = Extract<RuntimeResult, { accuracy: number }>;
+export const isExecuted = (result: RuntimeResult | undefined): result is ExecutedRuntime =>
+  result !== undefined && "accuracy" in result;
+
+/**
+ * The runtime that computes most nearly what a cell's device does: the program that the backend is
+ * named after, else the backend's arithmetic written out in integers, else onnxruntime.
+ */
+export function deviceRuntime(
+  backend: string,
+  runtimes: Readonly<Record<string, RuntimeResult>>,
+): string {
+  const known = [backend, INTEGER_REFERENCE].find((name) => isExecuted(runtimes[name]));
+  return known ?? FIRST_RUNTIME;
+}
+
+/** Accuracy in the backend's own arithmetic where it is known, else on onnxruntime. */
+export function deviceAccuracy({ accuracy, config, runtimes }: CompletedCell): number {
+  const result = runtimes[deviceRuntime(config.backend.name, runtimes)];
+  return isExecuted(result) ? result.accuracy : accuracy.deployed;
+}
