@@ -1,10 +1,5 @@
-import type {
-  CellConfig,
-  CellResult,
-  CompletedCell,
-  NetworkCost,
-  SiteResult,
-} from "../results/schema.js";
+import type { CellConfig, CellResult, CompletedCell, NetworkCost } from "../results/schema.js";
+import type { SiteResult } from "../results/siteSchema.js";
 import { cellName } from "../results/store.js";
 import {
   algorithmOf,

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { countBits, decodeCorrect } from "./correctImages.js";
 import { deviceAccuracy } from "./device.js";
+import { fraction } from "./fraction.js";
+import { siteSchema, siteStatisticsSchema } from "./siteSchema.js";
 
-/** A share or accuracy, 0 to 1; percentages exist only in reports. */
-const fraction = z.number().min(0).max(1);
 const count = z.number().int().nonnegative();
 const versioned = z.strictObject({ name: z.string(), version: z.union([z.number(), z.string()]) });
 
@@ -95,38 +95,6 @@ const latencySchema = z.strictObject({
   samples: z.number().int().positive(),
 });
 export type Latency = z.infer<typeof latencySchema>;
-
-const siteSchema = z.strictObject({
-  id: z.string(),
-  role: z.enum(["weight", "activation"]),
-  bitWidth: z.number().int(),
-  /** Bits of each output channel, where the algorithm chose them. */
-  channelBits: z.array(z.number().int()).optional(),
-  /** Symmetry, sign, granularity, scale and levels in words. */
-  scheme: z.string(),
-});
-
-export type SiteResult = z.infer<typeof siteSchema>;
-
-/** What quantization does to a tensor, on some test images. */
-const siteStatisticsSchema = z.strictObject({
-  id: z.string(),
-  /** Smallest and largest value before quantization. */
-  low: z.number(),
-  high: z.number(),
-  /** Share of values beyond the outermost levels. */
-  clipped: fraction,
-  /** Signal-to-quantization-noise ratio in decibel; null where quantization changes nothing. */
-  sqnr: z.number().nullable(),
-  /** Of activations: share of values on another level in the deployed network. */
-  differing: fraction.optional(),
-  /** Of activations: the largest such distance, in steps. */
-  largestSteps: z.number().nonnegative().optional(),
-  /** The same in the backend's own integer arithmetic. */
-  integersDiffering: fraction.optional(),
-  integersLargestSteps: z.number().nonnegative().optional(),
-});
-export type SiteStatistics = z.infer<typeof siteStatisticsSchema>;
 
 const modelledCostSchema = z.union([
   z.strictObject({ unsupported: z.string() }),

@@ -9,7 +9,9 @@ import {
 } from "../../pipelines/network/index.js";
 import { channelBits, chosenWidths } from "../../pipelines/quantize/index.js";
 import { accuracyOf, agreementOf } from "../../pipelines/train/index.js";
-import type { CompletedCell, SiteResult } from "../../results/schema.js";
+import { encodeCorrect } from "../../results/correctImages.js";
+import type { CompletedCell } from "../../results/schema.js";
+import type { SiteResult } from "../../results/siteSchema.js";
 import type { StagedCell } from "./stagedCell.js";
 import { quantizedBy, type Subject } from "./stages.js";
 
@@ -22,10 +24,10 @@ export async function completedCell(
   const trained = await staged.find("trained");
   const simulated = await staged.find("simulated");
   const { floatModel, model } = await staged.find("exported");
-  const { logits, results, measured } = await staged.find("deployed");
+  const { logits, correct, results, measured } = await staged.find("deployed");
   const { images, sites: inspected } = await staged.find("inspection");
   const { latency, operators } = await staged.find("latency");
-  const { accuracy: float = NaN } = await staged.find("checkpoint");
+  const { accuracy: float = NaN, correct: correctInFloat } = await staged.find("checkpoint");
   const { tensors } = trained;
   const { network, sites: places } = quantizedBy(parts, trained);
   const sites = places.map((site) => describe(site, algorithm, tensors));
@@ -41,6 +43,10 @@ export async function completedCell(
     agreement: agreementOf(simulated, logits, dataset.classes),
     runtimes: results,
     testImages: dataset.test.count,
+    correctImages: {
+      device: encodeCorrect(correct),
+      ...(correctInFloat !== undefined && { float: correctInFloat }),
+    },
     classes: dataset.classes,
     losses: [...trained.losses],
     batchAccuracies: [...trained.accuracies],

@@ -17,6 +17,8 @@ export interface Checkpoint {
   readonly divergedAt?: number;
   /** Of the float network on the test set; absent for quantized trainings. */
   readonly accuracy?: number;
+  /** Of the float network: which test images are right, as text; absent in older files. */
+  readonly correct?: string;
   /** Bits of each site, as the algorithm chose them; empty for float trainings. */
   readonly bits: ReadonlyMap<string, number>;
 }
@@ -42,6 +44,7 @@ export async function storedOnce(
     { ...result.tensors, [LOSSES]: vector(result.losses), [ACCURACIES]: vector(result.accuracies) },
     {
       ...(result.accuracy !== undefined && { accuracy: String(result.accuracy) }),
+      ...(result.correct !== undefined && { correct: result.correct }),
       ...(result.divergedAt !== undefined && { divergedAt: String(result.divergedAt) }),
       bits: JSON.stringify([...result.bits]),
     },
@@ -61,6 +64,7 @@ function decodeCheckpoint(file: Uint8Array, path: string): Checkpoint {
       losses: losses.data,
       accuracies: accuracies.data,
       ...(metadata["accuracy"] !== undefined && { accuracy: Number(metadata["accuracy"]) }),
+      ...(metadata["correct"] !== undefined && { correct: metadata["correct"] }),
       ...(metadata["divergedAt"] !== undefined && { divergedAt: Number(metadata["divergedAt"]) }),
       bits: new Map(JSON.parse(metadata["bits"] ?? "[]") as [string, number][]),
     };

@@ -1,5 +1,11 @@
 import type { BackendProfile } from "../../backends/backend.js";
-import { accuracyOf, agreementOf, type Dataset, type Logits } from "../../pipelines/train/index.js";
+import {
+  accuracyOf,
+  agreementOf,
+  correctOf,
+  type Dataset,
+  type Logits,
+} from "../../pipelines/train/index.js";
 import type { FrozenNetwork } from "../../pipelines/freeze/index.js";
 import {
   FIRST_RUNTIME,
@@ -12,6 +18,7 @@ import {
   timeOn,
 } from "../../pipelines/deploy/index.js";
 import { NoForm, type RuntimeModel } from "../../pipelines/export/index.js";
+import { deviceRuntime } from "../../results/device.js";
 import type { MeasuredRuntime, RuntimeResult } from "../../results/schema.js";
 import { summarize } from "./latency.js";
 
@@ -20,6 +27,8 @@ const TIMED_MS = 150;
 export interface Deployments {
   /** Logits of the first runtime. */
   readonly logits: Logits;
+  /** Of each test image, whether it is right on what computes most nearly as the device does. */
+  readonly correct: readonly boolean[];
   readonly results: Readonly<Record<string, RuntimeResult>>;
   readonly measured: Readonly<Record<string, MeasuredRuntime>>;
 }
@@ -45,6 +54,7 @@ export async function deploy(
   const { arithmetic } = backend;
   const results: Record<string, RuntimeResult> = {};
   const measured: Record<string, MeasuredRuntime> = {};
+  const correct: Record<string, boolean[]> = {};
   let first: Logits | undefined;
   for (const runtimeName of runtimesOf(backend)) {
     const runtime = findRuntime(runtimeName);
@@ -55,6 +65,7 @@ export async function deploy(
       const model = write(RUNTIME_BATCH);
       const { logits, imagesPerSecond, peakBytes } = await runOn(runtime, model, dataset);
       first ??= logits;
+      correct[runtimeName] = correctOf(logits, dataset);
       results[runtimeName] = {
         accuracy: accuracyOf(logits, dataset),
         agreement: agreementOf(simulated, logits, dataset.classes),
@@ -72,7 +83,8 @@ export async function deploy(
     }
   }
   if (first === undefined) throw new Error(`${name} was not deployed`);
-  return { logits: first, results, measured };
+  const device = deviceRuntime(backend.name, results);
+  return { logits: first, correct: correct[device] ?? [], results, measured };
 }
 
 /** The first runtime is timed beside the float network, elsewhere; the reference is not. */

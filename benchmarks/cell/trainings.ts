@@ -2,7 +2,15 @@ import type { Network } from "../../algorithms/network.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
 import { initialParameters, unquantized } from "../../pipelines/network/index.js";
 import { quantize } from "../../pipelines/quantize/index.js";
-import { accuracyOf, evaluate, train } from "../../pipelines/train/index.js";
+import {
+  accuracyOf,
+  correctOf,
+  evaluate,
+  train,
+  type Dataset,
+  type Logits,
+} from "../../pipelines/train/index.js";
+import { encodeCorrect } from "../../results/correctImages.js";
 import { ownNetwork, type OwnNetwork } from "../inputs/index.js";
 import { buildFloatNetwork, type Cell, type CellParts } from "../planning/index.js";
 import { storedOnce, type Checkpoint } from "./checkpoint.js";
@@ -29,7 +37,7 @@ export async function pretrain(cell: Cell, context: CellContext): Promise<Checkp
       },
     });
     const logits = await floatLogits(network, result.tensors, context);
-    return { ...result, accuracy: accuracyOf(logits, dataset), bits: new Map() };
+    return { ...result, ...floatResult(logits, dataset), bits: new Map() };
   });
 }
 
@@ -44,10 +52,15 @@ async function givenCheckpoint(
     tensors: parameters,
     losses: none,
     accuracies: none,
-    accuracy: accuracyOf(logits, context.dataset),
+    ...floatResult(logits, context.dataset),
     bits: new Map(),
   };
 }
+
+const floatResult = (logits: Logits, dataset: Dataset) => ({
+  accuracy: accuracyOf(logits, dataset),
+  correct: encodeCorrect(correctOf(logits, dataset)),
+});
 
 function floatLogits(network: Network, tensors: HostTensors, { engine, dataset }: CellContext) {
   return evaluate(engine, network, { tensors, dataset, mode: () => ({ quantize: unquantized }) });

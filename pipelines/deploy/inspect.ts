@@ -4,6 +4,7 @@ import { rangeOf } from "../../algorithms/affine.js";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import type { IntegerArithmetic } from "../../backends/backend.js";
 import { batchesInOrder, channelsFirst, type Dataset } from "../train/index.js";
+import { HistogramCounter, type LevelHistogram } from "./histogram.js";
 import { loadModel } from "./inference.js";
 import type { CompiledStep, Engine, HostTensors, StepFunction } from "../engine/index.js";
 import { type FrozenLevels, type FrozenNetwork, isCodebook, levelsOf } from "../freeze/index.js";
@@ -21,6 +22,8 @@ export interface SiteStatistics {
   readonly clipped: number;
   /** Signal-to-quantization-noise ratio in decibel; null where quantization changes nothing. */
   readonly sqnr: number | null;
+  /** Of the first batch. */
+  readonly histogram: LevelHistogram;
   /** Of activations: share of values that are on another level in the deployed network. */
   readonly differing?: number;
   /** Of activations: the largest such distance, in steps (mean steps of a codebook). */
@@ -158,6 +161,7 @@ class SiteWatcher {
   #noise = 0;
   #clipped = 0;
   #values = 0;
+  readonly #histogram: HistogramCounter;
   /** How far the runtime and the integer reference are from the simulation. */
   readonly deployed: Divergence;
   readonly integers: Divergence;
@@ -165,6 +169,7 @@ class SiteWatcher {
   constructor(site: QuantizerSite, levels: FrozenLevels) {
     this.site = site;
     this.#levels = levels;
+    this.#histogram = new HistogramCounter(site, levels);
     this.deployed = new Divergence(meanStep(levels));
     this.integers = new Divergence(meanStep(levels));
   }
@@ -172,6 +177,8 @@ class SiteWatcher {
   /** @param x values before quantization, @param q after it, in the order of tfjs */
   noise(x: ArrayLike<number>, q: ArrayLike<number>): void {
     const { site } = this;
+    // One batch shows the shape; weights are the same in all.
+    if (this.#values === 0) this.#histogram.add(x);
     const bounds = boundsOf(site, this.#levels);
     const inner = site.shape.slice(site.channelAxis + 1).reduce((a, b) => a * b, 1);
     for (let i = 0; i < x.length; i++) {
@@ -194,6 +201,7 @@ class SiteWatcher {
       high: rounded(this.#high),
       clipped: rounded(this.#clipped / this.#values),
       sqnr: this.#noise === 0 ? null : rounded(10 * Math.log10(this.#signal / this.#noise)),
+      histogram: this.#histogram.result(),
       ...(this.deployed.found && {
         differing: this.deployed.share,
         largestSteps: this.deployed.largestSteps,

@@ -89,10 +89,14 @@ export function predictions(logits: Logits, classes: number): Uint32Array {
   });
 }
 
+/** Of each test image, whether its prediction is right. */
+export function correctOf(logits: Logits, { classes, test }: Dataset): boolean[] {
+  return Array.from(predictions(logits, classes), (label, i) => label === test.labels[i]);
+}
+
 /** Share of test images whose prediction is right, 0 to 1. */
-export function accuracyOf(logits: Logits, { classes, test }: Dataset): number {
-  const right = predictions(logits, classes).filter((label, i) => label === test.labels[i]).length;
-  return right / test.count;
+export function accuracyOf(logits: Logits, dataset: Dataset): number {
+  return correctOf(logits, dataset).filter(Boolean).length / dataset.test.count;
 }
 
 export interface Agreement {

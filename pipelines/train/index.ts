@@ -10,7 +10,14 @@ export {
   limitDataset,
   trainingBatches,
 } from "./data.js";
-export { type Logits, accuracyOf, agreementOf, collectLogits, evaluate } from "./evaluate.js";
+export {
+  type Logits,
+  accuracyOf,
+  agreementOf,
+  collectLogits,
+  correctOf,
+  evaluate,
+} from "./evaluate.js";
 export { DEFAULT_RECONSTRUCTION, type Hyperparameters, stepCount } from "./hyperparameters.js";
 export { RunningPhase, train } from "./train.js";
 export type { Training, TrainingProgress, TrainingResult } from "./training.js";

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, writeFile } from "node:fs/promises";
 import os from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
+import { encodeCorrect } from "../../results/correctImages.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
 import { accuracyCsv, latencyCsv } from "../../results/csv.js";
 import { RunDirectory } from "../../results/store.js";
@@ -51,6 +52,26 @@ describe("a result file that is not valid names itself and the field:", () => {
       /x\.json: accuracy\.float: .*<=1/,
     ],
   ])("%s", async (text, message) => {
+    await writeFile(join(directory.path, "cells", "x.json"), text);
+    await expect(directory.readCells()).rejects.toThrow(message);
+  });
+
+  // 8,700 of 10,000 are right: the accuracy is 0.87.
+  const right = (count: number, images = 10_000) =>
+    encodeCorrect(Array.from({ length: images }, (_, i) => i < count));
+  test("images that are right are as many as the accuracy says", async () => {
+    const cell = completedCell();
+    cell.correctImages = { device: right(8700), float: right(8900) };
+    await directory.writeCell(cell);
+    expect((await directory.readCells()).get(cell.id)).toEqual(cell);
+  });
+  test.each([
+    [{ device: right(8699) }, /device: 8699 of 10000 images are right, but the accuracy is 0.87/],
+    [{ device: right(8700), float: right(8899) }, /correctImages\.float: 8899 of/],
+    [{ device: right(8700, 20_000) }, /2500 bytes where 10000 images take 1250/],
+    [{ device: right(8700).replace("/", "-") }, /not base64/],
+  ])("images that are right, case %#", async (correctImages, message) => {
+    const text = JSON.stringify({ ...completedCell(), correctImages });
     await writeFile(join(directory.path, "cells", "x.json"), text);
     await expect(directory.readCells()).rejects.toThrow(message);
   });

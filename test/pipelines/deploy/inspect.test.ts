@@ -62,6 +62,25 @@ describe("looking at each quantizer", () => {
       expect(clipped, id).toBe(0);
   });
 
+  test("the values lie on the grid: a min-max grid has them between its ends, to both", async () => {
+    const { sites } = await inspect(minMax, 4);
+    const [, kernel] = sites.filter(({ id }) => id.endsWith("kernel"));
+    const { histogram } = kernel ?? {};
+    if (histogram === undefined) throw new Error("the kernel has no histogram");
+    const { from, to, levels, uniform, counts } = histogram;
+    expect({ levels, uniform }).toEqual({ levels: [-8, 7], uniform: true });
+    const heights = Buffer.from(counts, "base64");
+    expect(Math.max(...heights)).toBe(255);
+    const centers = Array.from(
+      heights,
+      (_, i) => from + ((i + 0.5) * (to - from)) / heights.length,
+    );
+    const filled = centers.filter((_, i) => (heights[i] ?? 0) > 0);
+    expect(Math.min(...filled)).toBeGreaterThan(-8.5);
+    expect(Math.max(...filled)).toBeLessThan(7.5);
+    expect(Math.max(...filled.map(Math.abs))).toBeGreaterThan(6.5);
+  });
+
   // A uniform signal over the whole range of b bits has about 6.02 b decibel (Bennett, 1948); bell
   // shapes have less.
   test("a bit is worth about six decibel", async () => {

@@ -1,0 +1,50 @@
+import { z } from "zod";
+import { fraction } from "./fraction.js";
+
+/** A tensor that is quantized, and how. */
+export const siteSchema = z.strictObject({
+  id: z.string(),
+  role: z.enum(["weight", "activation"]),
+  bitWidth: z.number().int(),
+  /** Bits of each output channel, where the algorithm chose them. */
+  channelBits: z.array(z.number().int()).optional(),
+  /** Symmetry, sign, granularity, scale and levels in words. */
+  scheme: z.string(),
+});
+
+export type SiteResult = z.infer<typeof siteSchema>;
+
+/** How values lie on the grid that they are rounded to. */
+const histogramSchema = z.strictObject({
+  /** In integers of the grid where it is uniform, else in real units. */
+  from: z.number(),
+  to: z.number(),
+  /** First and last of the integers, or the levels of a codebook. */
+  levels: z.array(z.number()).min(2).readonly(),
+  uniform: z.boolean(),
+  /** Bytes in base64, one for each bin of equal width; 255 is the fullest. */
+  counts: z.base64().min(4).max(1024),
+});
+export type LevelHistogram = z.infer<typeof histogramSchema>;
+
+/** What quantization does to a tensor, on some test images. */
+export const siteStatisticsSchema = z.strictObject({
+  id: z.string(),
+  /** Smallest and largest value before quantization. */
+  low: z.number(),
+  high: z.number(),
+  /** Share of values beyond the outermost levels. */
+  clipped: fraction,
+  /** Signal-to-quantization-noise ratio in decibel; null where quantization changes nothing. */
+  sqnr: z.number().nullable(),
+  /** Before quantization; absent in results of earlier versions. */
+  histogram: histogramSchema.optional(),
+  /** Of activations: share of values on another level in the deployed network. */
+  differing: fraction.optional(),
+  /** Of activations: the largest such distance, in steps. */
+  largestSteps: z.number().nonnegative().optional(),
+  /** The same in the backend's own integer arithmetic. */
+  integersDiffering: fraction.optional(),
+  integersLargestSteps: z.number().nonnegative().optional(),
+});
+export type SiteStatistics = z.infer<typeof siteStatisticsSchema>;
