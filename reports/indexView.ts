@@ -13,16 +13,15 @@ import {
   stateLabel,
   unique,
 } from "./cells.js";
-import { criticalDifferenceChart } from "./charts/criticalDifference.js";
 import { cellRow, COLUMNS, PAGE_SIZE } from "./cellRows.js";
 import { costCharts } from "./costCharts.js";
 import { decisionRules, decisionViews } from "./decision/decisionView.js";
 import { ENERGY_MODEL_TITLE } from "./energy.js";
 import { bytes, percent, points } from "./format.js";
-import { pairings, ranking } from "./ranking.js";
 import type { ReportInput } from "./reportInput.js";
 import { firstDifferingLayer, runtimeSummary, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
+import { statisticsView } from "./statisticsView.js";
 import { accuracyTables, pageOf, shortId, type AccuracyTable, type Entry } from "./summary.js";
 
 /** Below this share of equal predictions, the report explains. */
@@ -53,8 +52,7 @@ export function indexView({ run, environment, results }: ReportInput) {
     tables: tables.map(tableView),
     charts,
     energyModel: ENERGY_MODEL_TITLE,
-    ...rankingView(results),
-    pairings: pairingViews(results),
+    ...statisticsView(results),
     gate: points(-GATE_TOLERANCE, 1).slice(1),
     columns: COLUMNS.map(([name]) => name),
     pageSize: PAGE_SIZE,
@@ -127,32 +125,6 @@ function entryView({ accuracy, drop, cells, best, notWorse, loss = 0, note }: En
   };
 }
 
-function rankingView(results: readonly CellResult[]) {
-  const found = ranking(results);
-  if ("reason" in found) return { diagram: undefined, noRanking: found.reason };
-  return {
-    diagram: criticalDifferenceChart(found),
-    noRanking: "",
-    blocks: found.blocks,
-    ranked: found.algorithms.length,
-    statistic: found.statistic.toFixed(2),
-    pValue: formatP(found.pValue),
-  };
-}
-
-const formatP = (p: number): string => (p < 0.001 ? "< 0.001" : p.toFixed(3));
-
-function pairingViews(results: readonly CellResult[]) {
-  return pairings(results).map(
-    ({ first, second, pairs, difference, interval, pValue, verdict }) => ({
-      ...{ first, second, pairs, verdict },
-      difference: points(-difference),
-      interval: interval === undefined ? "–" : interval.map((end) => points(-end)).join(" to "),
-      p: pValue === undefined ? "–" : formatP(pValue),
-    }),
-  );
-}
-
 function flaggedView(cell: CompletedCell) {
   const { name, title, accuracy, agreement } = worstRuntime(cell);
   return {
@@ -214,10 +186,21 @@ function groupedByReason(others: readonly CellResult[]) {
   });
 }
 
-const listsOf = (lists: Readonly<Record<string, readonly string[]>>) =>
-  Object.entries(lists)
-    .filter(([, list]) => list.length > 0)
-    .map(([name, list]) => ({ name, list }));
+/** Reasons by who has them; what several share is said once, with all of their names. */
+function listsOf(lists: Readonly<Record<string, readonly string[]>>) {
+  const reasons = Object.entries(lists).flatMap(([name, list]) =>
+    list.map((reason) => ({ name, reason })),
+  );
+  const byReason = groupBy(reasons, ({ reason }) => reason);
+  const named = [...byReason].map(([reason, members]) => ({
+    reason,
+    name: unique(members.map(({ name }) => name)).join(", "),
+  }));
+  return [...groupBy(named, ({ name }) => name)].map(([name, members]) => ({
+    name,
+    list: members.map(({ reason }) => reason),
+  }));
+}
 
 function environmentRows(environment: Environment) {
   const { engines, memoryBytes, cpuFeatures, commit, ...rest } = environment;

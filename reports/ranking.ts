@@ -1,81 +1,107 @@
 import { deviceAccuracy } from "../results/device.js";
 import type { CellResult, CompletedCell } from "../results/schema.js";
 import { algorithmOf, backendOf, bitsOf, groupBy, isCompleted, modelOf } from "./cells.js";
-import { bootstrapInterval } from "./statistics/bootstrap.js";
+import { EQUIVALENCE_MARGIN } from "./decision/standing.js";
+import { differenceOf } from "./measurements.js";
+import { marginOf, pValueOf, type Estimate } from "./statistics/difference.js";
 import { friedman, type Friedman } from "./statistics/friedman.js";
 import { holm } from "./statistics/holm.js";
 import { CONFIDENCE, mean } from "./statistics/moments.js";
-import { signedRankTest } from "./statistics/wilcoxon.js";
 
-/** Fewer pairs cannot show anything at 5 %: all of them pointing one way happens in 1 of 16. */
-const FEWEST_PAIRS = 6;
-
-/** Two algorithms over the cells and seeds that both completed. */
+/** Two algorithms over the places (network, backend and bits) where both completed. */
 export interface Pairing {
   readonly first: string;
   readonly second: string;
-  readonly pairs: number;
-  /** Mean of first minus second, as a share of images. */
-  readonly difference: number;
-  /** By the bootstrap; absent for too few pairs. */
-  readonly interval?: readonly [number, number];
-  /** Wilcoxon's, corrected by Holm over all pairings with enough pairs. */
-  readonly pValue?: number;
-  readonly verdict: "better" | "worse" | "tie" | "too few pairs";
+  /** Of each place, the mean of first minus second, as a share of images. */
+  readonly differences: readonly number[];
+  /** Places where the first is better, or the second, beyond noise. */
+  readonly better: number;
+  readonly worse: number;
+  /** Places where neither is, and the whole interval lies within the margin. */
+  readonly equivalent: number;
+  /** Places where the data cannot tell. */
+  readonly undecided: number;
 }
 
-/** Ranks of algorithms over the blocks that all of them completed. */
+/** Ranks of algorithms over the networks that all of them completed. */
 export interface Ranking extends Friedman {
   readonly algorithms: readonly string[];
 }
-
-type Block = ReadonlyMap<string, number>;
 
 /** Where algorithms can be compared: the same network, backend and bits. */
 const placeOf = (result: CellResult): string =>
   JSON.stringify([modelOf(result), backendOf(result), bitsOf(result)]);
 
-/** Every pair of algorithms that share cells, compared over the same cells and seeds. */
+type Verdict = "better" | "worse" | "equivalent" | "undecided";
+
+/**
+ * Every pair of algorithms that share a place. Within each place the tests of all pairs are
+ * corrected by Holm: they are one column of a table.
+ */
 export function pairings(results: readonly CellResult[]): Pairing[] {
   const completed = results.filter(isCompleted);
-  const blocks = blocksOf(completed, (cell) => `${placeOf(cell)} ${String(cell.config.seed)}`);
-  const names = [...new Set(completed.map(algorithmOf))];
-  const found = names.flatMap((first, i) =>
-    names.slice(i + 1).flatMap((second) => {
-      const differences = blocks.flatMap((block) => {
-        const [a, b] = [block.get(first), block.get(second)];
-        return a === undefined || b === undefined ? [] : [a - b];
-      });
-      return differences.length === 0 ? [] : [{ first, second, differences }];
-    }),
-  );
-  const enough = found.filter(({ differences }) => differences.length >= FEWEST_PAIRS);
-  const corrected = holm(enough.map(({ differences }) => signedRankTest(differences).pValue));
-  const pValues = new Map(enough.map((pair, i) => [pair, corrected[i] ?? 1]));
-  return found.map((pair) => {
-    const { first, second, differences } = pair;
-    const pValue = pValues.get(pair);
-    const difference = mean(differences);
-    const common = { first, second, pairs: differences.length, difference };
-    if (pValue === undefined) return { ...common, verdict: "too few pairs" };
-    const interval = bootstrapInterval(differences);
-    const differs = pValue < 1 - CONFIDENCE;
-    return {
-      ...{ ...common, interval, pValue },
-      verdict: !differs ? "tie" : difference > 0 ? "better" : "worse",
-    };
+  const order = new Map([...new Set(completed.map(algorithmOf))].map((name, i) => [name, i]));
+  const placeIn = (name: string) => order.get(name) ?? 0;
+  const found = [...groupBy(completed, placeOf).values()].flatMap((place) => {
+    const groups = [...groupBy(place, algorithmOf)].sort(([a], [b]) => placeIn(a) - placeIn(b));
+    return verdictsOf(
+      groups.flatMap(([first, a], i) =>
+        groups.slice(i + 1).flatMap(([second, b]) => {
+          const estimate = differenceOf(a, b);
+          return estimate === undefined ? [] : [{ first, second, estimate }];
+        }),
+      ),
+    );
+  });
+  return [...groupBy(found, ({ first, second }) => JSON.stringify([first, second])).values()]
+    .flatMap((places) => {
+      const [one] = places;
+      if (one === undefined) return [];
+      const count = (wanted: Verdict) => places.filter(({ verdict }) => verdict === wanted).length;
+      return [
+        {
+          ...{ first: one.first, second: one.second },
+          differences: places.map(({ estimate }) => estimate.mean),
+          ...{ better: count("better"), worse: count("worse") },
+          ...{ equivalent: count("equivalent"), undecided: count("undecided") },
+        },
+      ];
+    })
+    .sort((a, b) => placeIn(a.first) - placeIn(b.first) || placeIn(a.second) - placeIn(b.second));
+}
+
+/** What the tests of one place say of its pairs. */
+function verdictsOf<T extends { readonly estimate: Estimate }>(pairs: readonly T[]) {
+  const corrected = holm(pairs.map(({ estimate }) => pValueOf(estimate)));
+  return pairs.map((pair, i) => {
+    const { estimate } = pair;
+    const differs = (corrected[i] ?? 1) < 1 - CONFIDENCE;
+    const reach = Math.abs(estimate.mean) + marginOf(estimate, CONFIDENCE);
+    const verdict: Verdict = differs
+      ? estimate.mean > 0
+        ? "better"
+        : "worse"
+      : reach < EQUIVALENCE_MARGIN
+        ? "equivalent"
+        : "undecided";
+    return { ...pair, verdict };
   });
 }
 
+/** Fewer networks cannot show that an algorithm is better in general. */
+export const FEWEST_NETWORKS = 6;
+
 /**
- * Friedman's test over the largest part of the results in which every algorithm has every cell.
- * Seeds are averaged first: repetitions of a cell are not further evidence that an algorithm is
- * better elsewhere.
+ * Friedman's test over networks, for the largest part of the results in which every algorithm has
+ * every network. Backends, widths and seeds of one network are averaged first: they repeat its
+ * answer, and are no further evidence that an algorithm is better elsewhere.
  *
- * @returns a reason where no such part has three algorithms and two cells
+ * @returns how many networks there are where they are too few, or share no three algorithms
  */
-export function ranking(results: readonly CellResult[]): Ranking | { readonly reason: string } {
-  const blocks = blocksOf(results.filter(isCompleted), placeOf);
+export function ranking(results: readonly CellResult[]): Ranking | { readonly networks: number } {
+  const completed = results.filter(isCompleted);
+  const networks = groupBy(completed, networkOf);
+  const blocks = [...networks.values()].map(commonAccuracies);
   const coverage = new Map<string, number>();
   for (const block of blocks)
     for (const name of block.keys()) coverage.set(name, (coverage.get(name) ?? 0) + 1);
@@ -85,28 +111,32 @@ export function ranking(results: readonly CellResult[]): Ranking | { readonly re
     const algorithms = names.slice(0, count);
     const complete = blocks.filter((block) => algorithms.every((name) => block.has(name)));
     const size = count * complete.length;
-    if (complete.length >= 2 && size >= (best?.size ?? 0))
+    if (complete.length >= FEWEST_NETWORKS && size >= (best?.size ?? 0))
       best = { algorithms, blocks: complete, size };
   }
-  if (best === undefined)
-    return { reason: "no three algorithms share two cells (network, backend and bits)" };
+  if (best === undefined) return { networks: networks.size };
   const { algorithms } = best;
   const scores = best.blocks.map((block) => algorithms.map((name) => block.get(name) ?? NaN));
   return { ...friedman(scores), algorithms };
 }
 
-/** Deployed accuracy by algorithm in each block; the mean where a block holds several. */
-function blocksOf(
-  completed: readonly CompletedCell[],
-  keyOf: (cell: CompletedCell) => string,
-): Block[] {
-  return [...groupBy(completed, keyOf).values()].map(
-    (block) =>
-      new Map(
-        [...groupBy(block, algorithmOf)].map(([name, cells]) => [
-          name,
-          mean(cells.map(deviceAccuracy)),
-        ]),
-      ),
+type Block = ReadonlyMap<string, number>;
+
+const networkOf = (cell: CellResult): string =>
+  JSON.stringify([cell.config.dataset.name, modelOf(cell)]);
+
+/** Mean accuracy by algorithm over the places of one network that most of its algorithms share. */
+function commonAccuracies(cells: readonly CompletedCell[]): Block {
+  const places = [...groupBy(cells, placeOf).values()].map((place) => groupBy(place, algorithmOf));
+  const most = Math.max(...places.map((place) => place.size));
+  const widest = places.filter((place) => place.size === most);
+  const names = [...(widest[0]?.keys() ?? [])].filter((name) =>
+    widest.every((place) => place.has(name)),
+  );
+  return new Map(
+    names.map((name) => [
+      name,
+      mean(widest.flatMap((place) => (place.get(name) ?? []).map(deviceAccuracy))),
+    ]),
   );
 }

@@ -40,3 +40,10 @@ export function countBits(bytes: Uint8Array): number {
   for (const byte of bytes) sum += BIT_COUNTS[byte] ?? 0;
   return sum;
 }
+
+/** How many bits are set in both. */
+export function commonBits(a: Uint8Array, b: Uint8Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += BIT_COUNTS[(a[i] ?? 0) & (b[i] ?? 0)] ?? 0;
+  return sum;
+}

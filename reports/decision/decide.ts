@@ -36,15 +36,20 @@ export function decide(candidates: readonly Candidate[]): Decision | undefined {
   if (best === undefined) return undefined;
   const judged = candidates.map((candidate) => judge(candidate, best));
   const hopeful = judged.filter(({ change }) => usabilityOf(change) !== "unusable");
-  const equals = judged
-    .filter((candidate) => isEligible(candidate) && candidate.standing === "equivalent")
-    .sort(byCost);
-  const [recommended] = eligible.length > 0 ? equals : [];
+  const equals = judged.filter(
+    (candidate) => isEligible(candidate) && candidate.standing === "equivalent",
+  );
+  const recommended = cheapestOf(equals);
   return {
     ...(recommended && { recommended }),
     best: judge(best, best),
     nothingUsable: hopeful.length === 0,
-    front: undominated(hopeful.length > 0 ? hopeful : judged).sort(byCost),
+    front: [
+      ...new Set([
+        ...(recommended ? [recommended] : []),
+        ...undominated(hopeful.length > 0 ? hopeful : judged),
+      ]),
+    ].sort(byCost),
     judged,
     tried: candidates.length,
     equivalent: equals.length,
@@ -79,40 +84,49 @@ const NONE: Estimate = {
   paired: true,
 };
 
-/** Latencies less than about a tenth apart are the same. */
-const LATENCY_STEP = 1.1;
-/** So are times to quantize less than a quarter apart, and all below a second. */
-const SECONDS_STEP = 1.25;
+/** Latencies that differ by less are the same: a machine that does other things measures so. */
+const LATENCY_TOLERANCE = 1.25;
+/** So are times to quantize, and all below a second. */
+const SECONDS_TOLERANCE = 1.25;
+const secondsOf = ({ seconds }: Costs): number => Math.max(1, seconds);
 
-/** Costs as steps that a measurement can tell apart, the one that matters most first. */
-function steps({ bytes, energy, latencyRatio, seconds }: Costs): readonly number[] {
-  const stepOf = (value: number, step: number) => Math.round(Math.log(value) / Math.log(step));
-  return [
-    bytes,
-    energy ?? Infinity,
-    stepOf(latencyRatio, LATENCY_STEP),
-    stepOf(Math.max(1, seconds), SECONDS_STEP),
-  ];
-}
+/** By size, then energy; of equals the more accurate first. */
+export const byCost = (a: Candidate, b: Candidate): number =>
+  a.costs.bytes - b.costs.bytes ||
+  energyOrMost(a.costs) - energyOrMost(b.costs) ||
+  b.accuracy - a.accuracy ||
+  (a.algorithm < b.algorithm ? -1 : 1);
 
-/** By size, then energy, latency and the time to quantize; of equals the more accurate first. */
-export function byCost(a: Candidate, b: Candidate): number {
-  const [ofA, ofB] = [steps(a.costs), steps(b.costs)];
-  const place = ofA.findIndex((step, i) => step !== ofB[i]);
-  if (place >= 0) return (ofA[place] ?? 0) < (ofB[place] ?? 0) ? -1 : 1;
-  return b.accuracy - a.accuracy || (a.algorithm < b.algorithm ? -1 : 1);
+const energyOrMost = ({ energy = Number.MAX_VALUE }: Costs): number => energy;
+
+/** Costs in the order in which they matter, and how much more of each is no more. */
+const COSTS: readonly (readonly [cost: (costs: Costs) => number, tolerance: number])[] = [
+  [({ bytes }) => bytes, 1],
+  [energyOrMost, 1],
+  [({ latencyRatio }) => latencyRatio, LATENCY_TOLERANCE],
+  [secondsOf, SECONDS_TOLERANCE],
+];
+
+/** What has the least of each cost in turn, as far as that can be told; of equals the most accurate. */
+export function cheapestOf<T extends Candidate>(candidates: readonly T[]): T | undefined {
+  const left = COSTS.reduce<readonly T[]>((rest, [cost, tolerance]) => {
+    const least = Math.min(...rest.map(({ costs }) => cost(costs)));
+    return rest.filter(({ costs }) => cost(costs) <= least * tolerance);
+  }, candidates);
+  return left.toSorted((a, b) => b.accuracy - a.accuracy || byCost(a, b))[0];
 }
 
 /** Those for which there is no other at least as good in everything, and better in something. */
-function undominated<T extends Candidate>(candidates: readonly T[]): T[] {
-  const places = candidates.map((candidate) => ({
-    candidate,
-    costs: [-candidate.accuracy, ...steps(candidate.costs)],
-  }));
-  return places
-    .filter(({ costs }) => !places.some((other) => beats(other.costs, costs)))
-    .map(({ candidate }) => candidate);
-}
+const undominated = <T extends Candidate>(candidates: readonly T[]): T[] =>
+  candidates.filter((one) => !candidates.some((other) => beats(other, one)));
 
-const beats = (a: readonly number[], b: readonly number[]): boolean =>
-  a.every((cost, i) => cost <= (b[i] ?? NaN)) && a.some((cost, i) => cost < (b[i] ?? NaN));
+function beats(a: Candidate, b: Candidate): boolean {
+  if (a.accuracy < b.accuracy) return false;
+  const costs = COSTS.map(
+    ([cost, tolerance]) => [cost(a.costs), cost(b.costs), tolerance] as const,
+  );
+  return (
+    costs.every(([ofA, ofB, tolerance]) => ofA <= ofB * tolerance) &&
+    (a.accuracy > b.accuracy || costs.some(([ofA, ofB, tolerance]) => ofA * tolerance < ofB))
+  );
+}

@@ -19,6 +19,7 @@ export function decisionViews(results: readonly CellResult[]) {
     return [
       {
         model,
+        someFaster: places.some(({ decision }) => decision.fasterThanFloat),
         choices: places.map(({ backend, decision }) => ({ backend, ...choiceView(decision) })),
         fronts: places.flatMap(({ backend, decision }) =>
           decision.front.map((candidate) => ({

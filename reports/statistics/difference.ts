@@ -1,5 +1,5 @@
 import jstat from "jstat";
-import { countBits } from "../../results/correctImages.js";
+import { commonBits, countBits } from "../../results/correctImages.js";
 import { mean, standardDeviation } from "./moments.js";
 
 /** One trained network on a test set. */
@@ -139,17 +139,16 @@ function imageVariance(pairs: readonly Pair[]): number | undefined {
   const seeds = pairs.length;
   let sum = 0;
   let squares = 0;
-  const both = (a: Uint8Array, b: Uint8Array) => countBits(a.map((byte, i) => byte & (b[i] ?? 0)));
   discordant.forEach(([first, second], s) => {
     sum += countBits(first) - countBits(second);
     // The square of an image's mean difference has a term for each pair of seeds.
     for (const [t, [otherFirst, otherSecond]] of discordant.slice(s).entries())
       squares +=
         (t === 0 ? 1 : 2) *
-        (both(first, otherFirst) +
-          both(second, otherSecond) -
-          both(first, otherSecond) -
-          both(second, otherFirst));
+        (commonBits(first, otherFirst) +
+          commonBits(second, otherSecond) -
+          commonBits(first, otherSecond) -
+          commonBits(second, otherFirst));
   });
   const count = images + 2;
   const center = sum / seeds / count;
@@ -173,6 +172,18 @@ export function marginOf(
       ? jstat.jStat.normal.inv(probability, 0, 1)
       : jstat.jStat.studentt.inv(probability, degreesOfFreedom);
   return quantile * standardError;
+}
+
+/** Two-sided: how likely a difference so far from 0 is where there is none. */
+export function pValueOf({ mean: center, standardError, degreesOfFreedom }: Estimate): number {
+  if (standardError === 0) return center === 0 ? 1 : 0;
+  const distance = -Math.abs(center) / standardError;
+  return (
+    2 *
+    (degreesOfFreedom > MANY
+      ? jstat.jStat.normal.cdf(distance, 0, 1)
+      : jstat.jStat.studentt.cdf(distance, degreesOfFreedom))
+  );
 }
 
 /** From here on Student's quantiles are the normal distribution's to three digits. */

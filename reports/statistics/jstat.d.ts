@@ -2,7 +2,10 @@
 declare module "jstat" {
   const library: {
     readonly jStat: {
-      readonly studentt: { inv(probability: number, degreesOfFreedom: number): number };
+      readonly studentt: {
+        cdf(x: number, degreesOfFreedom: number): number;
+        inv(probability: number, degreesOfFreedom: number): number;
+      };
       readonly normal: {
         cdf(x: number, mean: number, deviation: number): number;
         inv(probability: number, mean: number, deviation: number): number;

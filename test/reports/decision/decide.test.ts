@@ -88,6 +88,15 @@ describe("the decision", () => {
     expect(decision?.front.map(nameOf)).toEqual(["quick W4A4"]);
   });
 
+  test("does not turn on latencies that a busy machine would give to the same graph", () => {
+    const decision = decisionOf(
+      cellsOf("lsq", { accuracies: [0.866, 0.867], ratio: 1.99, seconds: 5 }),
+      cellsOf("minMax", { accuracies: [0.8695, 0.8696], ratio: 2.16, seconds: 0.2 }),
+    );
+    expect(nameOf(decision?.recommended)).toBe("minMax W4A4");
+    expect(decision?.front.map(nameOf)).toEqual(["minMax W4A4"]);
+  });
+
   test("is not for the most accurate by two images of 10,000 at twice the size", () => {
     const decision = decisionOf(
       cellsOf("palquant", { accuracies: [0.8817, 0.8819], bytes: 24_000 }),

@@ -2,16 +2,12 @@ import chisquareCdf from "@stdlib/stats-base-dists-chisquare-cdf";
 import studentizedRangeQuantile from "@stdlib/stats-base-dists-studentized-range-quantile";
 import tQuantile from "@stdlib/stats-base-dists-t-quantile";
 import padjust from "@stdlib/stats-padjust";
-import wilcoxon from "@stdlib/stats-wilcoxon";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bootstrapInterval } from "../../../reports/statistics/bootstrap.js";
 import { friedman, nemenyiQuantile } from "../../../reports/statistics/friedman.js";
 import { holm } from "../../../reports/statistics/holm.js";
 import { mean, meanMargin, standardDeviation } from "../../../reports/statistics/moments.js";
 import { ranks } from "../../../reports/statistics/ranks.js";
-import { signedRankTest } from "../../../reports/statistics/wilcoxon.js";
-import { normalValues } from "../../support.js";
 
 describe("intervals of means", () => {
   test("are those of Student's t distribution", () => {
@@ -38,49 +34,6 @@ describe("intervals of means", () => {
 
   test("need two values", () => {
     expect(meanMargin([1])).toBeUndefined();
-  });
-});
-
-describe("Wilcoxon's signed-rank test", () => {
-  test("is that of an established package where nothing is tied", () => {
-    const magnitudes = fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), {
-      minLength: 2,
-      maxLength: 20,
-    });
-    fc.assert(
-      fc.property(magnitudes, fc.infiniteStream(fc.boolean()), (values, signs) => {
-        const differences = values.map((value) => (signs.next().value ? value : -value));
-        const { pValue } = wilcoxon(differences);
-        expect(signedRankTest(differences).pValue).toBeCloseTo(Math.min(1, pValue), 8); // it doubles a tail that may hold more than half
-      }),
-      { numRuns: 50 },
-    );
-  });
-
-  test("counts all signs where magnitudes are tied", () => {
-    // By enumeration of the 256 signs: rank sum 32.5 of 36, as far from the middle in 12.
-    const { statistic, pValue } = signedRankTest([0.5, -0.3, 1.2, 0.5, 0.9, -0.1, 0.3, 2]);
-    expect(statistic).toBe(32.5);
-    expect(pValue).toBeCloseTo(0.046875, 10);
-  });
-
-  test("is SciPy's normal approximation for many pairs", () => {
-    const differences = [
-      0.43, 0.17, 0.94, 0.4, -0.24, 0.66, 1.6, 1.25, -0.4, -0.97, -0.32, 0.34, -2.03, 0.08, -0.95,
-      -0.43, -0.24, -0.02, 0.71, 1.34, 0.17, 1.67, -0.37, 0.65, 1.2, 0.39, -0.44, -0.62, -0.16,
-      0.52, -0.71, 0.09, 0.14, 0.84, 0.51, 0.66, -0.35, 0.17, 1.08, 1.79,
-    ];
-    expect(signedRankTest(differences).pValue).toBeCloseTo(0.06358372346, 4);
-  });
-
-  test("leaves zeros out, and finds nothing where there is nothing", () => {
-    expect(signedRankTest([0, 0, 0])).toEqual({ statistic: 0, pValue: 1, pairs: 0 });
-    expect(signedRankTest([0, 1, 2, 3]).pValue).toBe(signedRankTest([1, 2, 3]).pValue);
-  });
-
-  test("cannot show anything with fewer than six pairs", () => {
-    expect(signedRankTest([1, 2, 3, 4, 5]).pValue).toBe(0.0625);
-    expect(signedRankTest([1, 2, 3, 4, 5, 6]).pValue).toBe(0.03125);
   });
 });
 
@@ -143,25 +96,6 @@ describe("Friedman's test", () => {
       ]).pValue,
     ).toBe(1);
     expect(() => friedman([[1, 2]])).toThrow(/needs 2 blocks/);
-  });
-});
-
-describe("bootstrap intervals", () => {
-  test("are the same on every call and hold the mean", () => {
-    const values = normalValues(40, 1);
-    const [low, high] = bootstrapInterval(values);
-    expect(bootstrapInterval(values)).toEqual([low, high]);
-    expect(low).toBeLessThan(mean(values));
-    expect(high).toBeGreaterThan(mean(values));
-  });
-
-  test("cover the true mean about as often as they promise", () => {
-    const covered = Array.from({ length: 200 }, (_, seed) => {
-      const [low, high] = bootstrapInterval(normalValues(30, seed));
-      return low <= 0 && 0 <= high;
-    }).filter(Boolean).length;
-    expect(covered).toBeGreaterThan(175);
-    expect(covered).toBeLessThan(200);
   });
 });
 
