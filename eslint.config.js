@@ -9,7 +9,7 @@ export default tseslint.config(
       "results/reference/",
       "eslint.config.js",
       "test/structure/rules.mjs",
-      "reports/browser.js",
+      "reports/browser/",
     ],
   },
   ...tseslint.configs.strictTypeChecked,

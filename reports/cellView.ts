@@ -1,4 +1,4 @@
-import type { CellConfig, CellResult, CompletedCell, NetworkCost } from "../results/schema.js";
+import type { CellConfig, CellResult, CompletedCell } from "../results/schema.js";
 import type { SiteResult } from "../results/siteSchema.js";
 import { cellName } from "../results/store.js";
 import {
@@ -14,21 +14,48 @@ import {
 } from "./cells.js";
 import { bitAllocationChart } from "./charts/bitAllocation.js";
 import { curveChart } from "./charts/curve.js";
+import { histogramChart } from "./charts/histogram.js";
+import { layerErrorChart } from "./charts/layerError.js";
 import { quantileChart } from "./charts/quantiles.js";
 import { escapeMarkup } from "./charts/svg.js";
-import { bytes, milliseconds, percent, points, prefixed } from "./format.js";
+import { percent, points } from "./format.js";
+import { costsOf } from "./costRows.js";
+import { layerRows } from "./layerRows.js";
 import { operatorsOf, operatorsSum } from "./operators.js";
 import type { ReportInput } from "./reportInput.js";
 import { deviceOf, runtimeRows, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { shortId } from "./summary.js";
 
+/** The cells before and after one, in the order of tables. */
+export interface Neighbors {
+  readonly previous?: CellResult | undefined;
+  readonly next?: CellResult | undefined;
+}
+
+const neighborView = (cell: CellResult | undefined) =>
+  cell && {
+    href: `${encodeURIComponent(cellName(cell))}.html`,
+    label: `${algorithmOf(cell)} on ${backendOf(cell)}, ${bitsOf(cell)}, seed ${String(cell.config.seed)}`,
+  };
+
 /** What cell.hbs shows. */
-export function cellView(result: CellResult, { run }: ReportInput) {
+export function cellView(
+  result: CellResult,
+  { run, files }: ReportInput,
+  neighbors: Neighbors = {},
+) {
+  const name = cellName(result);
+  const encoded = encodeURIComponent(name);
   const { config, state } = result;
   const completed = result.state === "completed";
   return {
-    name: cellName(result),
+    name,
+    previous: neighborView(neighbors.previous),
+    next: neighborView(neighbors.next),
+    jsonHref: files && `../../cells/${encoded}.json`,
+    onnxHref: files?.models.has(name) === true ? `../../models/${encoded}.onnx` : undefined,
+    matrix: files?.matrix === true ? "../../matrix.yaml" : undefined,
     title: run.title,
     id: result.id,
     algorithm: algorithmOf(result),
@@ -110,6 +137,11 @@ function completedView(cell: CompletedCell) {
     charts: chartsOf(cell),
     images: inspection.images,
     layerRows: layerRows(cell),
+    errorChart: layerErrorChart(errorsOf(cell), "Quantization error by layer"),
+    histograms: inspection.sites.flatMap(({ id, histogram }) =>
+      histogram === undefined ? [] : [histogramChart(id, histogram)],
+    ),
+    sideBySide: `../sideBySide.html#a=${encodeURIComponent(cellName(cell))}`,
     unquantized: [...groupBy(unquantized, ({ reason }) => reason)].map(([reason, tensors]) => ({
       reason,
       tensors: tensors.map(({ tensor }) => tensor).join(", "),
@@ -118,6 +150,11 @@ function completedView(cell: CompletedCell) {
     operatorsSum: operatorsSum(measured.operators),
     speedUp: (measured.latency.float.medianMs / measured.latency.quantized.medianMs).toFixed(2),
   };
+}
+
+function errorsOf({ inspection, sites }: CompletedCell) {
+  const roles = new Map(sites.map(({ id, role }) => [id, role]));
+  return inspection.sites.map(({ id, sqnr }) => ({ id, sqnr, weight: roles.get(id) === "weight" }));
 }
 
 /** Which layer is the first to differ on the runtime. */
@@ -138,78 +175,6 @@ function integerDivergenceOf({ inspection: { sites } }: CompletedCell): string |
     return "In the backend's own integer arithmetic, too, every quantized activation is the simulation's.";
   const { id, integersDiffering = 0, integersLargestSteps = 0 } = first;
   return `In the backend's own integer arithmetic, the first that differs from the simulation is ${id}: ${percent(integersDiffering, 4)} % of its values, by at most ${integersLargestSteps.toFixed(2)} steps.`;
-}
-
-interface CostRow {
-  readonly name: string;
-  readonly float: string;
-  readonly quantized: string;
-  readonly ratio: string;
-}
-
-function costsOf({ cost, size, measured: { latency } }: CompletedCell): CostRow[] {
-  const row = (
-    name: string,
-    [float, quantized]: readonly [number | undefined, number | undefined],
-    format: (value: number) => string,
-  ): CostRow => ({
-    name,
-    float: float === undefined ? "–" : format(float),
-    quantized: quantized === undefined ? "–" : format(quantized),
-    ratio: float === undefined || quantized === undefined ? "–" : (float / quantized).toFixed(2),
-  });
-  const both = (of: (network: NetworkCost) => number | undefined) =>
-    [of(cost.float), of(cost.quantized)] as const;
-  const hardware = Object.keys(cost.quantized.hardware).flatMap((model) => {
-    const modelled = (unit: "cycles" | "milliseconds" | "microjoules") =>
-      both((network) => {
-        const found = network.hardware[model];
-        return found === undefined || "unsupported" in found ? undefined : found[unit];
-      });
-    const found = cost.quantized.hardware[model] ?? {};
-    if ("unsupported" in found)
-      return [{ name: model, float: "–", quantized: found.unsupported, ratio: "–" }];
-    return [
-      ...("cycles" in found ? [row(`${model}: cycles`, modelled("cycles"), prefixed)] : []),
-      ...("milliseconds" in found
-        ? [row(`${model}: modelled latency`, modelled("milliseconds"), milliseconds)]
-        : []),
-      ...("microjoules" in found
-        ? [
-            row(
-              `${model}: modelled energy`,
-              modelled("microjoules"),
-              (e) => `${e.toPrecision(3)} µJ`,
-            ),
-          ]
-        : []),
-    ];
-  });
-  return [
-    row(
-      "multiplications",
-      both(({ macs }) => macs),
-      prefixed,
-    ),
-    row(
-      "bit operations",
-      both(({ bitOps }) => bitOps),
-      prefixed,
-    ),
-    row("weights", [undefined, size.weightBytes], bytes),
-    row(
-      "activations at the same time",
-      both(({ activationBytes }) => activationBytes),
-      bytes,
-    ),
-    row("ONNX file", [size.floatFileBytes, size.quantizedFileBytes], bytes),
-    row(
-      "measured latency, median",
-      [latency.float.medianMs, latency.quantized.medianMs],
-      milliseconds,
-    ),
-    ...hardware,
-  ];
 }
 
 function chartsOf({ losses, batchAccuracies, measured: { latency }, sites }: CompletedCell) {
@@ -261,43 +226,4 @@ function mixedBits(sites: readonly SiteResult[]) {
   // Edges have widths of their own in every network.
   const inner = layers.slice(1, -1).flatMap(({ bits }) => bits);
   return new Set(inner).size > 1 ? layers : [];
-}
-
-/** A ratio of so many decibel fills a bar. */
-const FULL_BAR = 50;
-
-/** Rows of the table of layers, written by hand: they are most of the work of thousands of pages. */
-function layerRows({ inspection, sites }: CompletedCell): string {
-  const byId = new Map(sites.map((site) => [site.id, site]));
-  return inspection.sites
-    .map((statistics) => {
-      const { id, low, high, clipped, sqnr, differing, largestSteps } = statistics;
-      const { integersDiffering, integersLargestSteps } = statistics;
-      const share4 = (part?: number) => (part === undefined ? "–" : percent(part, 4));
-      const steps = (count?: number) => (count === undefined ? "–" : count.toFixed(2));
-      const { scheme = "", bitWidth = 0, channelBits } = byId.get(id) ?? {};
-      const share = Math.min(1, Math.max(0, (sqnr ?? FULL_BAR) / FULL_BAR)).toFixed(2);
-      return [
-        `<tr><th scope="row">${escapeMarkup(id)}`,
-        `<td class="text">${escapeMarkup(scheme)}`,
-        `<td>${channelBits === undefined ? String(bitWidth) : channelShares(channelBits)}`,
-        `<td>${low.toPrecision(3)}`,
-        `<td>${high.toPrecision(3)}`,
-        `<td>${percent(clipped, 3)}`,
-        `<td class="bar" style="--share:${share}">${sqnr === null ? "exact" : sqnr.toFixed(1)}`,
-        `<td>${share4(differing)}`,
-        `<td>${steps(largestSteps)}`,
-        `<td>${share4(integersDiffering)}`,
-        `<td>${steps(integersLargestSteps)}\n`,
-      ].join("");
-    })
-    .join("");
-}
-
-/** "2 bits: 3 channels, 8 bits: 5 channels" */
-function channelShares(bits: readonly number[]): string {
-  return [...groupBy(bits, String)]
-    .sort(([a], [b]) => Number(a) - Number(b))
-    .map(([width, channels]) => `${width} bits: ${String(channels.length)} channels`)
-    .join(", ");
 }

@@ -14,6 +14,7 @@ import {
   unique,
 } from "./cells.js";
 import { cellRow, COLUMNS, PAGE_SIZE } from "./cellRows.js";
+import { bitCharts, dotPlotOf } from "./accuracyCharts.js";
 import { costCharts } from "./costCharts.js";
 import { decisionRules, decisionViews } from "./decision/decisionView.js";
 import { ENERGY_MODEL_TITLE } from "./energy.js";
@@ -21,13 +22,15 @@ import { bytes, percent, points } from "./format.js";
 import type { ReportInput } from "./reportInput.js";
 import { firstDifferingLayer, runtimeSummary, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
+import { splitSparse } from "./splitTables.js";
 import { statisticsView } from "./statisticsView.js";
+import { trainingCurves } from "./trainingCurves.js";
 import { accuracyTables, pageOf, shortId, type AccuracyTable, type Entry } from "./summary.js";
 
 /** Below this share of equal predictions, the report explains. */
 const EXPECTED_AGREEMENT = 0.995;
 /** What report.hbs shows. */
-export function indexView({ run, environment, results }: ReportInput) {
+export function indexView({ run, environment, results, files }: ReportInput) {
   const completed = results.filter(isCompleted);
   const others = results.filter((result) => !isCompleted(result));
   const flagged = completed.filter(
@@ -43,13 +46,17 @@ export function indexView({ run, environment, results }: ReportInput) {
   return {
     title: run.title,
     command: run.command,
+    matrix: files?.matrix === true ? "../matrix.yaml" : undefined,
     verify: `quantbench verify results/runs/${run.name}`,
     missing: run.cells.length - results.length,
     counts: [...counts].map(([state, members]) => ({ state, count: members.length })),
     sections: sections({ decisions, charts, flagged, runtimes }),
     decisions,
     rules: decisionRules(),
-    tables: tables.map(tableView),
+    tables: tables.flatMap(splitSparse).map(tableView),
+    bitCharts: bitCharts(completed),
+    curves: trainingCurves(completed).length,
+    sideBySide: completed.length > 1,
     charts,
     energyModel: ENERGY_MODEL_TITLE,
     ...statisticsView(results),
@@ -106,9 +113,12 @@ function sections({
 /** A loss of so many points has the strongest color. */
 const WORST_LOSS = 0.2;
 
-function tableView({ model, bits, floatAccuracy, backends, rows }: AccuracyTable) {
+function tableView(table: AccuracyTable) {
+  const { model, bits, floatAccuracy, backends, rows } = table;
   return {
     ...{ model, bits, floatAccuracy, backends },
+    narrow: backends.length === 1,
+    plot: dotPlotOf(table),
     rows: rows.map(({ algorithm, entries }) => ({ algorithm, entries: entries.map(entryView) })),
   };
 }

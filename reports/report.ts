@@ -1,28 +1,40 @@
 import { cellName } from "../results/store.js";
+import { isCompleted } from "./cells.js";
+import { cellDataFiles } from "./cellData.js";
 import { cellView } from "./cellView.js";
 import { indexView } from "./indexView.js";
-import type { ReportInput } from "./reportInput.js";
+import type { ReportFile, ReportInput } from "./reportInput.js";
+import { trainingCurves } from "./trainingCurves.js";
 import { browserFiles, template } from "./templates.js";
-
-/** A file of the report. */
-export interface ReportFile {
-  /** Relative to the report's directory. */
-  readonly path: string;
-  readonly content: string;
-}
 
 /**
  * The report: index.html, which needs no other file, and a page for each cell. The same results
  * give the same bytes. Pages are made one by one, so that thousands of them need no memory.
  */
 export async function* renderReport(input: ReportInput): AsyncGenerator<ReportFile> {
-  const { style, script } = await browserFiles();
+  const { style, script, sideBySide } = await browserFiles();
   const [index, cell] = [await template("report.hbs"), await template("cell.hbs")];
   yield { path: "index.html", content: index({ ...indexView(input), style, script }) };
+  const curves = trainingCurves(input.results.filter(isCompleted));
+  if (curves.length > 0)
+    yield {
+      path: "curves.html",
+      content: (await template("curves.hbs"))({ title: input.run.title, curves }),
+    };
+  const completed = input.results.filter(isCompleted);
+  if (completed.length > 1) {
+    yield { path: "sideBySide.html", content: (await template("sideBySide.hbs"))(input.run) };
+    yield { path: "sideBySide.js", content: sideBySide };
+    yield* cellDataFiles(completed);
+  }
   // The pages of cells share what would weigh more than themselves.
   yield { path: "style.css", content: style };
   yield { path: "browser.js", content: script };
-  for (const result of input.results) {
-    yield { path: `cells/${cellName(result)}.html`, content: cell(cellView(result, input)) };
+  for (const [i, result] of input.results.entries()) {
+    const neighbors = { previous: input.results[i - 1], next: input.results[i + 1] };
+    yield {
+      path: `cells/${cellName(result)}.html`,
+      content: cell(cellView(result, input, neighbors)),
+    };
   }
 }

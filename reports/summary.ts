@@ -25,6 +25,8 @@ export interface Entry {
   readonly accuracy: string;
   /** Points against float; empty where no seed completed. */
   readonly drop: string;
+  /** Whether the matrix has it. */
+  readonly asked: boolean;
   /** The completed cells behind the number. */
   readonly cells: readonly CompletedCell[];
   /** Highest mean of a column that has several. */
@@ -99,10 +101,11 @@ function entry(
 ): Entry {
   const cells = seeds.filter(isCompleted);
   const others = seeds.filter((result) => !isCompleted(result));
+  const asked = seeds.length > 0;
   const states = unique(others.map(({ state }) => stateLabel(state)));
   if (cells.length === 0) {
     const accuracy = seeds.length === 0 ? "–" : states.join(", ");
-    return { ...place, accuracy, drop: "", cells, best: false, notWorse: false };
+    return { ...place, asked, accuracy, drop: "", cells, best: false, notWorse: false };
   }
   const loss = mean(cells.map((cell) => cell.accuracy.float - deviceAccuracy(cell)));
   const isBest = best[0] !== undefined && algorithmOf(best[0]) === place.algorithm;
@@ -117,7 +120,7 @@ function entry(
     ...(flagged > 0 ? [`⚠ ${ofSeeds(flagged)}below simulation`] : []),
   ];
   return {
-    ...place,
+    ...{ ...place, asked },
     accuracy: percentOverSeeds(cells.map(deviceAccuracy)),
     drop: points(loss),
     cells,

@@ -13,7 +13,20 @@ export async function template(name: string): Promise<(view: object) => string> 
   return Handlebars.compile(source, { strict: true, knownHelpersOnly: true });
 }
 
+/** Parts of the pages' script, in the order in which they build on each other. */
+const SCRIPTS = ["theme", "sorting", "cells", "saving", "dialog"];
+
 /** What all pages look like and do in a browser. */
-export async function browserFiles(): Promise<{ readonly style: string; readonly script: string }> {
-  return { style: await read("style.css"), script: await read("browser.js") };
+export async function browserFiles(): Promise<{
+  readonly style: string;
+  readonly script: string;
+  /** Of the page of two cells, after the script of all. */
+  readonly sideBySide: string;
+}> {
+  const scripts = await Promise.all(SCRIPTS.map((name) => read(`browser/${name}.js`)));
+  return {
+    style: await read("style.css"),
+    script: scripts.join("\n"),
+    sideBySide: await read("browser/sideBySide.js"),
+  };
 }

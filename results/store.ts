@@ -15,13 +15,16 @@ import {
 import { writeAtomically } from "./writeAtomically.js";
 
 const HASH_DIGITS = 12;
+const MATRIX_FILE = "matrix.yaml";
+/** Folders of a report that have a file for each cell or group of cells. */
+const REPORT_FOLDERS = ["cells", "data"] as const;
 const STAGE_ENDING = ".safetensors";
 
 /**
  * A run's directory. Every file is written whole or not at all, so that whatever kills the
  * process, what is there can be read.
  *
- *     run.json  environment.json  accuracy.csv  latency.csv  report/
+ *     matrix.yaml  run.json  environment.json  accuracy.csv  latency.csv  report/
  *     cells/     one JSON file for each finished cell
  *     models/    the exported networks
  *     stages/    checkpoints that cells share
@@ -52,10 +55,7 @@ export class RunDirectory {
 
   /** Keys of the stages that are stored; none where nothing is. */
   async stages(): Promise<ReadonlySet<string>> {
-    const files = await readdir(this.#stages).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-      throw error;
-    });
+    const files = await readdir(this.#stages).catch(nothingIfMissing);
     return new Set(
       files.filter((f) => f.endsWith(STAGE_ENDING)).map((f) => f.slice(0, -STAGE_ENDING.length)),
     );
@@ -95,6 +95,20 @@ export class RunDirectory {
   readRun(): Run {
     return readJson(join(this.path, "run.json"), runSchema);
   }
+  /** The matrix that the run was asked for, as YAML. */
+  writeMatrix(text: string): Promise<void> {
+    return writeAtomically(join(this.path, MATRIX_FILE), text);
+  }
+
+  /** What a report can lead to beside the results: exported networks by cell, and the matrix. */
+  async linkedFiles(): Promise<{ readonly models: ReadonlySet<string>; readonly matrix: boolean }> {
+    const models = await readdir(this.models).catch(nothingIfMissing);
+    return {
+      models: new Set(models.map((file) => file.replace(/\.onnx$/, ""))),
+      matrix: existsSync(join(this.path, MATRIX_FILE)),
+    };
+  }
+
   writeEnvironment(environment: Environment): Promise<void> {
     return writeJson(join(this.path, "environment.json"), environment);
   }
@@ -102,12 +116,12 @@ export class RunDirectory {
     return readJson(join(this.path, "environment.json"), environmentSchema);
   }
 
-  /** Writes the files of a report and removes pages of cells that are no longer part of it. */
+  /** Writes the files of a report and removes those of cells that are no longer part of it. */
   async writeReport(
     files: AsyncIterable<{ readonly path: string; readonly content: string }>,
   ): Promise<void> {
-    const pages = join(this.report, "cells");
-    await mkdir(pages, { recursive: true });
+    for (const folder of REPORT_FOLDERS)
+      await mkdir(join(this.report, folder), { recursive: true });
     const written = new Set<string>();
     for await (const { path, content } of files) {
       written.add(path);
@@ -116,9 +130,9 @@ export class RunDirectory {
       const file = join(this.report, path);
       if (!existsSync(file) || readFileSync(file, "utf8") !== content) writeFileSync(file, content);
     }
-    for (const page of await readdir(pages)) {
-      if (!written.has(`cells/${page}`)) await rm(join(pages, page));
-    }
+    for (const folder of REPORT_FOLDERS)
+      for (const name of await readdir(join(this.report, folder)))
+        if (!written.has(`${folder}/${name}`)) await rm(join(this.report, folder, name));
   }
 
   /** accuracy.csv holds what must not change between runs, latency.csv what was measured. */
@@ -126,6 +140,12 @@ export class RunDirectory {
     await writeAtomically(join(this.path, "accuracy.csv"), accuracyCsv(results));
     await writeAtomically(join(this.path, "latency.csv"), latencyCsv(results));
   }
+}
+
+/** For a folder that may not be there. */
+function nothingIfMissing(error: unknown): string[] {
+  if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+  throw error;
 }
 
 /** Readable and unique: what the cell is, then the start of its id. */

@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import lockfile from "proper-lockfile";
+import { stringify } from "yaml";
 import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
 import type { CellResult, Run } from "../../results/schema.js";
@@ -36,6 +37,7 @@ export async function executePlan(
   try {
     await directory.writeEnvironment(await describeEnvironment());
     await directory.writeRun(describeRun(plan, options));
+    await directory.writeMatrix(matrixText(plan.matrix));
     for (const own of plan.ownNetworks) await storeOwnNetwork(options.out, own);
     if (options.force) await forgetStages(directory, plan.cells);
     const finished = options.force
@@ -103,6 +105,11 @@ function describeRun({ matrix, allCells: cells }: Plan, { command }: RunOptions)
     cells: cells.map(({ id }) => id),
     ...(typeof matrix.dataset === "object" && { ownData: matrix.dataset }),
   };
+}
+
+/** The matrix as it is run, with what the command line changed. */
+function matrixText({ name, ...matrix }: Plan["matrix"]): string {
+  return `# quantbench run: ${name}\n${stringify(matrix)}`;
 }
 
 interface Execution {

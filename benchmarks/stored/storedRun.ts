@@ -25,6 +25,6 @@ export async function writeReport(
   const stored = await readStoredRun(directory);
   await directory.create(); // a run that was copied or committed may lack the report's folder
   await directory.writeTables(stored.results);
-  await directory.writeReport(renderReport(stored));
+  await directory.writeReport(renderReport({ ...stored, files: await directory.linkedFiles() }));
   return { ...stored, file: join(directory.report, "index.html") };
 }

@@ -86,7 +86,7 @@ function apart(
 }
 
 /** Round values of a logarithmic axis: decades, or with 2 and 5 between them, as many as fit. */
-function logarithmicTicks([low, high]: readonly [number, number], count: number): number[] {
+export function logarithmicTicks([low, high]: readonly [number, number], count: number): number[] {
   const decades = Array.from(
     { length: Math.ceil(Math.log10(high)) - Math.floor(Math.log10(low)) + 1 },
     (_, i) => 10 ** (Math.floor(Math.log10(low)) + i),
@@ -96,7 +96,9 @@ function logarithmicTicks([low, high]: readonly [number, number], count: number)
       .flatMap((decade) => factors.map((factor) => factor * decade))
       .filter((value) => value >= low && value <= high),
   );
-  return choices.find((ticks) => ticks.length <= count) ?? choices.at(-1) ?? [];
+  const fitting = choices.find((ticks) => ticks.length <= count) ?? choices.at(-1) ?? [];
+  // Within one decade there may be no round value: equal steps are as good there.
+  return fitting.length >= 2 ? fitting : scaleLinear([low, high], [0, 1]).ticks(count);
 }
 
 /** A line through points, on whole pixels. */

@@ -18,14 +18,16 @@ export interface ScatterOptions {
   readonly formatCost?: (cost: number) => string;
 }
 
-const SIZE = { width: 460, height: 320 } as const;
+const SIZE = { width: 620, height: 420 } as const;
 const BOTTOM = SIZE.height - 40;
 /** Points that are so much worse than the best are drawn as ticks below the axis. */
 const SHOWN_RANGE = 25;
+/** So many points beside the front have names of their own. */
+const MOST_NAMED = 120;
 /** Of labels, in pixels; letters are about so wide. */
 const LABEL = { height: 12, letter: 5.6, offset: 7 } as const;
 
-/** Worth against cost, with the Pareto front: its points are links with labels. */
+/** Worth against cost, with the Pareto front: points are links, with labels where there is room. */
 export function scatterChart(points: readonly ScatterPoint[], options: ScatterOptions): string {
   const { name, costLabel, worthLabel, formatCost } = options;
   if (points.length === 0) return "";
@@ -45,17 +47,19 @@ export function scatterChart(points: readonly ScatterPoint[], options: ScatterOp
   );
   const front = paretoFront(points, ({ cost, worth }) => [cost, worth]);
   const onFront = new Set(front);
+  const behind = shown.filter((point) => !onFront.has(point));
+  const named = behind.length <= MOST_NAMED ? behind : [];
   // One path for all others: thousands of them would each weigh as much as a row of a table.
-  const others = shown
-    .filter((point) => !onFront.has(point))
+  const others = behind
+    .filter((point) => !named.includes(point))
     .map(({ cost, worth }) => `M${at(x(cost))} ${at(y(worth))}h0`)
     .join("");
   const place = ({ cost, worth }: ScatterPoint) => [x(cost), Math.min(y(worth), BOTTOM)] as const;
-  const labels = labelsOf(front, place);
-  const linked = front.map((point) => {
+  const labels = labelsOf([...named.toSorted((a, b) => a.worth - b.worth), ...front], place);
+  const linked = [...named, ...front].map((point) => {
     const [px, py] = place(point);
     const title = `${point.label}: ${costLabel} ${formatCost?.(point.cost) ?? String(point.cost)}, ${worthLabel} ${point.worth.toFixed(2)}`;
-    return `<a href="${escapeMarkup(point.href)}" aria-label="${escapeMarkup(title)}"><title>${escapeMarkup(title)}</title><circle class="front" cx="${at(px)}" cy="${at(py)}" r="4.5"/>${labels.get(point) ?? ""}</a>`;
+    return `<a href="${escapeMarkup(point.href)}" aria-label="${escapeMarkup(title)}"><title>${escapeMarkup(title)}</title><circle class="${onFront.has(point) ? "front" : "behind"}" cx="${at(px)}" cy="${at(py)}" r="4.5"/>${labels.get(point) ?? ""}</a>`;
   });
   const ticks = below.map(({ cost }) => `M${at(x(cost))} ${at(BOTTOM)}v5`).join("");
   const names = front.map(({ label }) => label).join(", ");

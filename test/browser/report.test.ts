@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, writeFile, mkdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import os from "node:os";
@@ -9,7 +10,7 @@ import { renderComparison } from "../../reports/comparePage.js";
 import { compareRuns } from "../../reports/compareRuns.js";
 import { renderReport } from "../../reports/report.js";
 import type { CellResult } from "../../results/schema.js";
-import { RunDirectory } from "../../results/store.js";
+import { cellName, RunDirectory } from "../../results/store.js";
 import { completedCell, exampleEnvironment, failedCell } from "../results/examples.js";
 
 /** Debian's package has it here; other systems say where theirs is. */
@@ -38,6 +39,13 @@ const results: CellResult[] = [
   failedCell("out of <memory>", { algorithm: { name: "apot", version: 1 } }),
 ];
 
+// Long enough for a curve.
+for (const cell of results)
+  if (cell.state === "completed") {
+    cell.losses = Array.from({ length: 60 }, (_, step) => 2 / (1 + step));
+    cell.batchAccuracies = cell.losses.map((loss) => 1 - loss / 3);
+  }
+
 let browser: Browser;
 let page: Page;
 let folder: string;
@@ -48,6 +56,10 @@ beforeAll(async () => {
   folder = await mkdtemp(join(os.tmpdir(), "quantbench-browser-"));
   const directory = new RunDirectory(folder);
   await directory.create();
+  await directory.writeMatrix("title: test\n");
+  for (const cell of results) await directory.writeCell(cell);
+  const [model] = results;
+  if (model !== undefined) await writeFile(join(directory.models, `${cellName(model)}.onnx`), "");
   await directory.writeReport(
     renderReport({
       run: {
@@ -60,6 +72,7 @@ beforeAll(async () => {
       },
       environment: exampleEnvironment,
       results,
+      files: await directory.linkedFiles(),
     }),
   );
   const worse = results.map((cell) =>
@@ -158,6 +171,143 @@ describe("the table of cells", () => {
   });
 });
 
+describe("what is in view", () => {
+  /** What a button of a table's tools saves. */
+  async function saved(name: string): Promise<string> {
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name, exact: true }).click(),
+    ]);
+    return readFile(await download.path(), "utf8");
+  }
+  const choose = async () => {
+    await page.getByRole("combobox", { name: "algorithm" }).selectOption("pact");
+    await page.locator("table.cells").getByRole("button", { name: "deployed" }).click();
+  };
+
+  test("is saved as CSV: the rows that fit, in their order", async () => {
+    await choose();
+    const lines = (await saved('Save "Completed cells" as CSV')).trimEnd().split("\n");
+    expect(lines).toHaveLength(7);
+    expect(lines[0]).toMatch(/^network,algorithm,backend,bits,seed,float,simulated,deployed,/);
+    expect(lines[1]).toMatch(/^"resnet8, width 8",pact,tvm,W4A4,1,89.00,79.91,79.90,−9.10,/);
+    expect(lines.slice(1).every((line) => line.includes(",pact,"))).toBe(true);
+  });
+
+  test("is saved as LaTeX and JSON", async () => {
+    await choose();
+    const latex = await saved('Save "Completed cells" as LaTeX');
+    expect(latex).toContain("\\begin{tabular}{lll");
+    expect(latex.match(/& pact &/g)).toHaveLength(6);
+    const { rows } = JSON.parse(await saved('Save "Completed cells" as JSON')) as {
+      rows: Record<string, string>[];
+    };
+    expect(rows).toHaveLength(6);
+    expect(rows[0]).toMatchObject({ algorithm: "pact", backend: "tvm", deployed: "79.90" });
+  });
+
+  test("is kept in the address, and found again there", async () => {
+    await choose();
+    await page.getByRole("searchbox", { name: "contains" }).fill("tvm");
+    const address = await page.evaluate(() => location.href);
+    expect(address).toMatch(/#cells\?algorithm=pact&contains=tvm&sort=deployed$/);
+    await page.goto("about:blank");
+    await page.goto(address);
+    await expect.poll(() => page.locator("#shown").textContent()).toBe("2 of 18 cells");
+    expect(await shown("deployed")).toEqual(["79.90", "80.00"]);
+    expect(await page.locator("table.cells th[aria-sort]").textContent()).toBe("deployed");
+  });
+});
+
+test("a cell leads to those before and after it, its files and the matrix", async () => {
+  const [first, second] = results;
+  if (first === undefined || second === undefined) throw new Error("there are several");
+  await page.goto(url(`cells/${cellName(first)}.html`));
+  expect(await page.locator("a[rel=prev]").count()).toBe(0);
+  for (const file of [`cells/${cellName(first)}.json`, `models/${cellName(first)}.onnx`]) {
+    const href = await page.getByRole("link", { name: file }).getAttribute("href");
+    expect(existsSync(new URL(href ?? "", page.url()))).toBe(true);
+  }
+  const matrix = await page.getByRole("link", { name: "matrix.yaml" }).getAttribute("href");
+  expect(await readFile(new URL(matrix ?? "", page.url()), "utf8")).toContain("title: test");
+  await page.locator("a[rel=next]").click();
+  await page.waitForURL(`**/${cellName(second)}.html`);
+  // The second has no exported network here: its name is no link.
+  expect(await page.getByRole("link", { name: /onnx$/ }).count()).toBe(0);
+  expect(await page.locator("a[rel=prev]").textContent()).toMatch(/lsq on academic, W4A4, seed 0/);
+});
+
+test("two cells are shown side by side, layer by layer, from a file", async () => {
+  await page.getByRole("link", { name: "Any two cells side by side" }).click();
+  await page.waitForURL(/sideBySide\.html#a=/);
+  const rows = page.locator("#layers tbody tr");
+  await expect.poll(() => rows.count()).toBe(2);
+  expect(await rows.first().locator("td, th").allTextContents()).toMatchObject({
+    0: "image/output",
+    4: "30.0",
+    5: "30.0",
+  });
+  await page
+    .getByRole("combobox", { name: "second" })
+    .selectOption({ label: "pact on academic, W4A4, seed 0 (resnet8, width 8)" });
+  await expect.poll(() => page.url()).toMatch(/&b=resnet8-w8--pact/);
+  expect(await page.locator("#losses svg path.series").count()).toBe(2);
+});
+
+test("the head of a long table stays in sight while its rows are scrolled", async () => {
+  const many = Array.from({ length: 80 }, (_, seed) => completedCell({ seed }, 0.8));
+  const run = new RunDirectory(await mkdtemp(join(os.tmpdir(), "quantbench-browser-")));
+  await run.create();
+  await run.writeReport(
+    renderReport({
+      run: {
+        ...{ name: "long", title: "Long", command: "", deviations: {}, notes: {} },
+        cells: many.map(({ id }) => id),
+      },
+      environment: exampleEnvironment,
+      results: many,
+    }),
+  );
+  await page.goto(pathToFileURL(join(run.report, "index.html")).href);
+  const frame = page.getByRole("region", { name: "Every completed cell" });
+  await frame.scrollIntoViewIfNeeded();
+  await frame.evaluate((element) => {
+    element.scrollTop = 900;
+  });
+  const [head, top] = await frame.evaluate((element) => [
+    element.querySelector("thead th")?.getBoundingClientRect().top ?? NaN,
+    element.getBoundingClientRect().top,
+  ]);
+  expect(Math.abs((head ?? NaN) - (top ?? NaN))).toBeLessThan(2);
+});
+
+test("a phone shows what to use without scrolling sideways", async () => {
+  const opened = await open("index.html", { viewport: { width: 390, height: 844 } });
+  const choice = opened.locator("table.cards tbody tr").first();
+  const box = await choice.locator("strong").boundingBox();
+  expect(box?.x).toBeGreaterThan(0);
+  expect((box?.x ?? NaN) + (box?.width ?? NaN)).toBeLessThan(390);
+  await opened.context().close();
+});
+
+test.each([1400, 1920])("nothing is cut off at %i pixels", async (width) => {
+  for (const file of ["index.html", await cellPage(), "sideBySide.html"]) {
+    const opened = await open(file, { viewport: { width, height: 1000 } });
+    await opened.locator("details").evaluateAll((all) => {
+      for (const one of all) (one as HTMLDetailsElement).open = true;
+    });
+    const cut = await opened
+      .locator(".scroll")
+      .evaluateAll((frames) =>
+        frames
+          .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth + 1)
+          .map((frame) => frame.getAttribute("aria-label")),
+      );
+    await opened.context().close();
+    expect(cut, file).toEqual([]);
+  }
+});
+
 test("a number leads to its cells, their files and commands, and to the page of each", async () => {
   await page.getByRole("link", { name: "87.95 ± 0.64" }).first().click();
   const dialog = page.getByRole("dialog");
@@ -216,28 +366,31 @@ const cellPage = async () =>
 describe.each(["light", "dark"] as const)(
   "in the %s theme nothing serious bars anyone from",
   (colorScheme) => {
-    test.each(["index.html", "a cell", "compare.html"])("%s", async (name) => {
-      const file = name === "a cell" ? await cellPage() : name;
-      const opened = await open(file, { colorScheme });
-      await opened.locator("details").evaluateAll((all) => {
-        for (const one of all) (one as HTMLDetailsElement).open = true;
-      });
-      await opened.addScriptTag({ content: await readFile(AXE, "utf8") });
-      const violations = await opened.evaluate(async () => {
-        const { axe } = globalThis as unknown as {
-          axe: {
-            run(options: { preload: boolean }): Promise<{
-              violations: { id: string; impact: string; nodes: { html: string }[] }[];
-            }>;
+    test.each(["index.html", "a cell", "compare.html", "sideBySide.html", "curves.html"])(
+      "%s",
+      async (name) => {
+        const file = name === "a cell" ? await cellPage() : name;
+        const opened = await open(file, { colorScheme });
+        await opened.locator("details").evaluateAll((all) => {
+          for (const one of all) (one as HTMLDetailsElement).open = true;
+        });
+        await opened.addScriptTag({ content: await readFile(AXE, "utf8") });
+        const violations = await opened.evaluate(async () => {
+          const { axe } = globalThis as unknown as {
+            axe: {
+              run(options: { preload: boolean }): Promise<{
+                violations: { id: string; impact: string; nodes: { html: string }[] }[];
+              }>;
+            };
           };
-        };
-        return (await axe.run({ preload: false })).violations.map(
-          ({ id, impact, nodes }) => `${impact} ${id}: ${nodes[0]?.html ?? ""}`,
-        );
-      });
-      await opened.context().close();
-      expect(violations.filter((text) => /^(?:serious|critical)/.test(text))).toEqual([]);
-    });
+          return (await axe.run({ preload: false })).violations.map(
+            ({ id, impact, nodes }) => `${impact} ${id}: ${nodes[0]?.html ?? ""}`,
+          );
+        });
+        await opened.context().close();
+        expect(violations.filter((text) => /^(?:serious|critical)/.test(text))).toEqual([]);
+      },
+    );
   },
 );
 
@@ -269,6 +422,17 @@ describe("fits", () => {
     expect(await page.locator("form.filters").isVisible()).toBe(false);
     expect(await page.locator("table.cells tbody tr").last().isVisible()).toBe(true);
     expect((await page.pdf()).length).toBeGreaterThan(10_000);
+    // No frame cuts its table off on a page of A4, and the heat is printed.
+    await page.setViewportSize({ width: 1047, height: 718 });
+    const frames = await page
+      .locator(".scroll")
+      .evaluateAll((all) => all.filter((frame) => frame.scrollWidth > 1047).length);
+    expect(frames).toBe(0);
+    const adjust = await page
+      .locator("td.heat")
+      .first()
+      .evaluate((cell) => getComputedStyle(cell).printColorAdjust);
+    expect(adjust).toBe("exact");
   });
 
   test("browsers without scripts: every number is there, and no control that does nothing", async () => {

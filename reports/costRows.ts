@@ -1,0 +1,75 @@
+import type { CompletedCell, NetworkCost } from "../results/schema.js";
+import { bytes, milliseconds, prefixed } from "./format.js";
+
+interface CostRow {
+  readonly name: string;
+  readonly float: string;
+  readonly quantized: string;
+  readonly ratio: string;
+}
+
+/** What one image costs in float and quantized, and the ratio. */
+export function costsOf({ cost, size, measured: { latency } }: CompletedCell): CostRow[] {
+  const row = (
+    name: string,
+    [float, quantized]: readonly [number | undefined, number | undefined],
+    format: (value: number) => string,
+  ): CostRow => ({
+    name,
+    float: float === undefined ? "–" : format(float),
+    quantized: quantized === undefined ? "–" : format(quantized),
+    ratio: float === undefined || quantized === undefined ? "–" : (float / quantized).toFixed(2),
+  });
+  const both = (of: (network: NetworkCost) => number | undefined) =>
+    [of(cost.float), of(cost.quantized)] as const;
+  const hardware = Object.keys(cost.quantized.hardware).flatMap((model) => {
+    const modelled = (unit: "cycles" | "milliseconds" | "microjoules") =>
+      both((network) => {
+        const found = network.hardware[model];
+        return found === undefined || "unsupported" in found ? undefined : found[unit];
+      });
+    const found = cost.quantized.hardware[model] ?? {};
+    if ("unsupported" in found)
+      return [{ name: model, float: "–", quantized: found.unsupported, ratio: "–" }];
+    return [
+      ...("cycles" in found ? [row(`${model}: cycles`, modelled("cycles"), prefixed)] : []),
+      ...("milliseconds" in found
+        ? [row(`${model}: modelled latency`, modelled("milliseconds"), milliseconds)]
+        : []),
+      ...("microjoules" in found
+        ? [
+            row(
+              `${model}: modelled energy`,
+              modelled("microjoules"),
+              (e) => `${e.toPrecision(3)} µJ`,
+            ),
+          ]
+        : []),
+    ];
+  });
+  return [
+    row(
+      "multiplications",
+      both(({ macs }) => macs),
+      prefixed,
+    ),
+    row(
+      "bit operations",
+      both(({ bitOps }) => bitOps),
+      prefixed,
+    ),
+    row("weights", [undefined, size.weightBytes], bytes),
+    row(
+      "activations at the same time",
+      both(({ activationBytes }) => activationBytes),
+      bytes,
+    ),
+    row("ONNX file", [size.floatFileBytes, size.quantizedFileBytes], bytes),
+    row(
+      "measured latency, median",
+      [latency.float.medianMs, latency.quantized.medianMs],
+      milliseconds,
+    ),
+    ...hardware,
+  ];
+}
