@@ -134,8 +134,8 @@ function lostSeed(before: readonly CompletedCell[], now: readonly CellResult[]):
 /** Whether every seed that both have gave the same network and accuracies; there is one. */
 function sameWhereBoth(a: readonly CompletedCell[], b: readonly CompletedCell[]): boolean {
   const bySeed = new Map(a.map((cell) => [seedOf(cell), cell]));
-  const facts = ({ weightHash, accuracy, ...cell }: CompletedCell) =>
-    JSON.stringify([weightHash, accuracy, deviceAccuracy({ weightHash, accuracy, ...cell })]);
+  const facts = (cell: CompletedCell) =>
+    JSON.stringify([cell.weightHash, cell.accuracy, deviceAccuracy(cell)]);
   const common = b.flatMap((cell) => {
     const old = bySeed.get(seedOf(cell));
     return old === undefined ? [] : [facts(old) === facts(cell)];

@@ -123,12 +123,14 @@ function tableView(table: AccuracyTable) {
   };
 }
 
-function entryView({ accuracy, drop, cells, best, notWorse, loss = 0, note }: Entry) {
+function entryView({ accuracy, drop, cells, best, standing, loss = 0, note }: Entry) {
   const [first] = cells;
   // The square root shows small losses, which are the ones to choose between.
   const heat = Math.sqrt(Math.min(1, Math.max(0, loss) / WORST_LOSS));
   return {
-    ...{ accuracy, drop, best, notWorse, note },
+    ...{ accuracy, drop, best, note },
+    equivalent: standing === "equivalent",
+    undecided: standing === "undecided",
     heat: heat.toFixed(2),
     link: first === undefined ? undefined : pageOf(first),
     cells: cells.map(shortId).join(" "),

@@ -13,7 +13,8 @@ import {
 } from "./cells.js";
 import { energyOf } from "./energy.js";
 import { digitsFor, points } from "./format.js";
-import { differenceOf, isBeyondNoise } from "./measurements.js";
+import { standingOf, type Standing } from "./decision/standing.js";
+import { differenceOf } from "./measurements.js";
 import { mean, meanMargin } from "./statistics/moments.js";
 
 /** What rows and columns can be. */
@@ -106,8 +107,8 @@ export interface PaperCell {
   readonly margin?: number;
   readonly seeds: number;
   readonly best: boolean;
-  /** Not significantly worse than the best of its column. */
-  readonly notWorse: boolean;
+  /** How it stands to the best of its column, where accuracies are compared. */
+  readonly standing?: Standing;
 }
 
 export interface PaperTable {
@@ -187,7 +188,7 @@ function paperCell(
   const value = aggregated(group, options);
   if (value === undefined) {
     const states = unique(group.map(({ state }) => stateLabel(state))).join(", ");
-    return { text: states === "" ? "–" : states, seeds: 0, best: false, notWorse: false };
+    return { text: states === "" ? "–" : states, seeds: 0, best: false };
   }
   const margin =
     options.aggregate === "mean"
@@ -210,6 +211,6 @@ function paperCell(
     ...(margin !== undefined && { margin }),
     seeds: completed.length,
     best: group === best,
-    notWorse: difference !== undefined && !isBeyondNoise(difference),
+    ...(difference && { standing: standingOf(difference) }),
   };
 }

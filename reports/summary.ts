@@ -14,7 +14,8 @@ import {
   unique,
 } from "./cells.js";
 import { percentOverSeeds, points } from "./format.js";
-import { differenceOf, isBeyondNoise } from "./measurements.js";
+import { standingOf, type Standing } from "./decision/standing.js";
+import { differenceOf } from "./measurements.js";
 import { mean } from "./statistics/moments.js";
 
 /** One algorithm on one backend, over all seeds. */
@@ -31,8 +32,8 @@ export interface Entry {
   readonly cells: readonly CompletedCell[];
   /** Highest mean of a column that has several. */
   readonly best: boolean;
-  /** Cannot be told from the best. */
-  readonly notWorse: boolean;
+  /** How it stands to the best of its column; absent for the best, and where there is none. */
+  readonly standing?: Standing | undefined;
   /** Mean share of images lost against float. */
   readonly loss?: number;
   /** What the number does not say. */
@@ -89,9 +90,12 @@ function bestOf(group: readonly CellResult[], backend: string): readonly Complet
   );
 }
 
-function isNotWorse(cells: readonly CompletedCell[], best: readonly CompletedCell[]): boolean {
+function standingIn(
+  cells: readonly CompletedCell[],
+  best: readonly CompletedCell[],
+): Standing | undefined {
   const difference = differenceOf(cells, best);
-  return difference !== undefined && !isBeyondNoise(difference);
+  return difference && standingOf(difference);
 }
 
 function entry(
@@ -105,7 +109,7 @@ function entry(
   const states = unique(others.map(({ state }) => stateLabel(state)));
   if (cells.length === 0) {
     const accuracy = seeds.length === 0 ? "–" : states.join(", ");
-    return { ...place, asked, accuracy, drop: "", cells, best: false, notWorse: false };
+    return { ...place, asked, accuracy, drop: "", cells, best: false };
   }
   const loss = mean(cells.map((cell) => cell.accuracy.float - deviceAccuracy(cell)));
   const isBest = best[0] !== undefined && algorithmOf(best[0]) === place.algorithm;
@@ -126,7 +130,7 @@ function entry(
     cells,
     loss,
     best: isBest,
-    notWorse: best.length > 0 && !isBest && isNotWorse(cells, best),
+    standing: isBest ? undefined : standingIn(cells, best),
     ...(notes.length > 0 && { note: notes.join("; ").replace(" ;", ";") }),
   };
 }

@@ -11,14 +11,18 @@ export const TABLE_FORMATS = {
 export type TableFormat = keyof typeof TABLE_FORMATS;
 
 const LEGEND =
-  "Best of each column in bold; what is not significantly worse is marked ≈; ⚠ is more than 0.5 points below its simulation.";
+  "Best of each column in bold; ≈ is equivalent to it within 1 point, ? may be or not (intervals of 90 %); ⚠ is more than 0.5 points below its simulation.";
+
+/** Before a number; nothing where it is worse, or nothing is known. */
+const markOf = (standing: PaperCell["standing"]): string =>
+  standing === "equivalent" ? "≈ " : standing === "undecided" ? "? " : "";
 
 function markdown({ caption, rowName, columns, rows }: PaperTable): string {
   // Markdown is HTML with signs of its own; both must not act.
   const escape = (text: string) =>
     text.replace(/[\\`*_{}[\]<>|&~]/g, (sign) => `\\${sign}`).replace(/\s+/g, " ");
-  const mark = ({ text, best, notWorse }: PaperCell) =>
-    best ? `**${escape(text)}**` : notWorse ? `≈ ${escape(text)}` : escape(text);
+  const mark = ({ text, best, standing }: PaperCell) =>
+    best ? `**${escape(text)}**` : markOf(standing) + escape(text);
   const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   return [
     `${escape(caption)}. ${LEGEND}`,
@@ -57,12 +61,8 @@ export const escapeLatex = (text: string): string =>
   text.replace(/\p{Cc}+/gu, " ").replace(/[\\{}$&#^_~%<>|"⚠±≈−–µ]/g, (sign) => LATEX[sign] ?? sign);
 
 function latex({ caption, rowName, columns, rows }: PaperTable): string {
-  const mark = ({ text, best, notWorse }: PaperCell) =>
-    best
-      ? `\\textbf{${escapeLatex(text)}}`
-      : notWorse
-        ? `$\\approx$ ${escapeLatex(text)}`
-        : escapeLatex(text);
+  const mark = ({ text, best, standing }: PaperCell) =>
+    best ? `\\textbf{${escapeLatex(text)}}` : escapeLatex(markOf(standing) + text);
   const row = (cells: readonly string[]) => `    ${cells.join(" & ")} \\\\`;
   return [
     "\\begin{table}",
@@ -82,7 +82,7 @@ function latex({ caption, rowName, columns, rows }: PaperTable): string {
 function csv(tables: readonly PaperTable[]): string {
   const records = tables.flatMap(({ caption, rowName, columns, rows }) =>
     rows.flatMap(({ name, cells }) =>
-      cells.map(({ value, margin, seeds, best, notWorse, text }, i) => ({
+      cells.map(({ value, margin, seeds, best, standing, text }, i) => ({
         table: caption,
         [rowName]: name,
         column: columns[i],
@@ -90,7 +90,7 @@ function csv(tables: readonly PaperTable[]): string {
         margin,
         seeds,
         best,
-        not_worse: notWorse,
+        standing,
         text,
       })),
     ),

@@ -1,4 +1,4 @@
-import type { CompletedCell, RuntimeResult } from "./schema.js";
+import type { RuntimeResult } from "./runtimeSchema.js";
 
 /** The runtime that every cell runs on, whose accuracy is the one called deployed. */
 export const FIRST_RUNTIME = "onnxruntime";
@@ -22,7 +22,15 @@ export function deviceRuntime(
 }
 
 /** Accuracy in the backend's own arithmetic where it is known, else on onnxruntime. */
-export function deviceAccuracy({ accuracy, config, runtimes }: CompletedCell): number {
+export function deviceAccuracy({
+  accuracy,
+  config,
+  runtimes,
+}: {
+  readonly accuracy: { readonly deployed: number };
+  readonly config: { readonly backend: { readonly name: string } };
+  readonly runtimes: Readonly<Record<string, RuntimeResult>>;
+}): number {
   const result = runtimes[deviceRuntime(config.backend.name, runtimes)];
   return isExecuted(result) ? result.accuracy : accuracy.deployed;
 }

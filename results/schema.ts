@@ -2,6 +2,7 @@ import { z } from "zod";
 import { countBits, decodeCorrect } from "./correctImages.js";
 import { deviceAccuracy } from "./device.js";
 import { fraction } from "./fraction.js";
+import { agreementSchema, runtimeResultSchema } from "./runtimeSchema.js";
 import { siteSchema, siteStatisticsSchema } from "./siteSchema.js";
 
 const count = z.number().int().nonnegative();
@@ -125,29 +126,6 @@ const operatorsSchema = z.record(
   z.strictObject({ count, microseconds: z.number().nonnegative() }),
 );
 export type Operators = z.infer<typeof operatorsSchema>;
-
-const agreementSchema = z.strictObject({
-  /** Share of images with the same prediction. */
-  share: fraction,
-  largestDifference: z.number().nonnegative(),
-});
-
-/** What a program that executes networks made of one. */
-const runtimeResultSchema = z.union([
-  z.strictObject({ unsupported: z.string() }),
-  z.strictObject({ failed: z.string() }),
-  z.strictObject({
-    accuracy: fraction,
-    /** With the simulation, over the test set. */
-    agreement: agreementSchema,
-    /** Share of logits that are those of onnxruntime to the bit. */
-    equalLogits: fraction,
-    modelBytes: count,
-    /** Of its own form of the model, where it executes what is written there. */
-    operators: z.record(z.string(), count).optional(),
-  }),
-]);
-export type RuntimeResult = z.infer<typeof runtimeResultSchema>;
 
 const measuredRuntimeSchema = z.strictObject({
   /** On the test set, in batches. */

@@ -19,7 +19,8 @@ import {
 } from "../../pipelines/deploy/index.js";
 import { NoForm, type RuntimeModel } from "../../pipelines/export/index.js";
 import { deviceRuntime } from "../../results/device.js";
-import type { MeasuredRuntime, RuntimeResult } from "../../results/schema.js";
+import type { RuntimeResult } from "../../results/runtimeSchema.js";
+import type { MeasuredRuntime } from "../../results/schema.js";
 import { summarize } from "./latency.js";
 
 const TIMED_MS = 150;

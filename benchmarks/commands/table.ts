@@ -45,7 +45,7 @@ Examples:
   quantbench table results/reference --only model=resnet8 --only bits=w4a4
 
 Means carry half of their 95 % interval over seeds. Bold is the best of a column; ≈ marks what is
-not significantly worse. What is neither row, column nor seed makes tables of its own.`,
+equivalent to it within a point, ? what may be. What is neither row, column nor seed makes tables of its own.`,
     )
     .action(async (path: string, { format, only, out, ...options }: TableFlags) => {
       if (options.rows === options.columns)

@@ -22,13 +22,22 @@ describe("tables for papers", () => {
     expect(table?.rows[0]?.cells[0]?.text).toBe("87.2 ± 2.6");
   });
 
-  test("mark the best and what is not significantly worse", () => {
-    const [table] = paperTables([cell("a", 0.87), cell("b", 0.868), cell("c", 0.5)], options);
-    expect(table?.rows.map(({ cells: [one] }) => [one?.best, one?.notWorse])).toEqual([
-      [true, false],
-      [false, true],
-      [false, false],
+  // One seed, 10,000 images: 1.645 x sqrt(2 x 0.87 x 0.13 / 10000) = 0.78 points.
+  test("mark the best, what is equivalent to it within a point, and what may be", () => {
+    const [table] = paperTables(
+      [cell("a", 0.87), cell("b", 0.8685), cell("c", 0.866), cell("d", 0.5)],
+      options,
+    );
+    expect(table?.rows.map(({ cells: [one] }) => [one?.best, one?.standing])).toEqual([
+      [true, undefined],
+      [false, "equivalent"],
+      [false, "undecided"],
+      [false, "worse"],
     ]);
+    expect(TABLE_FORMATS.markdown([...(table ? [table] : [])])).toMatch(
+      /\*\*87.00\*\*.*≈ 86.85.*\? 86.60.*\| 50.00 \|/s,
+    );
+    expect(TABLE_FORMATS.latex([...(table ? [table] : [])])).toContain("$\\approx$ 86.85");
   });
 
   test("say how many seeds a mean is of, and the state where there is none", () => {

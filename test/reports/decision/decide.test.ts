@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { readStoredRun } from "../../../benchmarks/stored/storedRun.js";
+import { readStoredRun } from "../../../benchmarks/stored/index.js";
 import { backendOf, isCompleted, modelOf } from "../../../reports/cells.js";
 import {
   candidatesOf,
