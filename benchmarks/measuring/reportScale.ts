@@ -9,6 +9,7 @@ import { randomStream } from "../../pipelines/engine/index.js";
 import { costOfNetwork, foldBatchNorm, placeQuantizers } from "../../pipelines/network/index.js";
 import { renderReport } from "../../reports/report.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
+import { encodeCorrect } from "../../results/correctImages.js";
 import type { CellConfig, CompletedCell } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
 import { describeEnvironment } from "../running/index.js";
@@ -20,6 +21,23 @@ const LIMITS = { seconds: 15, memoryBytes: 1024 ** 3, indexBytes: 5e6 };
 
 const network = resnet8.build({ inputShape: [28, 28, 1], classes: 10, width: 8 });
 const folded = foldBatchNorm(network, 1);
+
+const IMAGES = 10_000;
+const FLOAT_ACCURACY = 0.89;
+
+/** As many images as the accuracy says, from one that depends on the cell on. */
+function rightImages(accuracy: number, first: number): string {
+  const count = Math.round(accuracy * IMAGES);
+  return encodeCorrect(
+    Array.from({ length: IMAGES }, (_, i) => (i + IMAGES - (first % IMAGES)) % IMAGES < count),
+  );
+}
+const FLOAT_RIGHT = rightImages(FLOAT_ACCURACY, 0);
+
+const histogram = {
+  ...{ from: -10, to: 9, levels: [-8, 7], uniform: true },
+  counts: Buffer.from(Array.from({ length: 64 }, (_, i) => 4 * i)).toString("base64"),
+};
 
 /** A cell as runs have them, with made-up numbers. */
 function syntheticCell(index: number): CompletedCell {
@@ -64,7 +82,7 @@ function syntheticCell(index: number): CompletedCell {
     id: canonicalHash({ config, index }),
     config,
     state: "completed",
-    accuracy: { float: 0.89, simulated: deployed, deployed },
+    accuracy: { float: FLOAT_ACCURACY, simulated: deployed, deployed },
     agreement: { share: 1, largestDifference: 0 },
     runtimes: {
       onnxruntime: {
@@ -72,7 +90,8 @@ function syntheticCell(index: number): CompletedCell {
         ...{ equalLogits: 1, modelBytes: 32_611 },
       },
     },
-    testImages: 10_000,
+    testImages: IMAGES,
+    correctImages: { device: rightImages(deployed, index), float: FLOAT_RIGHT },
     classes: 10,
     losses: steps,
     batchAccuracies: steps,
@@ -85,7 +104,7 @@ function syntheticCell(index: number): CompletedCell {
     })),
     inspection: {
       images: 128,
-      sites: sites.map(({ id }) => ({ id, low: -1, high: 1, clipped: 0, sqnr: 20 })),
+      sites: sites.map(({ id }) => ({ id, low: -1, high: 1, clipped: 0, sqnr: 20, histogram })),
     },
     unquantized: [{ tensor: "classifier", reason: "the network's output" }],
     measured: {

@@ -79,7 +79,7 @@ const candidateName = ({ algorithm, bits }: Candidate): string => `${algorithm} 
 function problemsOf({ missing, atChance }: Candidate): string {
   const problems = [
     ...(missing > 0 ? [`${String(missing)} of its seeds have no number`] : []),
-    ...(atChance ? ["no better than guessing"] : []),
+    ...(atChance ? ["some seed is no better than guessing"] : []),
   ];
   return problems.length === 0 ? "" : ` (${problems.join("; ")})`;
 }
