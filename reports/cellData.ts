@@ -15,9 +15,7 @@ const POINTS = 60;
  * opened from a file may load nothing else.
  */
 export function* cellDataFiles(completed: readonly CompletedCell[]): Generator<ReportFile> {
-  const groups = [
-    ...groupBy(completed, (cell) => JSON.stringify([modelOf(cell), backendOf(cell), bitsOf(cell)])),
-  ];
+  const groups = [...groupBy(completed, placeOf)];
   const list = groups.flatMap(([, cells], group) =>
     cells.map((cell) => ({
       name: cellName(cell),
@@ -36,6 +34,18 @@ export function* cellDataFiles(completed: readonly CompletedCell[]): Generator<R
   }
 }
 
+/** Cells that share a file. */
+const placeOf = (cell: CompletedCell): string =>
+  JSON.stringify([modelOf(cell), backendOf(cell), bitsOf(cell)]);
+
+/** In which file each cell is. */
+export const groupsOf = (completed: readonly CompletedCell[]): ReadonlyMap<CompletedCell, number> =>
+  new Map(
+    [...groupBy(completed, placeOf).values()].flatMap((cells, group) =>
+      cells.map((cell) => [cell, group] as const),
+    ),
+  );
+
 /** JSON is JavaScript, but for what would end a script within a page, which this never is in. */
 const script = (name: string, value: unknown): string =>
   `(globalThis.quantbench ??= {}).${name} = ${JSON.stringify(value)};\n`;
@@ -43,20 +53,30 @@ const script = (name: string, value: unknown): string =>
 const labelOf = (cell: CompletedCell): string =>
   `${algorithmOf(cell)} on ${backendOf(cell)}, ${bitsOf(cell)}, seed ${String(cell.config.seed)}`;
 
+/** Columns instead of rows, and shares in percent: names and digits would be most of the file. */
 function detailsOf(cell: CompletedCell) {
   const bits = new Map(cell.sites.map(({ id, bitWidth }) => [id, bitWidth]));
+  const { sites } = cell.inspection;
   return {
     accuracy: percent(deviceAccuracy(cell)),
     losses: smoothed(cell.losses),
-    steps: cell.losses.length,
-    sites: cell.inspection.sites.map((site) => ({
-      ...{ id: site.id, bits: bits.get(site.id) ?? null, low: site.low, high: site.high },
-      ...{ clipped: site.clipped, sqnr: site.sqnr },
-      differing: site.integersDiffering ?? site.differing ?? null,
-      histogram: site.histogram ?? null,
-    })),
+    ids: sites.map(({ id }) => id).join(" "),
+    bits: sites.map(({ id }) => bits.get(id) ?? null),
+    sqnr: sites.map(({ sqnr }) => (sqnr === null ? null : rounded(sqnr, 100))),
+    clipped: sites.map(({ clipped }) => rounded(100 * clipped, 1000)),
+    differing: sites.map((site) => {
+      const share = site.integersDiffering ?? site.differing;
+      return share === undefined ? null : rounded(100 * share, 1000);
+    }),
+    histograms: sites.map(({ histogram: found }) =>
+      found === undefined
+        ? null
+        : [found.from, found.to, found.uniform ? 1 : 0, found.counts, ...found.levels],
+    ),
   };
 }
+
+const rounded = (value: number, parts: number): number => Math.round(value * parts) / parts;
 
 function smoothed(values: readonly number[]): number[] {
   const bin = Math.max(1, Math.ceil(values.length / POINTS));

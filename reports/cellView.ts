@@ -14,8 +14,6 @@ import {
 } from "./cells.js";
 import { bitAllocationChart } from "./charts/bitAllocation.js";
 import { curveChart } from "./charts/curve.js";
-import { histogramChart } from "./charts/histogram.js";
-import { layerErrorChart } from "./charts/layerError.js";
 import { quantileChart } from "./charts/quantiles.js";
 import { escapeMarkup } from "./charts/svg.js";
 import { percent, points } from "./format.js";
@@ -27,8 +25,11 @@ import { deviceOf, runtimeRows, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { shortId } from "./summary.js";
 
-/** The cells before and after one, in the order of tables. */
-export interface Neighbors {
+/** What is around a cell. */
+export interface Surroundings {
+  /** Of the file that holds its layers. */
+  readonly group?: number | undefined;
+  /** In the order of tables. */
   readonly previous?: CellResult | undefined;
   readonly next?: CellResult | undefined;
 }
@@ -43,7 +44,7 @@ const neighborView = (cell: CellResult | undefined) =>
 export function cellView(
   result: CellResult,
   { run, files }: ReportInput,
-  neighbors: Neighbors = {},
+  { group, ...neighbors }: Surroundings = {},
 ) {
   const name = cellName(result);
   const encoded = encodeURIComponent(name);
@@ -57,6 +58,7 @@ export function cellView(
     onnxHref: files?.models.has(name) === true ? `../../models/${encoded}.onnx` : undefined,
     matrix: files?.matrix === true ? "../../matrix.yaml" : undefined,
     title: run.title,
+    group,
     id: result.id,
     algorithm: algorithmOf(result),
     backend: backendOf(result),
@@ -137,10 +139,6 @@ function completedView(cell: CompletedCell) {
     charts: chartsOf(cell),
     images: inspection.images,
     layerRows: layerRows(cell),
-    errorChart: layerErrorChart(errorsOf(cell), "Quantization error by layer"),
-    histograms: inspection.sites.flatMap(({ id, histogram }) =>
-      histogram === undefined ? [] : [histogramChart(id, histogram)],
-    ),
     sideBySide: `../sideBySide.html#a=${encodeURIComponent(cellName(cell))}`,
     unquantized: [...groupBy(unquantized, ({ reason }) => reason)].map(([reason, tensors]) => ({
       reason,
@@ -150,11 +148,6 @@ function completedView(cell: CompletedCell) {
     operatorsSum: operatorsSum(measured.operators),
     speedUp: (measured.latency.float.medianMs / measured.latency.quantized.medianMs).toFixed(2),
   };
-}
-
-function errorsOf({ inspection, sites }: CompletedCell) {
-  const roles = new Map(sites.map(({ id, role }) => [id, role]));
-  return inspection.sites.map(({ id, sqnr }) => ({ id, sqnr, weight: roles.get(id) === "weight" }));
 }
 
 /** Which layer is the first to differ on the runtime. */

@@ -25,10 +25,10 @@ export const floatMeasurementOf = (cell: CompletedCell): Measurement => ({
   correct: bitsOf(cell, "float"),
 });
 
-const decoded = new WeakMap<CompletedCell, Partial<Record<"device" | "float", Uint8Array>>>();
+const decoded = new WeakMap<CompletedCell, Partial<Record<"device" | "float", Uint32Array>>>();
 
 /** Every cell is compared with many others. */
-function bitsOf(cell: CompletedCell, network: "device" | "float"): Uint8Array | undefined {
+function bitsOf(cell: CompletedCell, network: "device" | "float"): Uint32Array | undefined {
   const text = cell.correctImages?.[network];
   if (text === undefined) return undefined;
   const known = decoded.get(cell) ?? {};

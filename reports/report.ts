@@ -1,6 +1,6 @@
 import { cellName } from "../results/store.js";
 import { isCompleted } from "./cells.js";
-import { cellDataFiles } from "./cellData.js";
+import { cellDataFiles, groupsOf } from "./cellData.js";
 import { cellView } from "./cellView.js";
 import { indexView } from "./indexView.js";
 import type { ReportFile, ReportInput } from "./reportInput.js";
@@ -22,19 +22,21 @@ export async function* renderReport(input: ReportInput): AsyncGenerator<ReportFi
       content: (await template("curves.hbs"))({ title: input.run.title, curves }),
     };
   const completed = input.results.filter(isCompleted);
-  if (completed.length > 1) {
-    yield { path: "sideBySide.html", content: (await template("sideBySide.hbs"))(input.run) };
-    yield { path: "sideBySide.js", content: sideBySide };
-    yield* cellDataFiles(completed);
-  }
+  const groups = groupsOf(completed);
+  yield { path: "sideBySide.html", content: (await template("sideBySide.hbs"))(input.run) };
+  yield { path: "sideBySide.js", content: sideBySide };
+  yield* cellDataFiles(completed);
   // The pages of cells share what would weigh more than themselves.
   yield { path: "style.css", content: style };
   yield { path: "browser.js", content: script };
   for (const [i, result] of input.results.entries()) {
-    const neighbors = { previous: input.results[i - 1], next: input.results[i + 1] };
+    const surroundings = {
+      ...{ previous: input.results[i - 1], next: input.results[i + 1] },
+      group: isCompleted(result) ? groups.get(result) : undefined,
+    };
     yield {
       path: `cells/${cellName(result)}.html`,
-      content: cell(cellView(result, input, neighbors)),
+      content: cell(cellView(result, input, surroundings)),
     };
   }
 }

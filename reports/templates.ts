@@ -14,7 +14,7 @@ export async function template(name: string): Promise<(view: object) => string> 
 }
 
 /** Parts of the pages' script, in the order in which they build on each other. */
-const SCRIPTS = ["theme", "sorting", "cells", "saving", "dialog"];
+const SCRIPTS = ["theme", "sorting", "cells", "saving", "dialog", "histograms"];
 
 /** What all pages look like and do in a browser. */
 export async function browserFiles(): Promise<{

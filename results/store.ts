@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import { accuracyCsv, latencyCsv } from "./csv.js";
@@ -15,6 +15,8 @@ import {
 import { writeAtomically } from "./writeAtomically.js";
 
 const HASH_DIGITS = 12;
+/** While files are written, the next pages are made. */
+const WRITES_AT_A_TIME = 16;
 const MATRIX_FILE = "matrix.yaml";
 /** Folders of a report that have a file for each cell or group of cells. */
 const REPORT_FOLDERS = ["cells", "data"] as const;
@@ -123,13 +125,22 @@ export class RunDirectory {
     for (const folder of REPORT_FOLDERS)
       await mkdir(join(this.report, folder), { recursive: true });
     const written = new Set<string>();
+    let writing: Promise<void>[] = [];
     for await (const { path, content } of files) {
       written.add(path);
-      // Not flushed: what a crash takes can be rendered again, and flushing thousands of pages
-      // takes longer than making them. So does writing over what is the same already.
       const file = join(this.report, path);
-      if (!existsSync(file) || readFileSync(file, "utf8") !== content) writeFileSync(file, content);
+      // Writing over what is the same already takes longer than reading it.
+      if (existsSync(file) && readFileSync(file, "utf8") === content) continue;
+      // Not flushed: what a crash takes can be rendered again, and flushing thousands of pages
+      // takes longer than making them.
+      const write = writeFile(file, content);
+      write.catch(() => undefined); // awaited with the others, below
+      writing.push(write);
+      if (writing.length < WRITES_AT_A_TIME) continue;
+      await Promise.all(writing);
+      writing = [];
     }
+    await Promise.all(writing);
     for (const folder of REPORT_FOLDERS)
       for (const name of await readdir(join(this.report, folder)))
         if (!written.has(`${folder}/${name}`)) await rm(join(this.report, folder, name));

@@ -1,59 +1,7 @@
 // Two cells of a run, layer by layer. Their data are scripts that are loaded when they are asked for.
-const SVG = "http://www.w3.org/2000/svg";
-const svgElement = (tag, attributes, ...children) => {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-};
-
 const { list } = globalThis.quantbench;
 const byName = new Map(list.map((cell) => [cell.name, cell]));
 const [first, second] = document.querySelectorAll(".sideBySide select");
-const loaded = new Map();
-
-const dataOf = ({ name, group }) => {
-  const wait =
-    loaded.get(group) ??
-    new Promise((resolve, reject) => {
-      const script = make("script", { src: `data/group${group}.js`, onload: resolve });
-      script.onerror = () => reject(new Error(`data/group${group}.js is missing`));
-      document.body.append(script);
-    });
-  loaded.set(group, wait);
-  return wait.then(() => globalThis.quantbench[`group${group}`][name]);
-};
-
-const [WIDTH, HEIGHT] = [120, 34];
-/** The values of a tensor over its grid, small. */
-const histogramOf = (histogram, label) => {
-  if (!histogram) return "–";
-  const { from, to, levels, uniform, counts } = histogram;
-  const heights = [...atob(counts)].map((sign) => sign.charCodeAt(0));
-  const x = (value) => (WIDTH * (value - from)) / (to - from);
-  const step = WIDTH / heights.length;
-  const area = heights
-    .map((h, i) => `V${HEIGHT * (1 - Math.sqrt(h / 255))}H${(i + 1) * step}`)
-    .join("");
-  const [low, high] = [levels[0], levels.at(-1)];
-  const shown =
-    uniform && high - low < 33 ? Array.from({ length: high - low + 1 }, (_, i) => low + i) : levels;
-  const grid = shown.map((level) => `M${x(level)} 0V${HEIGHT}`).join("");
-  return svgElement(
-    "svg",
-    {
-      class: "chart",
-      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
-      width: WIDTH,
-      height: HEIGHT,
-      role: "img",
-      "aria-label": label,
-    },
-    svgElement("path", { class: "area", d: `M0 ${HEIGHT}${area}V${HEIGHT}Z` }),
-    svgElement("path", { class: "levels", d: grid }),
-  );
-};
-
 const lossesOf = (cells) => {
   const all = cells.flatMap(({ losses }) => losses);
   if (all.length === 0) return make("p", { textContent: "Neither was trained." });
@@ -89,11 +37,11 @@ const lossesOf = (cells) => {
 
 const number = (value, digits) =>
   value === null || value === undefined ? "–" : value.toFixed(digits);
-const share = (value) => number(value === null || value === undefined ? value : 100 * value, 3);
+const share = (value) => number(value, 3);
 
 const show = async () => {
   const chosen = [byName.get(first.value), byName.get(second.value)];
-  const [a, b] = await Promise.all(chosen.map(dataOf));
+  const [a, b] = await Promise.all(chosen.map((cell) => dataOf(cell)));
   const theirs = new Map(b.sites.map((site) => [site.id, site]));
   const ids = [...new Set([...a.sites, ...b.sites].map(({ id }) => id))];
   const ours = new Map(a.sites.map((site) => [site.id, site]));

@@ -1,5 +1,5 @@
 import jstat from "jstat";
-import { commonBits, countBits } from "../../results/correctImages.js";
+import { bitCount } from "../../results/correctImages.js";
 import { mean, standardDeviation } from "./moments.js";
 
 /** One trained network on a test set. */
@@ -9,7 +9,7 @@ export interface Measurement {
   readonly accuracy: number;
   readonly images: number;
   /** Which ones, as bits; absent in results that do not hold it. */
-  readonly correct?: Uint8Array | undefined;
+  readonly correct?: Uint32Array | undefined;
 }
 
 /** What an interval takes into account. */
@@ -130,34 +130,51 @@ const independentVariance = ({ accuracy, images }: Measurement): number =>
  */
 function imageVariance(pairs: readonly Pair[]): number | undefined {
   const images = pairs[0]?.[0].images ?? 0;
-  const discordant: (readonly [onlyFirst: Uint8Array, onlySecond: Uint8Array])[] = [];
+  const correct: Bits[] = [];
   for (const [a, b] of pairs) {
     if (a.correct === undefined || b.correct === undefined) return undefined;
     if (a.images !== images || b.images !== images) return undefined;
-    discordant.push(discordantBits(a.correct, b.correct));
+    correct.push([a.correct, b.correct]);
   }
-  const seeds = pairs.length;
-  let sum = 0;
-  let squares = 0;
-  discordant.forEach(([first, second], s) => {
-    sum += countBits(first) - countBits(second);
-    // The square of an image's mean difference has a term for each pair of seeds.
-    for (const [t, [otherFirst, otherSecond]] of discordant.slice(s).entries())
-      squares +=
-        (t === 0 ? 1 : 2) *
-        (commonBits(first, otherFirst) +
-          commonBits(second, otherSecond) -
-          commonBits(first, otherSecond) -
-          commonBits(second, otherFirst));
-  });
   const count = images + 2;
-  const center = sum / seeds / count;
-  return ((squares / seeds ** 2 + 1) / count - center ** 2) / count;
+  const center = (mean(pairs.map(([a, b]) => a.accuracy - b.accuracy)) * images) / count;
+  return ((sumOfSquares(correct) + 1) / count - center ** 2) / count;
 }
 
-/** Images that only the first, and those that only the second classifies right. */
-export function discordantBits(a: Uint8Array, b: Uint8Array): readonly [Uint8Array, Uint8Array] {
-  return [a.map((byte, i) => byte & ~(b[i] ?? 0)), b.map((byte, i) => byte & ~(a[i] ?? 0))];
+type Bits = readonly [first: Uint32Array, second: Uint32Array];
+
+/**
+ * Sum over images of the square of their mean difference over pairs of networks (1 where only the
+ * first is right, -1 where only the second is): a term for each two pairs. Columns of tables compare
+ * hundreds of thousands of times, hence plain loops.
+ */
+function sumOfSquares(pairs: readonly Bits[]): number {
+  let squares = 0;
+  pairs.forEach((pair, s) => {
+    squares += discordant(pair);
+    for (const other of pairs.slice(s + 1)) squares += 2 * product(pair, other);
+  });
+  return squares / pairs.length ** 2;
+}
+
+/** Images that only one of both classifies right. */
+function discordant([a, b]: Bits): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += bitCount((a[i] ?? 0) ^ (b[i] ?? 0));
+  return sum;
+}
+
+/** Sum over images of the product of two pairs' differences. */
+function product([a, b]: Bits, [c, d]: Bits): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) {
+    const first = a[i] ?? 0;
+    const third = c[i] ?? 0;
+    const both = (first ^ (b[i] ?? 0)) & (third ^ (d[i] ?? 0));
+    // Where both pairs differ, they do so in the same direction or in opposite ones.
+    if (both !== 0) sum += bitCount(both) - 2 * bitCount(both & (first ^ third));
+  }
+  return sum;
 }
 
 /** Half the width of an estimate's interval. */

@@ -39,11 +39,17 @@ const results: CellResult[] = [
   failedCell("out of <memory>", { algorithm: { name: "apot", version: 1 } }),
 ];
 
-// Long enough for a curve.
+// Long enough for a curve, and with a histogram.
 for (const cell of results)
   if (cell.state === "completed") {
     cell.losses = Array.from({ length: 60 }, (_, step) => 2 / (1 + step));
     cell.batchAccuracies = cell.losses.map((loss) => 1 - loss / 3);
+    const kernel = cell.inspection.sites.find(({ id }) => id === "stem/kernel");
+    if (kernel !== undefined)
+      kernel.histogram = {
+        ...{ from: -3, to: 2, levels: [-2, 1], uniform: true },
+        counts: Buffer.alloc(64, 255).toString("base64"),
+      };
   }
 
 let browser: Browser;
@@ -252,6 +258,19 @@ test("two cells are shown side by side, layer by layer, from a file", async () =
     .selectOption({ label: "pact on academic, W4A4, seed 0 (resnet8, width 8)" });
   await expect.poll(() => page.url()).toMatch(/&b=resnet8-w8--pact/);
   expect(await page.locator("#losses svg path.series").count()).toBe(2);
+});
+
+test("a cell's page shows histograms and errors of its layers when it is asked to", async () => {
+  await page.goto(url(await cellPage()));
+  await page.getByText("Quantization error by layer, and histograms").click();
+  const error = page.getByRole("img", { name: "Quantization error by layer" });
+  await expect.poll(() => error.locator("rect").count()).toBe(2);
+  expect(await error.textContent()).toContain("-18.5");
+  // Of the kernel only; each of its four levels is a line.
+  const histograms = page.getByRole("img", { name: /^Values of/ });
+  expect(await histograms.count()).toBe(1);
+  const lines = await histograms.locator("path.levels").getAttribute("d");
+  expect(lines?.match(/M/g)).toHaveLength(4);
 });
 
 test("the head of a long table stays in sight while its rows are scrolled", async () => {

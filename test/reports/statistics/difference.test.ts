@@ -4,7 +4,7 @@ import {
   marginOf,
   type Measurement,
 } from "../../../reports/statistics/difference.js";
-import { encodeCorrect, decodeCorrect } from "../../../results/correctImages.js";
+import { countBits, decodeCorrect, encodeCorrect } from "../../../results/correctImages.js";
 
 /** A network of which it is only known how many of 10,000 images are right. */
 const counted = (seed: number, accuracy: number): Measurement => ({
@@ -103,7 +103,10 @@ describe("test images that are right", () => {
   test("are read as they were written", () => {
     const right = [true, false, false, true, false, false, false, false, true, true];
     expect(encodeCorrect(right)).toBe("CQM="); // 0b00001001, 0b00000011
-    expect([...decodeCorrect("CQM=", 10)]).toEqual([9, 3]);
+    const words = decodeCorrect("CQM=", 10);
+    expect([...new Uint8Array(words.buffer)]).toEqual([9, 3, 0, 0]);
+    expect(countBits(words)).toBe(4);
+    expect(countBits(Uint32Array.of(0xffffffff, 0x80000001, 0))).toBe(34);
   });
 
   test.each([
