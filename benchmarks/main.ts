@@ -12,11 +12,13 @@ const program = new Command("quantbench")
   )
   .version(packageVersion)
   .showHelpAfterError("(quantbench --help shows what is accepted)")
+  // Of its own accord commander ends with 1, which means that a cell failed.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.ok : EXIT.badInput))
   .addHelpText(
     "after",
     `
 Examples:
-  quantbench run quick                        the standard first run, about 9 minutes
+  quantbench run quick                        the standard first run, 5 to 6 minutes
   quantbench init                             a matrix file of your own, with comments
   quantbench compare results/runs/a results/runs/b
   quantbench table results/runs/quick --format latex

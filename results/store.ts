@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import { accuracyCsv, latencyCsv } from "./csv.js";
+import { makeDirectory } from "./makeDirectory.js";
 import {
   cellResultSchema,
   environmentSchema,
@@ -65,7 +66,7 @@ export class RunDirectory {
 
   async create(): Promise<void> {
     for (const directory of [this.#cells, this.models, this.#stages, this.report]) {
-      await mkdir(directory, { recursive: true });
+      await makeDirectory(directory);
     }
   }
 
@@ -83,7 +84,7 @@ export class RunDirectory {
   async readCells(): Promise<Map<string, CellResult>> {
     const results = new Map<string, CellResult>();
     // Leftovers of a killed write end otherwise.
-    const files = (await readdir(this.#cells)).filter((file) => file.endsWith(".json"));
+    const files = (await readdir(this.#cells).catch(nothingIfMissing)).filter((file) => file.endsWith(".json"));
     for (const file of files) {
       const result = readJson(join(this.#cells, file), cellResultSchema);
       results.set(result.id, result);
@@ -122,8 +123,7 @@ export class RunDirectory {
   async writeReport(
     files: AsyncIterable<{ readonly path: string; readonly content: string }>,
   ): Promise<void> {
-    for (const folder of REPORT_FOLDERS)
-      await mkdir(join(this.report, folder), { recursive: true });
+    for (const folder of REPORT_FOLDERS) await makeDirectory(join(this.report, folder));
     const written = new Set<string>();
     let writing: Promise<void>[] = [];
     for await (const { path, content } of files) {

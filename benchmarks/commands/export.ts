@@ -1,8 +1,8 @@
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Option, type Command } from "commander";
 import { artefactFormats, writeArtefact } from "../../pipelines/export/index.js";
 import { cellName, RunDirectory } from "../../results/store.js";
+import { makeDirectory } from "../../results/makeDirectory.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 import { frozenCell } from "../cell/index.js";
 import { contextFor, findCell } from "../stored/index.js";
@@ -54,7 +54,7 @@ cannot hold it is an error that says why. Checkpoints that are no longer there a
         },
       });
       const files = writeArtefact(format, await frozenCell(cell, context), cellName(stored));
-      await mkdir(out, { recursive: true });
+      await makeDirectory(resolve(out));
       for (const [file, content] of files) {
         await writeAtomically(join(out, file), content);
         print(join(out, file));

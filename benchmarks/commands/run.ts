@@ -46,7 +46,7 @@ interface RunFlags {
 
 const EXAMPLES = `
 Examples:
-  quantbench run quick                          the standard first run, about 9 minutes
+  quantbench run quick                          the standard first run, 5 to 6 minutes
   quantbench run quick --only algorithm=lsq     one algorithm on all its backends
   quantbench run my.yaml --dry-run              what would run, and how long it takes
   quantbench run quick --progress json 2>log    one JSON object a line, for programs

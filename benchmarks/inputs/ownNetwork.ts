@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync, realpathSync, statSync } from "node:fs";
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve, sep } from "node:path";
 import * as ort from "onnxruntime-node";
 import { loadModel, infer } from "../../pipelines/deploy/index.js";
@@ -20,6 +20,7 @@ import {
 } from "../../pipelines/import/index.js";
 import type { FeatureShape, Network } from "../../algorithms/network.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
+import { makeDirectory } from "../../results/makeDirectory.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 
 /** A network that a user brought, as a run works with it. */
@@ -187,7 +188,7 @@ const fileOf = (runDirectory: string, checksum: string): string =>
 /** Keeps a network with the run that uses it, so that the run can be repeated without its file. */
 export async function storeOwnNetwork(runDirectory: string, own: OwnNetwork): Promise<void> {
   const file = fileOf(runDirectory, own.checksum);
-  await mkdir(dirname(file), { recursive: true });
+  await makeDirectory(dirname(file));
   const { name, network, classes, parameters } = own;
   const metadata = { name, network: JSON.stringify(network), classes: String(classes) };
   await writeAtomically(file, encodeSafetensors(parameters, metadata));

@@ -1,4 +1,3 @@
-import { access } from "node:fs/promises";
 import os from "node:os";
 import type { Dataset } from "../../pipelines/train/index.js";
 import { loadEngine, type EngineName, type LoweringChoice } from "../../pipelines/engine/index.js";
@@ -131,14 +130,7 @@ export function filterCells<T extends Pick<Cell, "config">>(
 
 /** Finished cells of a run directory; none where there is no such directory. */
 export async function finishedCells(path: string): Promise<Map<string, CellResult>> {
-  const exists = await access(path).then(
-    () => true,
-    () => false,
-  );
-  if (!exists) return new Map();
-  const directory = new RunDirectory(path);
-  await directory.create();
-  const results = await directory.readCells();
+  const results = await new RunDirectory(path).readCells();
   // What failed may work next time; everything else is an answer.
   return new Map([...results].filter(([, { state }]) => state !== "failed"));
 }

@@ -1,4 +1,5 @@
 // A process for one model on one runtime: what it needs of memory, and how it crashes, is its own.
+import { readFileSync, writeFileSync } from "node:fs";
 import type { RuntimeAnswer, RuntimeRequest } from "./protocol.js";
 import { loaders, type LoadedModel } from "./loaders.js";
 
@@ -21,6 +22,7 @@ async function answer(request: RuntimeRequest): Promise<RuntimeAnswer> {
   switch (request.type) {
     case "load": {
       const { loader, model: bytes, shape } = request;
+      forgetPeak();
       bytesBefore = process.memoryUsage.rss();
       model = await loaders[loader](bytes, shape);
       return { type: "loaded" };
@@ -29,7 +31,7 @@ async function answer(request: RuntimeRequest): Promise<RuntimeAnswer> {
       const start = performance.now();
       const logits = await loaded().infer(request.images, request.batch);
       const milliseconds = performance.now() - start;
-      return { type: "logits", logits, milliseconds, peakBytes: peakBytes() - bytesBefore };
+      return { type: "logits", logits, milliseconds, peakBytes: Math.max(0, peakBytes() - bytesBefore) };
     }
     case "time": {
       const times: number[] = [];
@@ -57,7 +59,28 @@ function send(message: RuntimeAnswer): void {
   if (process.connected) process.send?.(message);
 }
 
-/** The most memory that this process ever had at once. */
+/** Lets the peak begin anew: what starting took is no part of what a runtime needs. */
+function forgetPeak(): void {
+  try {
+    writeFileSync("/proc/self/clear_refs", "5");
+  } catch {
+    // Elsewhere than on Linux, or not allowed: then the peak includes the start.
+  }
+}
+
+/**
+ * The most memory that this process had at once. On Linux what a process's usage calls its maximum
+ * begins with the memory of the process that started it; "high water mark" does not.
+ */
 function peakBytes(): number {
-  return process.resourceUsage().maxRSS * 1024;
+  const kilobytes = /^VmHWM:\s*(\d+) kB$/m.exec(statusOfProcess())?.[1];
+  return 1024 * (kilobytes === undefined ? process.resourceUsage().maxRSS : Number(kilobytes));
+}
+
+function statusOfProcess(): string {
+  try {
+    return readFileSync("/proc/self/status", "utf8");
+  } catch {
+    return "";
+  }
 }

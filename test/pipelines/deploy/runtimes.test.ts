@@ -116,6 +116,17 @@ describe("a runtime's process", () => {
     expect(times.length).toBeGreaterThan(0);
   });
 
+  test("does not count the memory of the process that started it", async () => {
+    const ballast = new Uint8Array(700e6).fill(1);
+    const frozen = frozenNetwork({ profile: stpu, bits: 8, seed: 1, model: resnet8 });
+    const { peakBytes } = await runOn(
+      runtime,
+      runtime.write(frozen, { name: "n", batch: 1 }),
+      dataset,
+    );
+    expect(peakBytes).toBeLessThan(ballast.length / 2);
+  });
+
   test("that cannot load a model is an error that names it", async () => {
     const broken = { bytes: new Uint8Array(100).fill(7) };
     await expect(runOn(runtime, broken, dataset)).rejects.toThrow(/^onnxruntime failed: /);
