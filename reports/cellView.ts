@@ -20,7 +20,7 @@ import { percent, points } from "./format.js";
 import { costsOf } from "./costRows.js";
 import { layerRows } from "./layerRows.js";
 import { operatorsOf, operatorsSum } from "./operators.js";
-import type { ReportInput } from "./reportInput.js";
+import { verifyCommand, type ReportInput } from "./reportInput.js";
 import { deviceOf, runtimeRows, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { shortId } from "./summary.js";
@@ -43,9 +43,10 @@ const neighborView = (cell: CellResult | undefined) =>
 /** What cell.hbs shows. */
 export function cellView(
   result: CellResult,
-  { run, files }: ReportInput,
+  input: ReportInput,
   { group, ...neighbors }: Surroundings = {},
 ) {
+  const { run, files } = input;
   const name = cellName(result);
   const encoded = encodeURIComponent(name);
   const { config, state } = result;
@@ -72,7 +73,7 @@ export function cellView(
     ...(completed ? completedView(result) : {}),
     configurationRows: configurationRows(config),
     command: commandFor(run.command, config),
-    verify: `quantbench verify results/runs/${run.name} --cell ${shortId(result)}`,
+    verify: `${verifyCommand(input)} --cell ${shortId(result)}`,
   };
 }
 

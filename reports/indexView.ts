@@ -19,7 +19,7 @@ import { costCharts } from "./costCharts.js";
 import { decisionRules, decisionViews } from "./decision/decisionView.js";
 import { ENERGY_MODEL_TITLE } from "./energy.js";
 import { bytes, percent, points } from "./format.js";
-import type { ReportInput } from "./reportInput.js";
+import { verifyCommand, type ReportInput } from "./reportInput.js";
 import { firstDifferingLayer, runtimeSummary, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { splitSparse } from "./splitTables.js";
@@ -30,7 +30,8 @@ import { accuracyTables, pageOf, shortId, type AccuracyTable, type Entry } from 
 /** Below this share of equal predictions, the report explains. */
 const EXPECTED_AGREEMENT = 0.995;
 /** What report.hbs shows. */
-export function indexView({ run, environment, results, files }: ReportInput) {
+export function indexView(input: ReportInput) {
+  const { run, environment, results, files } = input;
   const completed = results.filter(isCompleted);
   const others = results.filter((result) => !isCompleted(result));
   const flagged = completed.filter(
@@ -47,7 +48,7 @@ export function indexView({ run, environment, results, files }: ReportInput) {
     title: run.title,
     command: run.command,
     matrix: files?.matrix === true ? "../matrix.yaml" : undefined,
-    verify: `quantbench verify results/runs/${run.name}`,
+    verify: verifyCommand(input),
     missing: run.cells.length - results.length,
     counts: [...counts].map(([state, members]) => ({ state, count: members.length })),
     sections: sections({ decisions, charts, flagged, runtimes }),

@@ -12,6 +12,8 @@ export interface ReportInput {
     readonly models: ReadonlySet<string>;
     readonly matrix: boolean;
   };
+  /** The run's directory, as commands are to name it. */
+  readonly directory?: string;
 }
 
 /** A file of the report. */
@@ -20,3 +22,11 @@ export interface ReportFile {
   readonly path: string;
   readonly content: string;
 }
+
+/** What computes finished cells again and compares. */
+export const verifyCommand = ({ run, directory }: ReportInput): string =>
+  `quantbench verify ${inShell(directory ?? `results/runs/${run.name}`)}`;
+
+/** An argument as shells take it. */
+const inShell = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -56,6 +56,11 @@ export class RunDirectory {
     return join(this.#stages, `${key}${STAGE_ENDING}`);
   }
 
+  /** Where a stage that is still being computed keeps how far it is. */
+  unfinishedStageFile(key: string): string {
+    return join(this.#stages, `${key}.unfinished`);
+  }
+
   /** Keys of the stages that are stored; none where nothing is. */
   async stages(): Promise<ReadonlySet<string>> {
     const files = await readdir(this.#stages).catch(nothingIfMissing);

@@ -5,8 +5,10 @@ import {
   float32,
   type HostTensors,
 } from "../../pipelines/engine/index.js";
-import type { RunDirectory } from "../../results/store.js";
+import type { TrainingKeeper } from "../../pipelines/train/index.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
+import type { CellContext } from "./context.js";
+import { keptTraining } from "./keptTraining.js";
 
 /** The result of a float or quantized training. */
 export interface Checkpoint {
@@ -27,11 +29,14 @@ const LOSSES = "training losses";
 const ACCURACIES = "training accuracies";
 const vector = (values: Float32Array) => float32(values, [values.length]);
 
-/** Loads a stage's result, or computes and stores it; the file appears whole or not at all. */
+/**
+ * Loads a stage's result, or computes and stores it; the file appears whole or not at all. Trainings
+ * inside go on where they were stopped.
+ */
 export async function storedOnce(
-  directory: RunDirectory,
+  { directory, onNote }: Pick<CellContext, "directory" | "onNote">,
   key: string,
-  compute: () => Promise<Checkpoint>,
+  compute: (kept: TrainingKeeper) => Promise<Checkpoint>,
 ): Promise<Checkpoint> {
   const path = directory.stageFile(key);
   const stored = await readFile(path).catch((error: unknown) => {
@@ -39,7 +44,11 @@ export async function storedOnce(
     throw error;
   });
   if (stored !== undefined) return decodeCheckpoint(stored, path);
-  const result = await compute();
+  const unfinished = directory.unfinishedStageFile(key);
+  const kept = await keptTraining(unfinished, key, (reason) => {
+    onNote(`${unfinished} cannot be used: ${reason}; the training starts anew`);
+  });
+  const result = await compute(kept);
   const file = encodeSafetensors(
     { ...result.tensors, [LOSSES]: vector(result.losses), [ACCURACIES]: vector(result.accuracies) },
     {
@@ -50,6 +59,7 @@ export async function storedOnce(
     },
   );
   await writeAtomically(path, file);
+  await kept.forget();
   return result;
 }
 

@@ -9,6 +9,8 @@ export interface CellContext {
   readonly dataset: Dataset;
   readonly directory: RunDirectory;
   readonly onProgress: (stage: string, progress?: TrainingProgress) => void;
+  /** Told what a user should know and no result says. */
+  readonly onNote: (text: string) => void;
 }
 
 /** Names of the stored stages that a cell uses: its float and its quantized training. */

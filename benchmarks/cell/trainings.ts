@@ -20,7 +20,7 @@ import { stageKeys, type CellContext } from "./context.js";
 export async function pretrain(cell: Cell, context: CellContext): Promise<Checkpoint> {
   const { engine, dataset, onProgress } = context;
   const { hyperparameters, seed } = cell.config;
-  return storedOnce(context.directory, stageKeys(cell)[0], async () => {
+  return storedOnce(context, stageKeys(cell)[0], async (keeper) => {
     const network = buildFloatNetwork(cell.config, dataset);
     const { checksum } = cell.config.model;
     if (checksum !== undefined) return givenCheckpoint(ownNetwork(checksum), context);
@@ -35,6 +35,7 @@ export async function pretrain(cell: Cell, context: CellContext): Promise<Checkp
       onStep: (progress) => {
         onProgress("float training", progress);
       },
+      keeper,
     });
     const logits = await floatLogits(network, result.tensors, context);
     return { ...result, ...floatResult(logits, dataset), bits: new Map() };
@@ -70,10 +71,11 @@ function floatLogits(network: Network, tensors: HostTensors, { engine, dataset }
 export function trainQuantized(
   cell: Cell,
   { parts, checkpoint }: { readonly parts: CellParts; readonly checkpoint: Checkpoint },
-  { engine, dataset, directory, onProgress }: CellContext,
+  context: CellContext,
 ): Promise<Checkpoint> {
+  const { engine, dataset, onProgress } = context;
   const { hyperparameters, seed } = cell.config;
-  return storedOnce(directory, stageKeys(cell)[1], async () => {
+  return storedOnce(context, stageKeys(cell)[1], async (keeper) => {
     const { sites, ...result } = await quantize(engine, {
       ...parts,
       checkpoint: checkpoint.tensors,
@@ -81,6 +83,7 @@ export function trainQuantized(
       onStep: (progress) => {
         onProgress("quantized training", progress);
       },
+      keeper,
     });
     const bits = new Map(sites.map(({ id, scheme }) => [id, scheme.bitWidth]));
     return { ...result, bits };

@@ -10,6 +10,19 @@ export const positive = (text: string): number => {
   return value;
 };
 
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400 };
+/** Longer than timers can wait. */
+const MOST_SECONDS = 24 * 86_400;
+
+/** "90s", "30m", "1.5h" -> seconds. */
+export const timeSpan = (text: string): number => {
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*([a-z]+)$/.exec(text) ?? [];
+  const seconds = Number(number) * (UNITS[unit] ?? NaN);
+  if (!(seconds > 0 && seconds <= MOST_SECONDS))
+    throw new InvalidArgumentError("It must be a time such as 90s, 30m or 2h, up to 24d.");
+  return seconds;
+};
+
 /** PROPERTY=VALUE,...; the option may come again. */
 export const collectOnly = (
   text: string,

@@ -9,20 +9,18 @@ import {
   CELL_PROPERTIES,
   DEFAULT_JOBS,
   duration,
-  estimateSeconds,
   executePlan,
-  finishedCells,
-  jobCost,
-  makeJobs,
   makePlan,
+  type Plan,
   PROGRESS_MODES,
   type ProgressMode,
   type RunOptions,
 } from "../running/index.js";
-import { collectOnly, positive } from "./optionValues.js";
+import { dryRun } from "./dryRun.js";
+import { collectOnly, positive, timeSpan } from "./optionValues.js";
 import { datasets } from "../datasets/index.js";
 import { presetNames } from "../planning/index.js";
-import { loadOrDeclare, readPreprocessing } from "../inputs/index.js";
+import { readPreprocessing } from "../inputs/index.js";
 import { writeReport } from "../stored/index.js";
 import { EXIT, print } from "./exit.js";
 
@@ -36,6 +34,7 @@ interface RunFlags {
   readonly data?: string;
   readonly model?: string;
   readonly preprocessing?: string;
+  readonly time?: number;
   readonly force: boolean;
   readonly dryRun: boolean;
   readonly json: boolean;
@@ -49,11 +48,13 @@ Examples:
   quantbench run quick                          the standard first run, 5 to 6 minutes
   quantbench run quick --only algorithm=lsq     one algorithm on all its backends
   quantbench run my.yaml --dry-run              what would run, and how long it takes
+  quantbench run standard --time 30m            the most informative cells that fit
   quantbench run quick --progress json 2>log    one JSON object a line, for programs
   quantbench run --model net.onnx --data images --preprocessing prepare.yaml
                                                 post-training quantization of your network
 
-Exit codes: 0 every cell has a result; 1 a cell failed; 2 bad input; 130 interrupted.`;
+Ctrl-C loses seconds: cells, float trainings and trainings half done are kept.
+Exit codes: 0 every cell has a result (with --time: those that fit); 1 a cell failed; 2 bad input; 130 interrupted.`;
 
 export function addRun(program: Command): void {
   program
@@ -88,6 +89,7 @@ export function addRun(program: Command): void {
       "with --model your images: a folder, .npz file or data set name; else where data sets lie that are not embedded (or QUANTBENCH_DATA)",
     )
     .option("--preprocessing <file>", "a .yaml file: how your images become the network's input")
+    .option("--time <span>", "run the most informative cells that fit, such as 30m", timeSpan)
     .option("--force", "run finished cells again", false)
     .option("--dry-run", "list the cells and estimate the time; run nothing", false)
     .option("--json", "print results as JSON", false)
@@ -117,14 +119,14 @@ export function addRun(program: Command): void {
         engine: flags.engine,
         lowering: flags.lowering,
         ...(await dataOptions(flags)),
+        ...(flags.time !== undefined && { seconds: flags.time }),
         force: flags.force,
         hangSeconds: flags.hangLimit,
         progress: flags.quiet ? "none" : flags.progress,
         command: commandFor(basename(matrix), flags),
       };
-      process.exitCode = flags.dryRun
-        ? await dryRun(options, flags.json)
-        : await run(options, flags.json);
+      if (flags.dryRun) await dryRun(options, flags.json);
+      else process.exitCode = await run(options, flags.json);
     });
 }
 
@@ -179,39 +181,34 @@ async function run(options: RunOptions, json: boolean): Promise<number> {
   if (results === undefined) return EXIT.interrupted;
   const { file } = await writeReport(new RunDirectory(options.out));
   print(json ? JSON.stringify(results, null, 2) : renderTerminal(results));
-  const failed = results.filter(({ state }) => state === "failed");
-  for (const result of failed)
+  tellFailures(results, options);
+  const failed = results.some(({ state }) => state === "failed");
+  if (options.progress !== "none") {
+    const took = duration((performance.now() - started) / 1000);
+    process.stderr.write(
+      `\n${leftOut(plan, results, options)}${String(results.length)} cells in ${took}; report: ${file}\n`,
+    );
+  }
+  return failed ? EXIT.failed : EXIT.ok;
+}
+
+/** Reasons that progress has not shown already. */
+function tellFailures(results: readonly CellResult[], { progress }: RunOptions): void {
+  if (progress !== "none") return;
+  for (const result of results.filter(({ state }) => state === "failed"))
     process.stderr.write(`${pc.red("failed")} ${inert(describeFailure(result))}\n`);
-  if (options.progress === "none") return failed.length > 0 ? EXIT.failed : EXIT.ok;
-  process.stderr.write(
-    `\n${String(results.length)} cells in ${duration((performance.now() - started) / 1000)}; report: ${file}\n`,
+}
+
+/** What a limit of time kept from being run. */
+function leftOut({ cells }: Plan, results: readonly CellResult[], { seconds }: RunOptions): string {
+  const known = new Set(results.map(({ id }) => id));
+  const missing = cells.filter(({ id }) => !known.has(id)).length;
+  if (seconds === undefined || missing === 0) return "";
+  return (
+    `${duration(seconds)} were enough for ${String(cells.length - missing)} of ${String(cells.length)} cells, ` +
+    "the most informative first; the same command without --time goes on\n"
   );
-  return failed.length > 0 ? EXIT.failed : EXIT.ok;
 }
 
 const describeFailure = (result: CellResult): string =>
   `${cellName(result)}: ${"reason" in result ? result.reason : ""}`;
-
-async function dryRun(options: RunOptions, json: boolean): Promise<number> {
-  const plan = await makePlan(options, loadOrDeclare);
-  const finished = options.force ? new Map<string, CellResult>() : await finishedCells(options.out);
-  const pending = plan.cells.filter(({ id }) => !finished.has(id));
-  const stages = await new RunDirectory(options.out).stages();
-  const jobs = makeJobs(plan, pending, options.out, { stages });
-  const costs = jobs.map((job) => jobCost(plan, job));
-  const seconds = estimateSeconds(costs, options.jobs);
-  const cells = plan.cells.map((cell) => ({
-    cell: cellName(cell),
-    state:
-      finished.get(cell.id)?.state ?? (cell.unsupported === undefined ? "to run" : "unsupported"),
-  }));
-  if (json) {
-    print(JSON.stringify({ cells, estimateSeconds: seconds }, null, 2));
-    return EXIT.ok;
-  }
-  for (const { cell, state } of cells) print(`${state.padEnd(13)} ${cell}`);
-  print(
-    `${String(pending.length)} of ${String(cells.length)} cells to run, about ${duration(seconds)} with ${String(options.jobs)} processes`,
-  );
-  return EXIT.ok;
-}

@@ -139,7 +139,13 @@ async function cellStages(algorithm: string): Promise<StageSeconds> {
   try {
     await directory.create();
     const result = await runCell(cell, {
-      ...{ engine: engines.auto, dataset, directory, onProgress: () => undefined },
+      ...{
+        engine: engines.auto,
+        dataset,
+        directory,
+        onProgress: () => undefined,
+        onNote: () => undefined,
+      },
     });
     if (result.state !== "completed") throw new Error(`the cell ended as ${result.state}`);
     return { cell: algorithm, seconds: result.measured.seconds };

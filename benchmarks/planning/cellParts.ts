@@ -57,17 +57,45 @@ export function buildCell(config: CellConfig, dataset: Dataset): CellParts {
     variant?.graph === undefined ? profile : { ...profile, graph: GRAPH_RULES[variant.graph] };
   const batchNorm = variant?.batchNorm ?? backend.batchNorm;
   const floatNetwork = buildFloatNetwork(config, dataset);
-  const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
-  const deployable = foldBatchNorm(rewritten, batchNorm);
-  return {
+  const placed = quantizedNetwork(
+    { floatNetwork, algorithm, backend, batchNorm, bits: config.bits },
+    variant?.graph,
+  );
+  return { algorithm, backend, floatNetwork, batchNorm, ...placed };
+}
+
+type Placed = Pick<CellParts, "rewritten" | "deployable" | "quantized">;
+
+const placed = new WeakMap<Network, Map<string, Placed>>();
+
+/** Algorithms that leave the network as it is have the same quantized network, which is made once. */
+function quantizedNetwork(
+  {
+    floatNetwork,
     algorithm,
     backend,
-    floatNetwork,
-    rewritten,
     batchNorm,
-    deployable,
-    quantized: placeQuantizers(deployable, backend, config.bits),
-  };
+    bits,
+  }: Pick<CellParts, "floatNetwork" | "algorithm" | "backend" | "batchNorm"> &
+    Pick<CellConfig, "bits">,
+  graph: Variant["graph"],
+): Placed {
+  const known = placed.get(floatNetwork) ?? new Map<string, Placed>();
+  placed.set(floatNetwork, known);
+  const key = JSON.stringify([
+    algorithm.rewrite && algorithm.name,
+    backend.name,
+    graph,
+    batchNorm,
+    bits,
+  ]);
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
+  const deployable = foldBatchNorm(rewritten, batchNorm);
+  const made = { rewritten, deployable, quantized: placeQuantizers(deployable, backend, bits) };
+  known.set(key, made);
+  return made;
 }
 
 /** The algorithm with quantizers whose first grids come from other observers. */

@@ -3,4 +3,6 @@
 // here. A newcomer adds options of matrices, which are part of a cell's identity.
 export { type CellParts, buildCell, buildFloatNetwork } from "./cellParts.js";
 export { type Matrix, loadMatrix, presetNames } from "./matrix.js";
-export { type Cell, SECONDS_PER_COST, planCell, planCells, pretrainCost } from "./plan.js";
+export { mostInformativeFirst } from "./informative.js";
+export { SECONDS_PER_COST, pretrainCost } from "./costs.js";
+export { type Cell, planCell, planCells } from "./plan.js";

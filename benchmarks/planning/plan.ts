@@ -1,14 +1,13 @@
 import { phasesOf, UnsupportedNetwork, unsupportedLevels } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
-import { type Dataset, DEFAULT_RECONSTRUCTION, stepCount } from "../../pipelines/train/index.js";
+import type { Dataset } from "../../pipelines/train/index.js";
 import { engineIdentity, type Engine } from "../../pipelines/engine/index.js";
-import { featureShapes, multiplications, quantizerOf } from "../../pipelines/network/index.js";
-import type { Network } from "../../algorithms/network.js";
+import { type QuantizedNetwork, quantizerOf } from "../../pipelines/network/index.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
 import type { CellConfig, Variant } from "../../results/schema.js";
-import { buildCell, buildFloatNetwork, type CellParts } from "./cellParts.js";
-import { runtimesOf } from "../../pipelines/deploy/index.js";
+import { buildCell, type CellParts } from "./cellParts.js";
+import { costOf } from "./costs.js";
 import { lookup } from "../lookup.js";
 import { modelName, type Matrix } from "./matrix.js";
 import { models } from "../models/index.js";
@@ -23,6 +22,8 @@ export interface Cell {
   readonly config: CellConfig;
   /** Rough cost in multiplications; see `pretrainCost`. */
   readonly cost: number;
+  /** The part of it that cells of the same training share. */
+  readonly trainingCost: number;
   /** Cells with the same float training share it. */
   readonly pretrainKey: string;
   /** Cells whose effective quantization is the same share one training. */
@@ -54,6 +55,7 @@ export function planCells(
 interface Structure {
   readonly unsupported: string | undefined;
   readonly cost: number;
+  readonly trainingCost: number;
   /** Hash of the network with its quantizers. */
   readonly quantization: string;
 }
@@ -68,12 +70,25 @@ function structureOf(config: CellConfig, dataset: Dataset): Structure {
     }
   })();
   if (parts instanceof UnsupportedNetwork)
-    return { unsupported: `the network: ${parts.message}`, cost: 0, quantization: "none" };
+    return {
+      unsupported: `the network: ${parts.message}`,
+      ...{ cost: 0, trainingCost: 0, quantization: "none" },
+    };
+  const unsupported = unsupportedReason(config, parts) ?? missingLabels(dataset, parts);
   return {
-    unsupported: unsupportedReason(config, parts) ?? missingLabels(dataset, parts),
-    cost: costOf(config, dataset, parts),
-    quantization: canonicalHash(parts.quantized),
+    unsupported,
+    ...(unsupported === undefined ? costOf(config, dataset, parts) : { cost: 0, trainingCost: 0 }),
+    quantization: hashOf(parts.quantized),
   };
+}
+
+const hashes = new WeakMap<QuantizedNetwork, string>();
+
+/** Hashing a network takes as long as placing its quantizers; cells share networks. */
+function hashOf(quantized: QuantizedNetwork): string {
+  const hash = hashes.get(quantized) ?? canonicalHash(quantized);
+  hashes.set(quantized, hash);
+  return hash;
 }
 
 /** A model as cells name it. */
@@ -146,7 +161,7 @@ function variantsOf(
 export function planCell(
   config: CellConfig,
   dataset: Dataset,
-  { unsupported, quantization, cost }: Structure = structureOf(config, dataset),
+  { unsupported, quantization, cost, trainingCost }: Structure = structureOf(config, dataset),
 ): Cell {
   const { model, hyperparameters, seed, engine, numerics } = config;
   const { batchSize, momentum, weightDecay, augmentation, pretrain } = hyperparameters;
@@ -160,7 +175,8 @@ export function planCell(
   return {
     id: canonicalHash(config),
     config,
-    cost: unsupported === undefined ? cost : 0,
+    cost,
+    trainingCost,
     pretrainKey: canonicalHash({
       model,
       dataset: config.dataset,
@@ -213,81 +229,3 @@ function missingLabels(
     ? "it learns from labels, which the training images do not have"
     : undefined;
 }
-
-/**
- * Rough costs in multiplications, which the scheduler scales by what it measures. Factors are from
- * cells of ResNet-8 and MobileNetV2, in evaluations of the same images on the engine.
- */
-export function pretrainCost(config: CellConfig, dataset: Dataset): number {
-  const { pretrain, batchSize } = config.hyperparameters;
-  const isTrained = config.model.checksum !== undefined;
-  const steps = isTrained ? 0 : stepCount(pretrain, dataset.train.count, batchSize);
-  const images = FLOAT_TRAINING * steps * batchSize + dataset.test.count;
-  return imageCost(buildFloatNetwork(config, dataset)) * images + START_COST;
-}
-
-function costOf(
-  { hyperparameters }: CellConfig,
-  dataset: Dataset,
-  { algorithm, backend, quantized }: CellParts,
-): number {
-  const { quantizedTraining, batchSize, reconstruction = DEFAULT_RECONSTRUCTION } = hyperparameters;
-  const phases = phasesOf(algorithm, quantized.network);
-  const steps =
-    phases.length > 0 ? stepCount(quantizedTraining, dataset.train.count, batchSize) : 0;
-  const reconstructed =
-    algorithm.reconstruction === undefined ? 0 : reconstruction.steps * reconstruction.batchSize;
-  const deployed = runtimesOf(backend).reduce((sum, name) => sum + (RUNTIMES[name] ?? 2), 0);
-  const lookedUp = quantized.sites
-    .filter(({ role }) => role === "activation")
-    .filter((site) => quantizerOf(algorithm, site).levels !== undefined)
-    .reduce((most, { scheme }) => Math.max(most, scheme.bitWidth), 0);
-  const images =
-    QUANTIZED_TRAINING * steps * batchSize +
-    RECONSTRUCTION * reconstructed +
-    (1 + deployed + LOOKED_UP_BIT * lookedUp) * dataset.test.count;
-  return imageCost(quantized.network) * images + START_COST;
-}
-
-const FLOAT_TRAINING = 4;
-const QUANTIZED_TRAINING = 6.5;
-/** Of all layers or blocks together, each of which has its own steps. */
-const RECONSTRUCTION = 11;
-const RUNTIMES: Readonly<Record<string, number>> = {
-  ...{ onnxruntime: 1.6, integers: 2.5, onnxruntimeWeb: 3.5, litert: 1.8 },
-};
-/** Levels without equal steps are searched bit by bit. */
-const LOOKED_UP_BIT = 2.5;
-
-/** Multiplications, and memory traffic, which decides in narrow and depthwise layers. */
-function imageCost(network: Network): number {
-  const shapes = featureShapes(network);
-  const counts = multiplications(network);
-  return network.nodes.reduce((sum, node) => {
-    if (node.op !== "conv2d") return sum;
-    const [height = 1, width = 1, channels = 1] = shapes.get(node.name) ?? [];
-    const inputs = shapes.get(node.input)?.at(-1) ?? 1;
-    const [read, written] = [partOf(inputs), partOf(channels)];
-    // Images of few channels are read as they are; a depthwise filter reads only its own.
-    const products =
-      node.depthwise || inputs < BLOCK / 4
-        ? ((counts.get(node.name) ?? 0) * written) / channels
-        : ((counts.get(node.name) ?? 0) * read * written * together(read, written)) /
-          (inputs * channels);
-    return sum + products + COST_OF_OUTPUT * height * width * written;
-  }, 0);
-}
-
-/** Engines fill channels up to whole blocks, or to a part of one that images share. */
-const BLOCK = 16;
-const partOf = (channels: number): number =>
-  [BLOCK / 4, BLOCK / 2].find((part) => channels <= part) ?? Math.ceil(channels / BLOCK) * BLOCK;
-/** How many images a convolution takes as one, each of which is multiplied by all filters. */
-const together = (...parts: readonly number[]): number =>
-  Math.max(1, ...parts.map((part) => BLOCK / part));
-/** What one value of a convolution's result costs on its way through the network, in products. */
-const COST_OF_OUTPUT = 80;
-/** Measuring latency and writing files: almost two seconds. */
-const START_COST = 6.5e10;
-/** Seconds per unit of cost before anything was measured. */
-export const SECONDS_PER_COST = 2.2e-11;

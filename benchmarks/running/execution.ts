@@ -4,21 +4,13 @@ import { stringify } from "yaml";
 import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
 import type { CellResult, Run } from "../../results/schema.js";
-import { cellName, RunDirectory } from "../../results/store.js";
+import { RunDirectory } from "../../results/store.js";
 import { stageKeys } from "../cell/index.js";
 import { describeEnvironment } from "./environment.js";
-import { SECONDS_PER_COST, type Cell } from "../planning/index.js";
+import { mostInformativeFirst, type Cell } from "../planning/index.js";
 import { storeOwnNetwork } from "../inputs/index.js";
-import { ProgressDisplay, type RunningCell } from "./progress.js";
-import {
-  estimateSeconds,
-  finishedCells,
-  jobCost,
-  makeJobs,
-  type Plan,
-  type RunOptions,
-} from "./run.js";
-import { runJobs, type ScheduledJob } from "./scheduler.js";
+import { runPending } from "./pending.js";
+import { finishedCells, type Plan, type RunOptions } from "./run.js";
 
 /**
  * Runs a plan's unfinished cells and writes results, tables and environment.
@@ -43,7 +35,8 @@ export async function executePlan(
     const finished = options.force
       ? new Map<string, CellResult>()
       : await finishedCells(options.out);
-    const pending = plan.cells.filter(({ id }) => !finished.has(id));
+    const missing = plan.cells.filter(({ id }) => !finished.has(id));
+    const pending = options.seconds === undefined ? missing : mostInformativeFirst(missing);
     await runPending(plan, pending, { directory, options, signal });
     if (signal.aborted) throw new Error("interrupted; run the same command again to go on");
     const stored = await directory.readCells();
@@ -58,7 +51,10 @@ export async function executePlan(
 /** A forced run starts from scratch: what the cells would find half done is removed. */
 async function forgetStages(directory: RunDirectory, cells: readonly Cell[]): Promise<void> {
   for (const cell of cells) {
-    for (const key of stageKeys(cell)) await rm(directory.stageFile(key), { force: true });
+    for (const key of stageKeys(cell)) {
+      await rm(directory.stageFile(key), { force: true });
+      await rm(directory.unfinishedStageFile(key), { force: true });
+    }
   }
 }
 
@@ -110,101 +106,4 @@ function describeRun({ matrix, allCells: cells }: Plan, { command }: RunOptions)
 /** The matrix as it is run, with what the command line changed. */
 function matrixText({ name, ...matrix }: Plan["matrix"]): string {
   return `# quantbench run: ${name}\n${stringify(matrix)}`;
-}
-
-interface Execution {
-  readonly directory: RunDirectory;
-  readonly options: RunOptions;
-  readonly signal: AbortSignal;
-}
-
-async function runPending(
-  plan: Plan,
-  pending: readonly Cell[],
-  execution: Execution,
-): Promise<void> {
-  const { directory, options, signal } = execution;
-  const jobs = makeJobs(plan, pending, options.out, {
-    stages: await directory.stages(),
-    parallel: options.jobs,
-  });
-  const display = new ProgressDisplay(options.progress);
-  const running = new Map<string, RunningCell>();
-  const written = new Set<string>();
-  const started = new Map<string, number>();
-  const left = new Map(jobs.map((job) => [job.id, jobCost(plan, job)]));
-  let measured = { seconds: 0, cost: 0 };
-  let failed = 0;
-  const totals = () => {
-    const rate = measured.cost > 0 ? measured.seconds / measured.cost : SECONDS_PER_COST;
-    return {
-      done: plan.cells.length - pending.length + written.size,
-      total: plan.cells.length,
-      failed,
-      secondsLeft: estimateSeconds([...left.values()], options.jobs, rate),
-    };
-  };
-  const reused = plan.cells.length - pending.length;
-  if (reused > 0)
-    display.note(`${String(reused)} of ${String(plan.cells.length)} cells are finished already`);
-
-  await runJobs(
-    jobs,
-    {
-      onStart(job) {
-        started.set(job.id, performance.now());
-        running.set(job.id, { label: labelOf(job), stage: "starting" });
-        display.status(totals(), running.values());
-      },
-      onProgress(job, { type: _, ...progress }) {
-        running.set(job.id, { label: labelOf(job), ...progress });
-        const { step, steps } = progress;
-        if (step !== undefined && steps !== undefined) {
-          left.set(job.id, Math.max(0.2, 1 - step / steps) * jobCost(plan, job));
-        }
-        display.status(totals(), running.values());
-      },
-      onCell(job, cellId, state) {
-        written.add(cellId);
-        const cell = job.cells.find(({ id }) => id === cellId);
-        display.cell(totals(), cell ? cellName(cell) : cellId, state);
-      },
-      async onEnd(job, failure) {
-        running.delete(job.id);
-        left.delete(job.id);
-        const seconds = (performance.now() - (started.get(job.id) ?? NaN)) / 1000;
-        if (failure === undefined) {
-          measured = {
-            seconds: measured.seconds + seconds,
-            cost: measured.cost + jobCost(plan, job),
-          };
-          if (job.kind === "pretrain") display.pretrained(totals(), labelOf(job));
-          return;
-        }
-        if (job.kind === "pretrain") return; // the cells that wait for it fail with its reason
-        for (const cell of job.cells.filter(({ id }) => !written.has(id))) {
-          failed += 1;
-          written.add(cell.id);
-          await directory.writeCell({
-            id: cell.id,
-            config: cell.config,
-            state: "failed",
-            reason: failure,
-          });
-          display.cell(totals(), cellName(cell), "failed", failure);
-        }
-      },
-    },
-    { parallel: options.jobs, silenceMs: options.hangSeconds * 1000, signal },
-  );
-  display.end();
-}
-
-function labelOf({ kind, cells }: ScheduledJob): string {
-  const [first] = cells;
-  if (first === undefined) return kind;
-  const { model, algorithm, backend, bits, seed } = first.config;
-  const base = `${model.name}-w${String(model.width)}`;
-  if (kind === "pretrain") return `${base} seed ${String(seed)} in float`;
-  return `${base} ${algorithm.name} ${backend.name} w${String(bits.weights)}a${String(bits.activations)}`;
 }

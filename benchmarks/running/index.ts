@@ -12,7 +12,6 @@ export {
   estimateSeconds,
   filterCells,
   finishedCells,
-  jobCost,
   makeJobs,
   makePlan,
 } from "./run.js";

@@ -1,6 +1,8 @@
 import type { WriteStream } from "node:tty";
 import pc from "picocolors";
+import { percent, points } from "../../reports/format.js";
 import { inert } from "../../reports/terminal.js";
+import type { Accuracies } from "./worker.js";
 
 export interface RunningCell {
   readonly label: string;
@@ -20,9 +22,16 @@ export interface Totals {
   readonly secondsLeft: number;
 }
 
+export interface FinishedCell {
+  readonly cell: string;
+  readonly state: string;
+  readonly accuracy?: Accuracies | undefined;
+  readonly reason?: string | undefined;
+}
+
 /**
  * How progress is shown: "auto" redraws lines on a terminal and is "lines" elsewhere; "lines" has
- * one line for each finished cell, "json" one JSON object for each event, "none" nothing.
+ * one line for each finished cell, and one for what runs when there was none for long, "json" one JSON object for each event, "none" nothing.
  */
 export const PROGRESS_MODES = ["auto", "lines", "json", "none"] as const;
 export type ProgressMode = (typeof PROGRESS_MODES)[number];
@@ -32,22 +41,23 @@ export type ProgressEvent =
   | ({ readonly event: "progress"; readonly running: readonly RunningCell[] } & Totals)
   | ({
       readonly event: "cell";
-      readonly cell: string;
-      readonly state: string;
-      readonly reason?: string;
-    } & Totals)
+    } & FinishedCell &
+      Totals)
   | ({ readonly event: "pretrained"; readonly label: string } & Totals)
   | { readonly event: "note"; readonly text: string };
 
 const REDRAW_MS = 200;
 /** Watching programs need no more than this. */
 const JSON_PROGRESS_MS = 2000;
+/** Where lines stay, one says what runs when there was none for so long. */
+const HEARTBEAT_MS = 60_000;
 
 /** Shows a run's progress on stderr; stdout stays free for what the command is for. */
 export class ProgressDisplay {
   readonly #out: WriteStream | NodeJS.WriteStream;
   readonly #mode: Exclude<ProgressMode, "auto"> | "live";
-  #lastDraw = 0;
+  #lastDraw = -Infinity;
+  #lastLine = performance.now();
   #drawnLines = 0;
 
   constructor(mode: ProgressMode, out: NodeJS.WriteStream = process.stderr) {
@@ -65,32 +75,38 @@ export class ProgressDisplay {
     else this.#line(`${describeTotals(totals)} ${label}: done`);
   }
 
-  cell(totals: Totals, cell: string, state: string, reason?: string): void {
-    if (this.#mode === "json")
-      this.#json({
-        event: "cell",
-        cell,
-        state,
-        ...(reason !== undefined && { reason }),
-        ...totals,
-      });
+  cell(totals: Totals, finished: FinishedCell): void {
+    if (this.#mode === "json") this.#json({ event: "cell", ...finished, ...totals });
     else {
+      const { cell, state, accuracy, reason } = finished;
+      const outcome =
+        accuracy === undefined
+          ? state
+          : `${percent(accuracy.deployed)} % (${points(accuracy.float - accuracy.deployed)})`;
       const why = reason === undefined ? "" : `: ${reason}`;
-      this.#line(`${describeTotals(totals)} ${cell}: ${state}${why}`);
+      this.#line(`${describeTotals(totals)} ${cell}: ${outcome}${why}`);
     }
   }
 
   /** What is going on; shown no more often than someone can read. */
-  status(totals: Totals, running: Iterable<RunningCell>): void {
+  status(totals: () => Totals, running: Iterable<RunningCell>): void {
     const now = performance.now();
-    const interval = this.#mode === "json" ? JSON_PROGRESS_MS : REDRAW_MS;
-    if (now - this.#lastDraw < interval) return;
+    const mode = this.#mode;
+    if (mode === "none") return;
+    const interval = { json: JSON_PROGRESS_MS, live: REDRAW_MS, lines: HEARTBEAT_MS }[mode];
+    if (now - (mode === "lines" ? this.#lastLine : this.#lastDraw) < interval) return;
     this.#lastDraw = now;
-    if (this.#mode === "json") this.#json({ event: "progress", ...totals, running: [...running] });
-    if (this.#mode !== "live") return;
+    if (mode === "json") {
+      this.#json({ event: "progress", ...totals(), running: [...running] });
+      return;
+    }
+    if (mode === "lines") {
+      this.#line(`${describeTotals(totals())} ${[...running].map(describe).join("; ")}`);
+      return;
+    }
     this.end();
     const width = Math.max(20, this.#out.columns - 1);
-    const lines = [describeTotals(totals), ...[...running].map((cell) => `  ${describe(cell)}`)];
+    const lines = [describeTotals(totals()), ...[...running].map((cell) => `  ${describe(cell)}`)];
     this.#out.write(lines.map((line) => `${pc.dim(inert(line).slice(0, width))}\n`).join(""));
     this.#drawnLines = lines.length;
   }
@@ -106,6 +122,7 @@ export class ProgressDisplay {
   #line(text: string): void {
     if (this.#mode === "none") return;
     this.end();
+    this.#lastLine = performance.now();
     this.#out.write(`${inert(text)}\n`);
   }
 

@@ -4,14 +4,9 @@ import { loadEngine, type EngineName, type LoweringChoice } from "../../pipeline
 import type { CellResult } from "../../results/schema.js";
 import { RunDirectory } from "../../results/store.js";
 import { stageKeys } from "../cell/index.js";
-import {
-  type Cell,
-  loadMatrix,
-  type Matrix,
-  planCells,
-  pretrainCost,
-  SECONDS_PER_COST,
-} from "../planning/index.js";
+import { type Cell, loadMatrix, type Matrix, planCells, pretrainCost } from "../planning/index.js";
+import { Forecast } from "./forecast.js";
+import { costIn } from "./jobProgress.js";
 import type { ProgressMode } from "./progress.js";
 import {
   loadDataset,
@@ -36,6 +31,8 @@ export interface RunOptions {
   /** An ONNX file instead of the matrix's models, and with it images instead of its data set. */
   readonly ownModel?: string;
   readonly ownData?: OwnData;
+  /** Time to run cells in; those that tell most come first, and what does not fit is left out. */
+  readonly seconds?: number;
   /** Run finished cells again. */
   readonly force: boolean;
   readonly hangSeconds: number;
@@ -142,7 +139,7 @@ export function makeJobs(
   plan: Plan,
   pending: readonly Cell[],
   runDirectory: string,
-  { stages = new Set<string>(), parallel = 1 }: JobOptions = {},
+  { stages = new Set<string>(), parallel = 1, inGivenOrder = false }: JobOptions = {},
 ): ScheduledJob[] {
   const { engine, lowering, dataDirectory, matrix } = plan;
   const { dataset } = matrix;
@@ -169,12 +166,27 @@ export function makeJobs(
         pretrains.has(needed.pretrainKey) && { after: needed.pretrainKey }),
     };
   });
+  if (inGivenOrder) return withPredecessors(cellJobs, pretrains);
   // Long jobs first, so that no core idles at the end.
   const byCost = cellJobs.toSorted((a, b) => jobCost(plan, b) - jobCost(plan, a));
   // While all wait for a few float trainings, those may have the cores that would idle.
   const allWait = cellJobs.every(({ after, cells }) => after !== undefined || isQuick(cells));
   const threads = allWait ? Math.max(1, Math.floor(parallel / Math.max(1, pretrains.size))) : 1;
   return [...[...pretrains.values()].map((job) => ({ ...job, threads })), ...byCost];
+}
+
+/** Jobs in their order, each float training before the first that waits for it. */
+function withPredecessors(
+  jobs: readonly ScheduledJob[],
+  pretrains: ReadonlyMap<string, ScheduledJob>,
+): ScheduledJob[] {
+  const placed = new Set<string>();
+  return jobs.flatMap((job) => {
+    const needed = job.after === undefined ? undefined : pretrains.get(job.after);
+    if (needed === undefined || placed.has(needed.id)) return [job];
+    placed.add(needed.id);
+    return [needed, job];
+  });
 }
 
 /** Cells that are not run but only recorded take no core. */
@@ -186,20 +198,26 @@ interface JobOptions {
   readonly stages?: ReadonlySet<string>;
   /** Processes at a time. */
   readonly parallel?: number;
+  /** Keep the order of the cells, instead of the longest jobs first. */
+  readonly inGivenOrder?: boolean;
 }
 
 export function jobCost({ dataset }: Plan, { kind, cells }: ScheduledJob): number {
   const [first] = cells;
   if (first === undefined) return 0;
-  return kind === "pretrain" ? pretrainCost(first.config, dataset) : first.cost * cells.length;
+  return kind === "pretrain"
+    ? pretrainCost(first.config, dataset)
+    : sum(cells.map((cell) => costIn({ cells }, cell)));
 }
 
-/** Seconds that jobs take on so many processes, by the rate measured so far. */
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+/** Seconds that jobs take on so many processes, before anything was measured. */
 export function estimateSeconds(
-  costs: readonly number[],
+  plan: Plan,
+  jobs: readonly ScheduledJob[],
   parallel: number,
-  secondsPerCost = SECONDS_PER_COST,
 ): number {
-  const total = costs.reduce((a, b) => a + b, 0);
-  return (total / Math.max(1, Math.min(parallel, costs.length))) * secondsPerCost;
+  const costed = jobs.map((job) => ({ ...job, cost: jobCost(plan, job) }));
+  return new Forecast(costed, parallel).secondsLeft();
 }

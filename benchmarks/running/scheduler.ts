@@ -14,7 +14,8 @@ export interface SchedulerEvents {
     job: ScheduledJob,
     progress: Extract<WorkerMessage, { type: "progress" }>,
   ) => void;
-  readonly onCell: (job: ScheduledJob, cellId: string, state: string) => void;
+  readonly onNote: (text: string) => void;
+  readonly onCell: (job: ScheduledJob, cell: Extract<WorkerMessage, { type: "finished" }>) => void;
   /** `failure` says why the job did not succeed; its unfinished cells have no result yet. */
   readonly onEnd: (job: ScheduledJob, failure: string | undefined) => Promise<void>;
 }
@@ -25,6 +26,8 @@ export interface SchedulerOptions {
   /** A worker that says nothing for so long is taken to hang, and killed. */
   readonly silenceMs: number;
   readonly signal: AbortSignal;
+  /** Jobs that it refuses are left out, unless it changes its mind. */
+  readonly mayStart?: (job: ScheduledJob) => boolean;
   /** The program that runs a job; tests put others here. */
   readonly workerFile?: string;
 }
@@ -49,7 +52,10 @@ export async function runJobs(
 
   while (waiting.length > 0 || running.size > 0) {
     while (running.size < options.parallel && !options.signal.aborted) {
-      const index = waiting.findIndex(({ after }) => after === undefined || outcomes.has(after));
+      const index = waiting.findIndex(
+        (job) =>
+          (job.after === undefined || outcomes.has(job.after)) && options.mayStart?.(job) !== false,
+      );
       const [job] = index < 0 ? [] : waiting.splice(index, 1);
       if (job === undefined) break;
       const task = runOne(job).finally(() => running.delete(task));
@@ -117,7 +123,10 @@ function runInChild(
           events.onProgress(job, message);
           break;
         case "finished":
-          events.onCell(job, message.cellId, message.state);
+          events.onCell(job, message);
+          break;
+        case "note":
+          events.onNote(message.text);
           break;
         case "error":
           failure ??= message.message;

@@ -1,6 +1,7 @@
 // A process for one job after the other: what crashes, hangs or runs out of memory here is one result.
 import type { Dataset, TrainingProgress } from "../../pipelines/train/index.js";
 import { loadEngine, type EngineName, type LoweringChoice } from "../../pipelines/engine/index.js";
+import type { CompletedCell } from "../../results/schema.js";
 import { RunDirectory } from "../../results/store.js";
 import { pretrain, runCell, type CellContext } from "../cell/index.js";
 import {
@@ -24,9 +25,18 @@ export interface Job {
   readonly dataDirectory: string;
 }
 
+/** Of the test set, of a completed cell. */
+export type Accuracies = CompletedCell["accuracy"];
+
 export type WorkerMessage =
   | ({ readonly type: "progress"; readonly stage: string } & Partial<TrainingProgress>)
-  | { readonly type: "finished"; readonly cellId: string; readonly state: string }
+  | {
+      readonly type: "finished";
+      readonly cellId: string;
+      readonly state: string;
+      readonly accuracy?: Accuracies;
+    }
+  | { readonly type: "note"; readonly text: string }
   | { readonly type: "error"; readonly message: string }
   /** The job is done, and whether this process is fit for another. */
   | { readonly type: "done"; readonly takesMore: boolean };
@@ -63,6 +73,9 @@ async function run(job: Job): Promise<void> {
     dataset: await datasetFor(job, first.config),
     directory: new RunDirectory(job.runDirectory),
     onProgress: throttledProgress(),
+    onNote: (text) => {
+      send({ type: "note", text });
+    },
   };
   if (context.dataset.checksum !== dataset.checksum) {
     throw new Error(`the files of data set "${dataset.name}" changed while the run was going on`);
@@ -74,7 +87,9 @@ async function run(job: Job): Promise<void> {
   for (const cell of job.cells) {
     const result = await runCell(cell, context);
     await context.directory.writeCell(result);
-    send({ type: "finished", cellId: cell.id, state: result.state });
+    const { state } = result;
+    const accuracy = state === "completed" ? { accuracy: result.accuracy } : {};
+    send({ type: "finished", cellId: cell.id, state, ...accuracy });
   }
 }
 

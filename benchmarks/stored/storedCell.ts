@@ -37,6 +37,7 @@ export async function contextFor(
     /** Where checkpoints are looked for and kept. */
     readonly directory: RunDirectory;
     readonly onStage: CellContext["onProgress"];
+    readonly onNote?: CellContext["onNote"];
   },
 ): Promise<{ readonly cell: Cell; readonly context: CellContext }> {
   const { name, lowering } = config.engine;
@@ -77,9 +78,13 @@ export async function contextFor(
         `${versions(config)}; this installation has ${versions(cell.config)}`,
     );
   }
-  const { directory, onStage: onProgress } = options;
-  return { cell, context: { engine, dataset, directory, onProgress } };
+  const { directory, onStage: onProgress, onNote = toStandardError } = options;
+  return { cell, context: { engine, dataset, directory, onProgress, onNote } };
 }
+
+const toStandardError = (text: string): void => {
+  process.stderr.write(`${text}\n`);
+};
 
 const versions = ({ engine, algorithm, backend, numerics }: CellResult["config"]): string =>
   [

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { renderReport } from "../../reports/report.js";
 import type { CellResult, Environment, Run } from "../../results/schema.js";
 import type { RunDirectory } from "../../results/store.js";
@@ -25,6 +25,13 @@ export async function writeReport(
   const stored = await readStoredRun(directory);
   await directory.create(); // a run that was copied or committed may lack the report's folder
   await directory.writeTables(stored.results);
-  await directory.writeReport(renderReport({ ...stored, files: await directory.linkedFiles() }));
+  const path = relative("", directory.path) || ".";
+  await directory.writeReport(
+    renderReport({
+      ...stored,
+      files: await directory.linkedFiles(),
+      directory: path.startsWith("..") ? directory.path : path,
+    }),
+  );
   return { ...stored, file: join(directory.report, "index.html") };
 }

@@ -8,7 +8,7 @@ import { STANDARD, type LoweringChoice } from "./trace/lowering.js";
 
 export * from "./engine.js";
 export { choiceOf, LOWERING_CHOICES, type LoweringChoice } from "./trace/lowering.js";
-export { type RandomStream, permutation, randomStream } from "./random.js";
+export { type RandomStream, permutation, randomStream, resumedStream } from "./random.js";
 export { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
 
 // tfjs otherwise advises every user of its plain backend to install tfjs-node.

@@ -9,6 +9,8 @@ export interface RandomStream {
   uniform(): number;
   /** A whole number from 0 to `below` - 1. */
   integer(below: number): number;
+  /** Where the stream is: `resumedStream` goes on from there. */
+  state(): readonly number[];
 }
 
 /**
@@ -22,10 +24,16 @@ export function randomStream(seed: number, name: string): RandomStream {
     .update(`${String(seed)}/${name}`)
     .digest();
   const state = [0, 4, 8, 12].map((offset) => digest.readInt32LE(offset));
+  return resumedStream(state);
+}
+
+/** The stream that gave this state, from there on. */
+export function resumedStream(state: readonly number[]): RandomStream {
   const generator = xoroshiro128plusFromState(state);
   return {
     uniform: () => uniformFloat64(generator),
     integer: (below) => uniformInt(generator, 0, below - 1),
+    state: () => generator.getState(),
   };
 }
 

@@ -10,6 +10,7 @@ import {
   DEFAULT_RECONSTRUCTION,
   type Hyperparameters,
   train,
+  type TrainingKeeper,
   type TrainingProgress,
   type TrainingResult,
 } from "../train/index.js";
@@ -38,6 +39,7 @@ export interface Quantization {
   readonly hyperparameters: Hyperparameters;
   readonly seed: number;
   readonly onStep?: (progress: TrainingProgress) => void;
+  readonly keeper?: TrainingKeeper | undefined;
 }
 
 export interface QuantizationResult extends TrainingResult {
@@ -101,6 +103,7 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
       seed,
       name: "quantizedTraining",
       ...(task.onStep && { onStep: task.onStep }),
+      keeper: task.keeper,
     });
   })();
   return {

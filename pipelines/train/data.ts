@@ -4,6 +4,7 @@ import {
   permutation,
   type RandomStream,
   randomStream,
+  resumedStream,
 } from "../engine/index.js";
 
 /** Images as unsigned bytes, [count, height, width, channels] in row-major order. */
@@ -45,6 +46,21 @@ export interface Batch {
   readonly labels: HostTensor;
 }
 
+/** Where the training batches of a run are: all that it takes to go on from there. */
+export interface BatchPosition {
+  /** Of the stream that orders images, before the current epoch. */
+  readonly order: readonly number[];
+  /** Of the stream that changes images. */
+  readonly changes: readonly number[];
+  /** Place of the next batch in the current epoch. */
+  readonly start: number;
+}
+
+export interface TrainingBatch extends Batch {
+  /** Where the batch after this one begins. */
+  readonly next: BatchPosition;
+}
+
 export interface Augmentation {
   /** Images move by up to this many pixels each way; what enters is black. */
   readonly shift: number;
@@ -81,6 +97,8 @@ function firstImages(set: ImageSet, limit = set.count): ImageSet {
 /**
  * Training batches without end: every epoch in a new random order, an image at most once an
  * epoch, each augmented. The same seed and name give the same batches.
+ *
+ * @param options.from goes on behind the batch whose `next` this is
  */
 export function* trainingBatches(
   dataset: Dataset,
@@ -89,29 +107,35 @@ export function* trainingBatches(
     readonly augmentation: Augmentation;
     readonly seed: number;
     readonly name: string;
+    readonly from?: BatchPosition | undefined;
   },
-): Generator<Batch, never> {
-  const { batchSize, augmentation, seed, name } = options;
-  const order = randomStream(seed, `${name}/order`);
-  const changes = randomStream(seed, `${name}/augmentation`);
+): Generator<TrainingBatch, never> {
+  const { batchSize, augmentation, seed, name, from } = options;
+  const order = from ? resumedStream(from.order) : randomStream(seed, `${name}/order`);
+  const changes = from ? resumedStream(from.changes) : randomStream(seed, `${name}/augmentation`);
   const { count } = dataset.train;
   if (count < batchSize) {
     throw new RangeError(
       `batch size ${String(batchSize)} exceeds the ${String(count)} training images`,
     );
   }
+  let start = from?.start ?? 0;
   for (;;) {
+    const epoch = order.state();
     const indices = permutation(count, order);
-    for (let start = 0; start + batchSize <= count; start += batchSize) {
+    for (; start + batchSize <= count; start += batchSize) {
       const chosen = indices.subarray(start, start + batchSize);
-      yield assemble(
+      const batch = assemble(
         dataset,
         dataset.train,
         chosen,
         () => drawChange(dataset, augmentation, changes),
         augmentation.randomCrop ? changes : undefined,
       );
+      const next = { order: epoch, changes: changes.state(), start: start + batchSize };
+      yield { ...batch, next };
     }
+    start = 0;
   }
 }
 

@@ -3,6 +3,7 @@
 // changed here changes every number of every result.
 export {
   type Batch,
+  type BatchPosition,
   type Dataset,
   type ImageSet,
   batchesInOrder,
@@ -20,4 +21,10 @@ export {
 } from "./evaluate.js";
 export { DEFAULT_RECONSTRUCTION, type Hyperparameters, stepCount } from "./hyperparameters.js";
 export { RunningPhase, train } from "./train.js";
-export type { Training, TrainingProgress, TrainingResult } from "./training.js";
+export type {
+  Training,
+  TrainingKeeper,
+  TrainingProgress,
+  TrainingResult,
+  TrainingState,
+} from "./training.js";

@@ -22,29 +22,39 @@ const WHOLE_TRAINING: Phase = { name: "train", share: 1, trains: ["weights"] };
  * and the same learning rates; only what its quantizers compute differs.
  */
 export async function train(engine: Engine, training: Training): Promise<TrainingResult> {
-  const { dataset, hyperparameters, schedule, seed, name } = training;
+  const { dataset, hyperparameters, schedule, seed, name, keeper } = training;
   const { batchSize, augmentation } = hyperparameters;
-  const batches = trainingBatches(dataset, { batchSize, augmentation, seed, name });
+  const found = keeper?.found;
+  const from = found?.next;
+  const batches = trainingBatches(dataset, { batchSize, augmentation, seed, name, from });
   const steps = stepCount(schedule, dataset.train.count, batchSize);
   const losses = new Float32Array(steps);
   const accuracies = new Float32Array(steps);
+  losses.set(found?.losses ?? []);
+  accuracies.set(found?.accuracies ?? []);
   const started = performance.now();
-  let { tensors } = training;
-  let step = 0;
+  const firstStep = found?.step ?? 0;
+  const phases = phasesOfTraining(training);
+  let tensors = found?.tensors ?? training.tensors;
+  let step = firstStep;
   let endShare = 0;
-  const known = new Map<Phase, RunningPhase>(); // a phase that comes back goes on where it was
+  const known = new Map<number, RunningPhase>(); // a phase that comes back goes on where it was
   try {
-    for (const phase of phasesOfTraining(training)) {
+    for (const phase of phases) {
       endShare += phase.share;
       const end = Math.round(endShare * steps);
       if (step >= end) continue;
-      const running = known.get(phase) ?? new RunningPhase(engine, { ...training, tensors }, phase);
-      known.set(phase, running);
+      const place = phases.indexOf(phase);
+      const running =
+        known.get(place) ??
+        new RunningPhase(engine, { ...training, tensors }, phase, found?.momenta.get(place));
+      known.set(place, running);
       running.tensors = tensors;
       for (; step < end; step++) {
         const rate = learningRateAt(schedule, step, steps);
         running.anneal(step / steps);
-        const { loss, accuracy } = await running.step(batches.next().value, rate);
+        const batch = batches.next().value;
+        const { loss, accuracy } = await running.step(batch, rate);
         losses[step] = loss;
         accuracies[step] = accuracy;
         if (!Number.isFinite(loss)) {
@@ -61,8 +71,19 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
           loss,
           epoch: ((step + 1) * batchSize) / dataset.train.count,
           epochs: schedule.epochs,
-          imagesPerSecond: (1000 * (step + 1) * batchSize) / (performance.now() - started),
+          imagesPerSecond: (1000 * (step + 1 - firstStep) * batchSize) / (performance.now() - started),
         });
+        await keeper?.keep(() => ({
+          step: step + 1,
+          losses: losses.slice(0, step + 1),
+          accuracies: accuracies.slice(0, step + 1),
+          tensors: running.tensors,
+          momenta: new Map([
+            ...(found?.momenta ?? []),
+            ...[...known].map(([at, { momenta }]) => [at, momenta] as const),
+          ]),
+          next: batch.next,
+        }));
       }
       ({ tensors } = running);
     }
@@ -85,17 +106,27 @@ export class RunningPhase {
   #momenta: HostTensors;
   #compiled: CompiledStep | undefined;
 
-  constructor(engine: Engine, training: Training, phase: Phase = WHOLE_TRAINING) {
+  /** @param momenta those with which the phase goes on; zeros at its start */
+  constructor(
+    engine: Engine,
+    training: Training,
+    phase: Phase = WHOLE_TRAINING,
+    momenta?: HostTensors,
+  ) {
     const names = trainedNames(training, phase);
     this.#engine = engine;
     this.#phase = phase;
     this.#step = trainingStep(training, phase, names);
     this.#tensors = training.tensors;
-    this.#momenta = zerosFor(names, training.tensors);
+    this.#momenta = momenta ?? zerosFor(names, training.tensors);
   }
 
   get tensors(): HostTensors {
     return this.#tensors;
+  }
+
+  get momenta(): HostTensors {
+    return this.#momenta;
   }
 
   /** Other phases may have moved what this one goes on with. */

@@ -1,7 +1,7 @@
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import type { Network } from "../../algorithms/network.js";
 import type { HostTensors } from "../engine/index.js";
-import type { Dataset } from "./data.js";
+import type { BatchPosition, Dataset } from "./data.js";
 import type { Hyperparameters, Schedule } from "./hyperparameters.js";
 
 /** Quantizers of a training; absent while the float network is trained. */
@@ -24,6 +24,27 @@ export interface Training {
   /** Names the random streams: trainings with the same name and seed see the same batches. */
   readonly name: string;
   readonly onStep?: (progress: TrainingProgress) => void;
+  readonly keeper?: TrainingKeeper | undefined;
+}
+
+/** A training between two steps: what it takes to go on with the same bits. */
+export interface TrainingState {
+  /** Steps that are done; the losses and accuracies are theirs. */
+  readonly step: number;
+  readonly losses: Float32Array;
+  readonly accuracies: Float32Array;
+  readonly tensors: HostTensors;
+  /** Momenta of each phase that has begun, by its place among the phases. */
+  readonly momenta: ReadonlyMap<number, HostTensors>;
+  readonly next: BatchPosition;
+}
+
+/** Keeps a training while it goes on, so that what ends it costs little. */
+export interface TrainingKeeper {
+  /** Where the training was when it ended before its time. */
+  readonly found: TrainingState | undefined;
+  /** Told after every step; writes the state down when enough was done since the last time. */
+  keep(state: () => TrainingState): Promise<void>;
 }
 
 export interface TrainingProgress {

@@ -168,6 +168,7 @@ describe("a run", async () => {
     expect(code).toBe(0);
     expect(stdout).toContain("lsq");
     expect(await readFile(page, "utf8")).toBe(before);
+    expect(before).toContain(`quantbench verify ${out}<`);
   });
 
   test("has a page for each cell, and pages of cells that are gone are taken away", async () => {

@@ -51,7 +51,8 @@ async function schedule(
     {
       onStart: ({ id }) => events.push(`start ${id}`),
       onProgress: () => undefined,
-      onCell: (_, cellId) => events.push(`cell ${cellId}`),
+      onNote: () => undefined,
+      onCell: (_, { cellId }) => events.push(`cell ${cellId}`),
       onEnd: ({ id }, failure) => {
         events.push(`end ${id}`);
         ended.set(id, failure);

@@ -1,0 +1,121 @@
+import { createHash } from "node:crypto";
+import { readFile, rm } from "node:fs/promises";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  float32,
+  type HostTensor,
+  type HostTensors,
+} from "../../pipelines/engine/index.js";
+import type { BatchPosition, TrainingKeeper, TrainingState } from "../../pipelines/train/index.js";
+import { writeAtomically } from "../../results/writeAtomically.js";
+
+/** Seconds of work that a stop may cost at most, where writing is fast. */
+const EVERY_SECONDS = 5;
+/** Where it is not: so many times as much work as writing. */
+const WORK_FOR_WRITING = 50;
+
+/** A training that is kept in a file while it goes on. */
+export interface KeptTraining extends TrainingKeeper {
+  /** Removes the file, when the training has ended. */
+  forget(): Promise<void>;
+}
+
+/**
+ * Looks for the state of a training that was stopped, and keeps it from now on.
+ *
+ * @param key names the training: the state of another one is not taken for it
+ * @param onDamage told why a state that was found is of no use; the training then starts anew
+ */
+export async function keptTraining(
+  path: string,
+  key: string,
+  onDamage: (reason: string) => void,
+): Promise<KeptTraining> {
+  const file = await readFile(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  });
+  let nextMs = performance.now() + 1000 * EVERY_SECONDS;
+  return {
+    found: file && decode(file, key, onDamage),
+    async keep(state) {
+      const start = performance.now();
+      if (start < nextMs) return;
+      await writeAtomically(path, encodeState(state(), key));
+      const end = performance.now();
+      nextMs = end + Math.max(1000 * EVERY_SECONDS, WORK_FOR_WRITING * (end - start));
+    },
+    forget: () => rm(path, { force: true }),
+  };
+}
+
+const DIGEST_BYTES = 32;
+const digest = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(bytes).digest();
+
+/** SHA-256 of all that follows, then tensors and the rest in the safetensors format. */
+export function encodeState(state: TrainingState, key: string): Uint8Array {
+  const { step, losses, accuracies, tensors, momenta, next } = state;
+  const prefixed = (prefix: string, group: HostTensors): HostTensors =>
+    Object.fromEntries(Object.entries(group).map(([name, tensor]) => [prefix + name, tensor]));
+  const content = encodeSafetensors(
+    {
+      losses: float32(losses, [losses.length]),
+      accuracies: float32(accuracies, [accuracies.length]),
+      ...prefixed("tensor/", tensors),
+      ...Object.assign(
+        {},
+        ...[...momenta].map(([phase, group]) => prefixed(`momenta ${String(phase)}/`, group)),
+      ),
+    },
+    {
+      key,
+      step: String(step),
+      next: JSON.stringify(next),
+      phases: JSON.stringify([...momenta.keys()]),
+    },
+  );
+  const file = new Uint8Array(DIGEST_BYTES + content.length);
+  file.set(digest(content));
+  file.set(content, DIGEST_BYTES);
+  return file;
+}
+
+/** @throws Error saying what is wrong with a file that is not whole, or is of another training */
+export function decodeState(file: Uint8Array, key: string): TrainingState {
+  const content = file.subarray(DIGEST_BYTES);
+  if (!Buffer.from(digest(content)).equals(file.subarray(0, DIGEST_BYTES)))
+    throw new Error("its checksum is wrong");
+  const { tensors, metadata } = decodeSafetensors(content);
+  if (metadata["key"] !== key) throw new Error("it is of another training");
+  const { losses, accuracies } = tensors;
+  const group = (prefix: string): HostTensors =>
+    Object.fromEntries(
+      Object.entries(tensors).flatMap(([name, tensor]) =>
+        name.startsWith(prefix) ? [[name.slice(prefix.length), tensor]] : [],
+      ),
+    );
+  const phases = JSON.parse(metadata["phases"] ?? "[]") as number[];
+  return {
+    step: Number(metadata["step"]),
+    losses: values(losses),
+    accuracies: values(accuracies),
+    tensors: group("tensor/"),
+    momenta: new Map(phases.map((phase) => [phase, group(`momenta ${String(phase)}/`)])),
+    next: JSON.parse(metadata["next"] ?? "{}") as BatchPosition,
+  };
+}
+
+function values(tensor: HostTensor | undefined): Float32Array {
+  if (!(tensor?.data instanceof Float32Array)) throw new Error("it holds no losses");
+  return tensor.data;
+}
+
+function decode(file: Uint8Array, key: string, onDamage: (reason: string) => void) {
+  try {
+    return decodeState(file, key);
+  } catch (error) {
+    onDamage(error instanceof Error ? error.message : String(error));
+    return undefined;
+  }
+}
