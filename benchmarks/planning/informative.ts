@@ -14,18 +14,18 @@ const REPETITION = 0.1;
 export function mostInformativeFirst(cells: readonly Cell[]): Cell[] {
   const seen = new Set<string>();
   const waiting = cells
-    .map((cell) => {
+    .map((cell, place): Waiting => {
       const shown = shownBy(cell);
-      return { cell, shown, worth: worthOf(cell, shown, seen) };
+      return { cell, place, shown, worth: worthOf(cell, shown, seen) };
     })
-    .sort((a, b) => a.worth - b.worth || b.cell.config.seed - a.cell.config.seed);
+    .sort(fromWorst);
   const ordered: Cell[] = [];
   for (let best = waiting.pop(); best !== undefined; best = waiting.pop()) {
-    const worth = worthOf(best.cell, best.shown, seen);
+    const now = { ...best, worth: worthOf(best.cell, best.shown, seen) };
+    const next = waiting.at(-1);
     // Worth only falls: what is still ahead of all others' old worth is the best.
-    if (worth < (waiting.at(-1)?.worth ?? 0)) {
-      const again = { ...best, worth };
-      waiting.splice(placeOf(waiting, worth), 0, again);
+    if (next !== undefined && fromWorst(now, next) < 0) {
+      waiting.splice(placeIn(waiting, now), 0, now);
       continue;
     }
     ordered.push(best.cell);
@@ -33,6 +33,18 @@ export function mostInformativeFirst(cells: readonly Cell[]): Cell[] {
   }
   return ordered;
 }
+
+interface Waiting {
+  readonly cell: Cell;
+  /** In the order of the matrix. */
+  readonly place: number;
+  readonly shown: readonly Shown[];
+  readonly worth: number;
+}
+
+/** Of equals the lower seed is the better, then what the matrix names first. */
+const fromWorst = (a: Waiting, b: Waiting): number =>
+  a.worth - b.worth || b.cell.config.seed - a.cell.config.seed || b.place - a.place;
 
 interface Shown {
   readonly name: string;
@@ -56,18 +68,19 @@ function shownBy({ config, unsupported }: Cell): Shown[] {
   ]);
 }
 
-/** For each unit of cost. What needs no computing comes first. */
+/** For each unit of cost. What needs no computing comes first: costs are in the billions. */
 function worthOf({ cost }: Cell, shown: readonly Shown[], seen: ReadonlySet<string>): number {
   const fresh = shown.reduce((sum, { name, worth }) => sum + (seen.has(name) ? 0 : worth), 0);
-  return (fresh + REPETITION) / cost;
+  return (fresh + REPETITION) / Math.max(1, cost);
 }
 
-/** Where a value belongs in a list that rises. */
-function placeOf(rising: readonly { readonly worth: number }[], worth: number): number {
-  let [low, high] = [0, rising.length];
+/** Where an entry belongs in a list from worst to best. */
+function placeIn(list: readonly Waiting[], entry: Waiting): number {
+  let [low, high] = [0, list.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((rising[middle]?.worth ?? Infinity) < worth) low = middle + 1;
+    const there = list[middle];
+    if (there !== undefined && fromWorst(there, entry) < 0) low = middle + 1;
     else high = middle;
   }
   return low;

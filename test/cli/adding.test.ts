@@ -97,7 +97,7 @@ test("the walk-through in CONTRIBUTING.md adds an algorithm in one file and one 
   expect(check.code, check.stderr).toBe(0);
   const run = await quantbench(["run", "mine.yaml"], { main, cwd: copy });
   expect(run.code, run.stderr).toBe(0);
-  expect(run.stdout).toMatch(/threeSigma │ +\d\d\.\d\d \(.* │ unsupported │/);
+  expect(run.stdout).toMatch(/threeSigma +\d\d\.\d\d \(.*\) +unsupported/);
   const rows = await readFile(join(copy, "results", "runs", "mine", "accuracy.csv"), "utf8");
   expect(rows).toContain("weight quantization: needs a grid that is symmetric about 0");
 });

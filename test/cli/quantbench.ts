@@ -14,13 +14,13 @@ export interface Outcome {
 
 export function quantbench(
   args: readonly string[],
-  { main = MAIN, cwd = process.cwd() } = {},
+  { main = MAIN, cwd = process.cwd(), env = {} as Record<string, string> } = {},
 ): Promise<Outcome> {
   return new Promise((done) => {
     execFile(
       process.execPath,
       [main, ...args],
-      { cwd, env: { ...process.env, NO_COLOR: "1" } },
+      { cwd, env: { ...process.env, NO_COLOR: "1", ...env } },
       (error, stdout, stderr) => {
         done({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
       },

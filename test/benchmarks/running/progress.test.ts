@@ -1,0 +1,54 @@
+import { Writable } from "node:stream";
+import { afterEach, expect, test, vi } from "vitest";
+import { ProgressDisplay } from "../../../benchmarks/running/progress.js";
+
+const totals = { done: 3, total: 10, failed: 0, secondsLeft: 125 };
+
+/** What a display writes where lines stay, as a log. */
+function log(mode: "lines" | "json" | "none") {
+  let text = "";
+  const out = new Writable({
+    write(chunk: Buffer, _, done) {
+      text += chunk.toString();
+      done();
+    },
+  });
+  const display = new ProgressDisplay(mode, out as unknown as NodeJS.WriteStream);
+  return { display, lines: () => text.split("\n").slice(0, -1) };
+}
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test("a finished cell's line says its accuracy and what was lost", () => {
+  const { display, lines } = log("lines");
+  const accuracy = { float: 0.8871, simulated: 0.8818, deployed: 0.8817 };
+  display.cell(totals, { cell: "a", state: "completed", accuracy });
+  display.cell(totals, { cell: "b", state: "failed", reason: "no memory" });
+  expect(lines()).toEqual([
+    "[3/10, 2 min 5 s left] a: 88.17 % (−0.54)",
+    "[3/10, 2 min 5 s left] b: failed: no memory",
+  ]);
+});
+
+test("a log has a heartbeat when nothing ended for a minute", () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  const { display, lines } = log("lines");
+  const running = [{ label: "resnet8 lsq", stage: "quantized training", step: 45, steps: 100 }];
+  const look = (seconds: number) => {
+    vi.advanceTimersByTime(seconds * 1000);
+    display.status(() => totals, running);
+  };
+  look(30);
+  look(29);
+  expect(lines()).toEqual([]);
+  look(2);
+  expect(lines()).toEqual(["[3/10, 2 min 5 s left] resnet8 lsq: quantized training 45 %"]);
+  look(30);
+  display.note("something"); // a line that stays is as good
+  look(40);
+  expect(lines()).toHaveLength(2);
+  look(21);
+  expect(lines()).toHaveLength(3);
+});
