@@ -72,7 +72,10 @@ export const cellConfigSchema = z.strictObject({
     checksum: z.string().optional(),
   }),
   dataset: z.strictObject({ name: z.string(), checksum: z.string() }),
-  algorithm: versioned,
+  algorithm: versioned.extend({
+    /** Hash of what it computes; cells of earlier versions lack it. */
+    computes: z.string().optional(),
+  }),
   backend: versioned,
   bits: z.strictObject({ weights: z.number().int(), activations: z.number().int() }),
   variant: variantSchema.optional(),

@@ -130,7 +130,7 @@ async function cellStages(algorithm: string): Promise<StageSeconds> {
   const matrix = await loadMatrix("quick");
   const { hyperparameters } = matrix;
   const short = { ...hyperparameters, pretrain: { ...hyperparameters.pretrain, epochs: 0.02 } };
-  const cells = planCells({ ...matrix, hyperparameters: short }, dataset, engines.auto);
+  const cells = await planCells({ ...matrix, hyperparameters: short }, dataset, engines.auto);
   const cell = cells.find(
     ({ config }) => config.algorithm.name === algorithm && config.backend.name === "onnxruntime",
   );

@@ -46,12 +46,13 @@ export function buildFloatNetwork(config: CellConfig, dataset: Dataset): Network
   return network;
 }
 
+/** An algorithm as cells of a variant use it. */
+export const algorithmOf = (name: string, variant: Variant = {}): Algorithm =>
+  startingFrom(lookup("algorithm", name, algorithms), variant.initialization);
+
 export function buildCell(config: CellConfig, dataset: Dataset): CellParts {
   const { variant } = config;
-  const algorithm = startingFrom(
-    lookup("algorithm", config.algorithm.name, algorithms),
-    variant?.initialization,
-  );
+  const algorithm = algorithmOf(config.algorithm.name, variant);
   const profile = lookup("backend", config.backend.name, backends);
   const backend =
     variant?.graph === undefined ? profile : { ...profile, graph: GRAPH_RULES[variant.graph] };
@@ -98,9 +99,14 @@ function quantizedNetwork(
   return made;
 }
 
+const startedElsewhere = new Map<string, Algorithm>();
+
 /** The algorithm with quantizers whose first grids come from other observers. */
 function startingFrom(algorithm: Algorithm, initialization: Variant["initialization"]): Algorithm {
   if (initialization === undefined) return algorithm;
+  const key = JSON.stringify([algorithm.name, initialization]);
+  const known = startedElsewhere.get(key);
+  if (known !== undefined) return known;
   const change = (quantizer: Quantizer, name: string): Quantizer => {
     if (!quantizer.startsFromGrid) return quantizer;
     const observer = lookup("observer", name, observers);
@@ -110,9 +116,11 @@ function startingFrom(algorithm: Algorithm, initialization: Variant["initializat
       initialize: (batches, site) => gridsFrom(observer, batches, site),
     };
   };
-  return {
+  const changed = {
     ...algorithm,
     weight: change(algorithm.weight, initialization.weights),
     activation: change(algorithm.activation, initialization.activations),
   };
+  startedElsewhere.set(key, changed);
+  return changed;
 }

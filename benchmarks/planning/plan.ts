@@ -8,6 +8,7 @@ import { canonicalHash } from "../../results/canonicalHash.js";
 import type { CellConfig, Variant } from "../../results/schema.js";
 import { buildCell, type CellParts } from "./cellParts.js";
 import { costOf } from "./costs.js";
+import { identifyAlgorithm } from "./identity.js";
 import { lookup } from "../lookup.js";
 import { modelName, type Matrix } from "./matrix.js";
 import { models } from "../models/index.js";
@@ -33,15 +34,15 @@ export interface Cell {
 }
 
 /** All cells of a matrix: models x blocks of (algorithms x backends x bits) x seeds. */
-export function planCells(
+export async function planCells(
   matrix: Matrix,
   dataset: Dataset,
   engine: Engine,
   own: OwnNetworks = new Map(),
-): Cell[] {
+): Promise<Cell[]> {
   const cells = new Map<string, Cell>(); // overlapping blocks name a cell once
   let last: { readonly key: string; readonly structure: Structure } | undefined;
-  for (const config of configurations(matrix, dataset, { engine, own })) {
+  for await (const config of configurations(matrix, dataset, { engine, own })) {
     // Seeds follow one another and share everything but themselves.
     const key = JSON.stringify({ ...config, seed: 0 });
     if (last?.key !== key) last = { key, structure: structureOf(config, dataset) };
@@ -105,11 +106,11 @@ function identityOf(listed: Matrix["models"][number], own: OwnNetworks): CellCon
 /** Networks of a matrix that come from files, by file. */
 export type OwnNetworks = ReadonlyMap<string, OwnNetwork>;
 
-function* configurations(
+async function* configurations(
   matrix: Matrix,
   dataset: Dataset,
   { engine, own }: { readonly engine: Engine; readonly own: OwnNetworks },
-): Generator<CellConfig> {
+): AsyncGenerator<CellConfig> {
   const chosen = <T extends { readonly name: string }>(
     kind: string,
     names: "all" | readonly string[],
@@ -123,11 +124,12 @@ function* configurations(
         for (const algorithm of chosen("algorithm", block.algorithms, algorithms)) {
           for (const backend of chosen("backend", block.backends, backends)) {
             for (const [variant, hyperparameters] of variantsOf(block, matrix)) {
+              const identity = await identifyAlgorithm(algorithm.name, variant);
               for (let seed = 0; seed < matrix.seeds; seed++) {
                 yield {
                   model,
                   dataset: { name: dataset.name, checksum: dataset.checksum },
-                  algorithm: { name: algorithm.name, version: algorithm.version },
+                  algorithm: identity,
                   backend: { name: backend.name, version: backend.version },
                   bits,
                   ...(variant !== undefined && { variant }),

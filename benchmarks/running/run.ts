@@ -77,7 +77,7 @@ export async function makePlan(options: RunOptions, load = loadDataset): Promise
   const dataset = [...own.values()].reduce((sum, { checksum, name }) => {
     return withClasses(sum, { name, version: 1, width: 1, checksum });
   }, images);
-  const allCells = planCells(matrix, dataset, engine, own);
+  const allCells = await planCells(matrix, dataset, engine, own);
   const cells = filterCells(allCells, options.only);
   return {
     matrix,

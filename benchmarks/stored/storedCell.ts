@@ -3,7 +3,7 @@ import type { CellResult } from "../../results/schema.js";
 import { cellName, type RunDirectory } from "../../results/store.js";
 import type { CellContext } from "../cell/index.js";
 import { loadDataset, loadOwnNetwork, ownDataSchema, withClasses } from "../inputs/index.js";
-import { buildCell, type Cell, planCell } from "../planning/index.js";
+import { buildCell, type Cell, identifyAlgorithm, planCell } from "../planning/index.js";
 
 /**
  * The finished cell whose id starts so.
@@ -62,11 +62,11 @@ export async function contextFor(
   if (dataset.checksum !== config.dataset.checksum) {
     throw new Error(`data set "${dataset.name}" has other files than the run had`);
   }
-  const { algorithm, backend } = buildCell(config, dataset);
+  const { backend } = buildCell(config, dataset);
   const cell = planCell(
     {
       ...config,
-      algorithm: { name: algorithm.name, version: algorithm.version },
+      algorithm: await identityLike(config),
       backend: { name: backend.name, version: backend.version },
       engine: engineIdentity(engine),
     },
@@ -86,10 +86,19 @@ const toStandardError = (text: string): void => {
   process.stderr.write(`${text}\n`);
 };
 
+/** The algorithm as it is here; cells of earlier versions were named without what it computes. */
+async function identityLike({ algorithm, variant }: CellResult["config"]) {
+  const { computes, ...versioned } = await identifyAlgorithm(algorithm.name, variant);
+  return algorithm.computes === undefined ? versioned : { ...versioned, computes };
+}
+
 const versions = ({ engine, algorithm, backend, numerics }: CellResult["config"]): string =>
   [
     ...[engine, algorithm, backend, { name: "numerics", version: numerics }].map(
       ({ name, version }) => `${name} ${String(version)}`,
     ),
+    ...(algorithm.computes === undefined
+      ? []
+      : [`${algorithm.name} computes ${algorithm.computes}`]),
     `lowering ${engine.lowering ?? "standard"}`,
   ].join(", ");

@@ -15,6 +15,7 @@ import { problemsOf } from "./checks.js";
 import { numbers, SHAPE } from "./subject.js";
 
 export { checks, problemsOf } from "./checks.js";
+export { fingerprint } from "./fingerprint.js";
 export { toTensors, toValues } from "./subject.js";
 
 const KINDS = ["weight", "signed activation", "rectified activation"] as const;

@@ -3,13 +3,32 @@
 // contract, one conformance suite) or a faster form of one operator; bits depend on both.
 import * as tf from "@tensorflow/tfjs";
 import { eagerEngine } from "./eager.js";
-import { ENGINE_NAMES, type Engine, type EngineName } from "./engine.js";
+import {
+  ENGINE_NAMES,
+  type Engine,
+  type EngineName,
+  type Signature,
+  type StepFunction,
+} from "./engine.js";
 import { STANDARD, type LoweringChoice } from "./trace/lowering.js";
 
 export * from "./engine.js";
 export { choiceOf, LOWERING_CHOICES, type LoweringChoice } from "./trace/lowering.js";
 export { type RandomStream, permutation, randomStream, resumedStream } from "./random.js";
 export { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
+
+/** What a step computes, as a hash for each of its outputs; see `describeStep.ts`. */
+export async function describeStep(
+  step: StepFunction,
+  signature: Signature,
+): Promise<Readonly<Record<string, string>>> {
+  return (await import("./trace/index.js")).describeStep(step, signature);
+}
+
+/** Names of the tfjs kernels that steps may use on onnxruntime. */
+export async function recordableKernels(): Promise<string[]> {
+  return (await import("./trace/index.js")).recordableKernels();
+}
 
 // tfjs otherwise advises every user of its plain backend to install tfjs-node.
 tf.enableProdMode();

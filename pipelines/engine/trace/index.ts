@@ -5,4 +5,6 @@ import "./shapes.js";
 import "./matMul.js";
 import "./convolution.js";
 
+export { describeStep } from "./describeStep.js";
+export { recordableKernels } from "./traceBackend.js";
 export { outputName, trace, type TracedStep } from "./trace.js";

@@ -134,7 +134,7 @@ function explainMissingKernel(error: unknown): unknown {
     ?.trim();
   return new Error(
     `The onnxruntime engine cannot record the tfjs kernel "${kernel}", called ${caller ?? "from an unknown place"}. ` +
-      "Write the computation with other operations, or add a lowering under pipelines/engine/trace/.",
+      "Write the computation with other operations (quantbench list kernels says which), or add a lowering under pipelines/engine/trace/.",
     { cause: error },
   );
 }

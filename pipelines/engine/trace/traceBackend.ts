@@ -267,6 +267,9 @@ export type Lowering = (
 
 const lowerings = new Map<string, Lowering>();
 
+/** Names of the tfjs kernels that can be recorded. */
+export const recordableKernels = (): string[] => [...lowerings.keys()].sort();
+
 /** The standard way to record a kernel. */
 export function standardLowering(kernel: string): Lowering {
   const lowering = lowerings.get(kernel);

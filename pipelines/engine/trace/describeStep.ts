@@ -1,0 +1,89 @@
+import { createHash } from "node:crypto";
+import * as tf from "@tensorflow/tfjs";
+import type { Signature, StepFunction } from "../engine.js";
+import { Program, type Call, type DataId } from "./program.js";
+import { onnxType, TRACE_BACKEND, type TraceBackend } from "./traceBackend.js";
+
+/**
+ * What a step computes, as a hash for each of its outputs: of the kernels that lead there with their
+ * attributes and constants, from the named inputs. Names of variables, the order of statements that
+ * do not depend on each other, and what no output needs make no difference.
+ */
+export async function describeStep(
+  step: StepFunction,
+  signature: Signature,
+): Promise<Readonly<Record<string, string>>> {
+  // Typed as a string, but undefined until some backend was used.
+  const previous = tf.getBackend() as string | undefined;
+  await tf.setBackend(TRACE_BACKEND);
+  const backend = tf.backend() as TraceBackend; // the one registered under this name
+  backend.begin();
+  tf.engine().startScope();
+  try {
+    const known = new Map<DataId, string>();
+    const inputs = Object.entries(signature).map(([name, { shape, dtype }]) => {
+      const value = backend.graph.input(name, onnxType(dtype), shape);
+      const info = backend.result(value, shape, dtype);
+      known.set(info.dataId, hashOf("input", name, dtype, shape));
+      return [name, tf.engine().makeTensorFromTensorInfo(info, backend)] as const;
+    });
+    const results = step(Object.fromEntries(inputs));
+    return hashesOf(backend, results, known);
+  } finally {
+    tf.engine().endScope();
+    backend.begin();
+    if (previous !== undefined && previous !== TRACE_BACKEND) await tf.setBackend(previous);
+  }
+}
+
+function hashesOf(
+  backend: TraceBackend,
+  results: Readonly<Record<string, tf.Tensor>>,
+  known: Map<DataId, string>,
+): Record<string, string> {
+  const program = new Program(backend.calls, Object.values(results));
+  const read = (info: tf.TensorInfo): string => {
+    const hash = known.get(info.dataId) ?? constantHash(backend, info);
+    known.set(info.dataId, hash);
+    return hash;
+  };
+  for (const call of program.calls) {
+    const hash = callHash(call, read);
+    call.outputs.forEach(({ dataId, dtype, shape }, i) => {
+      known.set(dataId, hashOf("output", hash, i, dtype, shape));
+    });
+  }
+  return Object.fromEntries(
+    Object.entries(results).map(([name, result]) => [name, read(program.resolve(result))]),
+  );
+}
+
+function callHash({ kernel, inputs, attributes }: Call, read: (info: tf.TensorInfo) => string) {
+  const sorted = <T>(record: Readonly<Record<string, T>>) =>
+    Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return hashOf(
+    ...["call", kernel, sorted(attributes)],
+    sorted(inputs).map(([name, info]) => [name, read(info)]),
+  );
+}
+
+/** What is no result of a call is there before the step runs. */
+function constantHash(backend: TraceBackend, info: tf.TensorInfo): string {
+  const { dtype, shape } = info;
+  return hashOf(
+    "constant",
+    dtype,
+    shape,
+    Array.from(backend.readSync(info.dataId) as Float32Array),
+  );
+}
+
+function hashOf(...parts: readonly unknown[]): string {
+  const text = JSON.stringify(parts, (_, value: unknown) =>
+    // JSON has no infinity, and would take -0 for 0.
+    typeof value === "number" && (!Number.isFinite(value) || Object.is(value, -0))
+      ? `number ${Object.is(value, -0) ? "-0" : String(value)}`
+      : value,
+  );
+  return createHash("sha256").update(text).digest("hex");
+}
