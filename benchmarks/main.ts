@@ -2,7 +2,8 @@
 import { Command } from "commander";
 import pc from "picocolors";
 import { inert } from "../reports/terminal.js";
-import { commands, EXIT } from "./commands/index.js";
+import { collect, commands, EXIT } from "./commands/index.js";
+import { loadPlugins } from "./plugins/index.js";
 import { packageVersion } from "./running/index.js";
 
 const program = new Command("quantbench")
@@ -11,6 +12,8 @@ const program = new Command("quantbench")
       "pipeline, deploys each result on a real runtime, and writes tables and a report.",
   )
   .version(packageVersion)
+  .option("--plugin <file>", "add what a module of yours offers; repeatable", collect)
+  .hook("preAction", (command) => loadPlugins(command.opts<{ plugin?: string[] }>().plugin ?? []))
   .showHelpAfterError("(quantbench --help shows what is accepted)")
   // Of its own accord commander ends with 1, which means that a cell failed.
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.ok : EXIT.badInput))
@@ -20,6 +23,7 @@ const program = new Command("quantbench")
 Examples:
   quantbench run quick                        the standard first run, 5 to 6 minutes
   quantbench init                             a matrix file of your own, with comments
+  quantbench try mine --plugin ./mine.js      an algorithm from a file of your own
   quantbench compare results/runs/a results/runs/b
   quantbench table results/runs/quick --format latex
 

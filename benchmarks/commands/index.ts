@@ -12,13 +12,16 @@ import { addNew } from "./new.js";
 import { addReport } from "./report.js";
 import { addRun } from "./run.js";
 import { addTable } from "./table.js";
+import { addTry } from "./try.js";
 import { addVerify } from "./verify.js";
 
 export { EXIT } from "./exit.js";
+export { collect } from "./optionValues.js";
 
 /** In the order in which help lists them. */
 export const commands: readonly ((program: Command) => unknown)[] = [
   addRun,
+  addTry,
   addInit,
   addList,
   addReport,

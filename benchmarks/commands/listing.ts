@@ -3,6 +3,7 @@ import { algorithms } from "../../algorithms/index.js";
 import { hardwareModels } from "../../backends/hardware/index.js";
 import { backends } from "../../backends/index.js";
 import { artefactFormats } from "../../pipelines/export/index.js";
+import { recordableKernels } from "../../pipelines/engine/index.js";
 import type { TensorScheme } from "../../backends/scheme.js";
 import { placesOf } from "../../pipelines/conformance/index.js";
 import { quantizerOf } from "../../pipelines/network/index.js";
@@ -21,6 +22,7 @@ export const LISTS = [
   "models",
   "datasets",
   "matrices",
+  "kernels",
 ] as const;
 
 interface Row {
@@ -89,6 +91,12 @@ export async function listRows(what: string): Promise<Row[]> {
         details: matrix,
       }));
     }
+    case "kernels":
+      return (await recordableKernels()).map((name) => ({
+        name,
+        description: "tfjs kernel that a step may use",
+        details: { name },
+      }));
     default:
       throw new Error(unknownName("list", what, LISTS));
   }

@@ -24,7 +24,7 @@ export function addNew(program: Command): void {
 Examples:
   quantbench new algorithm myRounding
   npm run build && quantbench check algorithm myRounding
-  quantbench run quick --only algorithm=myRounding
+  quantbench try myRounding
 
   quantbench new backend myChip`,
     )

@@ -26,7 +26,7 @@ export const timeSpan = (text: string): number => {
 /** PROPERTY=VALUE,...; the option may come again. */
 export const collectOnly = (
   text: string,
-  previous: Record<string, string[]>,
+  previous: Record<string, string[]> = {},
 ): Record<string, string[]> => {
   const [property = "", values = ""] = text.split("=", 2);
   if (!CELL_PROPERTIES.includes(property) || values === "") {
@@ -38,7 +38,7 @@ export const collectOnly = (
 };
 
 /** Values of an option that may be given several times. */
-export const collect = (value: string, previous: readonly string[]): string[] => [
+export const collect = (value: string, previous: readonly string[] = []): string[] => [
   ...previous,
   value,
 ];

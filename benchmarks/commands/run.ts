@@ -21,13 +21,14 @@ import { collectOnly, positive, timeSpan } from "./optionValues.js";
 import { datasets } from "../datasets/index.js";
 import { presetNames } from "../planning/index.js";
 import { readPreprocessing } from "../inputs/index.js";
+import { loadedPlugins } from "../plugins/index.js";
 import { writeReport } from "../stored/index.js";
 import { EXIT, print } from "./exit.js";
 
 interface RunFlags {
   readonly out?: string;
   readonly jobs: number;
-  readonly only: Record<string, string[]>;
+  readonly only?: Record<string, string[]>;
   readonly seeds?: number;
   readonly engine: RunOptions["engine"];
   readonly lowering: RunOptions["lowering"];
@@ -67,7 +68,6 @@ export function addRun(program: Command): void {
       "--only <property=values>",
       `only these cells; by ${CELL_PROPERTIES.join(", ")}; repeatable`,
       collectOnly,
-      {},
     )
     .option("--seeds <n>", "repetitions, instead of the matrix's", positive)
     .addOption(
@@ -114,7 +114,7 @@ export function addRun(program: Command): void {
         matrix,
         out: resolve(flags.out ?? join("results", "runs", name)),
         jobs: flags.jobs,
-        only: flags.only,
+        only: flags.only ?? {},
         ...(flags.seeds !== undefined && { seeds: flags.seeds }),
         engine: flags.engine,
         lowering: flags.lowering,
@@ -126,7 +126,7 @@ export function addRun(program: Command): void {
         command: commandFor(basename(matrix), flags),
       };
       if (flags.dryRun) await dryRun(options, flags.json);
-      else process.exitCode = await run(options, flags.json);
+      else process.exitCode = await runAndReport(options, flags.json);
     });
 }
 
@@ -159,11 +159,13 @@ function commandFor(matrix: string, flags: RunFlags): string {
     ...(seeds === undefined ? [] : [`--seeds ${String(seeds)}`]),
     ...(engine === "auto" ? [] : [`--engine ${engine}`]),
     ...(lowering === "auto" ? [] : [`--lowering ${lowering}`]),
+    ...loadedPlugins().map((path) => `--plugin ${basename(path)}`),
   ];
   return ["quantbench run", matrix, ...extra].join(" ");
 }
 
-async function run(options: RunOptions, json: boolean): Promise<number> {
+/** Runs a matrix, prints its table, writes its report; returns the exit code. */
+export async function runAndReport(options: RunOptions, json: boolean): Promise<number> {
   const started = performance.now();
   const interrupt = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

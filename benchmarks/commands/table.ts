@@ -17,7 +17,7 @@ import { print } from "./exit.js";
 
 interface TableFlags extends TableOptions {
   readonly format: TableFormat;
-  readonly only: Record<string, string[]>;
+  readonly only?: Record<string, string[]>;
   readonly out?: string;
 }
 
@@ -34,7 +34,7 @@ export function addTable(program: Command): void {
     .addOption(choice("--value <name>", "what the cells hold", TABLE_VALUES, "deployed"))
     .addOption(choice("--aggregate <name>", "one number of several seeds", AGGREGATES, "mean"))
     .addOption(choice("--format <name>", "how to write it", TABLE_FORMATS, "markdown"))
-    .option("--only <property=values>", "only these cells; repeatable", collectOnly, {})
+    .option("--only <property=values>", "only these cells; repeatable", collectOnly)
     .option("--out <file>", "write to a file instead of the terminal")
     .addHelpText(
       "after",
@@ -51,7 +51,7 @@ equivalent to it within a point, ? what may be. What is neither row, column nor 
       if (options.rows === options.columns)
         throw new Error(`rows and columns are both "${options.rows}"; choose two`);
       const { results } = await readStoredRun(new RunDirectory(path));
-      const text = TABLE_FORMATS[format](paperTables(filterCells(results, only), options));
+      const text = TABLE_FORMATS[format](paperTables(filterCells(results, only ?? {}), options));
       if (out === undefined) print(text);
       else await writeAtomically(resolve(out), `${text}\n`);
     });

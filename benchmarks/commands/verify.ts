@@ -12,7 +12,7 @@ export function addVerify(program: Command): void {
     )
     .argument("<directory>", "a run directory")
     .option("--cells <n>", "how many cells", positive, 3)
-    .option("--cell <id>", "this cell, by the start of its id; repeatable", collect, [])
+    .option("--cell <id>", "this cell, by the start of its id; repeatable", collect)
     .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
     .addHelpText(
       "after",
@@ -23,11 +23,11 @@ Examples:
 
 Exit codes: 0 every bit is equal; 1 something differs.`,
     )
-    .action(async (path: string, flags: { cells: number; cell: string[]; data?: string }) => {
+    .action(async (path: string, flags: { cells: number; cell?: string[]; data?: string }) => {
       const { cells, differences } = await verify({
         directory: path,
         cells: flags.cells,
-        ids: flags.cell,
+        ids: flags.cell ?? [],
         dataDirectory: flags.data,
         onStage: announceStages(),
       });

@@ -6,4 +6,5 @@ export { type Matrix, loadMatrix, presetNames } from "./matrix.js";
 export { identifyAlgorithm } from "./identity.js";
 export { mostInformativeFirst } from "./informative.js";
 export { SECONDS_PER_COST, pretrainCost } from "./costs.js";
+export { withTried } from "./tried.js";
 export { type Cell, planCell, planCells } from "./plan.js";

@@ -1,10 +1,19 @@
 import os from "node:os";
+import { algorithms } from "../../algorithms/index.js";
+import { backends } from "../../backends/index.js";
 import type { Dataset } from "../../pipelines/train/index.js";
 import { loadEngine, type EngineName, type LoweringChoice } from "../../pipelines/engine/index.js";
 import type { CellResult } from "../../results/schema.js";
 import { RunDirectory } from "../../results/store.js";
 import { stageKeys } from "../cell/index.js";
-import { type Cell, loadMatrix, type Matrix, planCells, pretrainCost } from "../planning/index.js";
+import {
+  type Cell,
+  loadMatrix,
+  type Matrix,
+  planCells,
+  pretrainCost,
+  withTried,
+} from "../planning/index.js";
 import { Forecast } from "./forecast.js";
 import { costIn } from "./jobProgress.js";
 import type { ProgressMode } from "./progress.js";
@@ -20,6 +29,8 @@ import type { ScheduledJob } from "./scheduler.js";
 export interface RunOptions {
   /** A preset's name or a matrix file. */
   readonly matrix: string;
+  /** An algorithm or backend that is added to the matrix. */
+  readonly tried?: string;
   readonly out: string;
   readonly jobs: number;
   /** Only cells whose property is one of the values: algorithm, backend, model, bits, seed. */
@@ -58,7 +69,8 @@ export const DEFAULT_JOBS = os.availableParallelism();
 
 /** @param load how the data set is loaded; `loadOrDeclare` for a plan that is not run */
 export async function makePlan(options: RunOptions, load = loadDataset): Promise<Plan> {
-  const loaded = await loadMatrix(options.matrix);
+  const named = await loadMatrix(options.matrix);
+  const loaded = options.tried === undefined ? named : withTried(named, options.tried);
   const { seeds, ownModel, ownData } = options;
   const matrix: Matrix = {
     ...loaded,
@@ -115,7 +127,7 @@ export function filterCells<T extends Pick<Cell, "config">>(
     const unknown = values.find((value) => !existing.has(value));
     if (unknown !== undefined) {
       throw new Error(
-        `--only ${property}=${unknown}: there is no such cell; there are ${[...existing].join(", ")}`,
+        `--only ${property}=${unknown}: there is no such cell; there are ${[...existing].join(", ")}${hintFor(unknown)}`,
       );
     }
     chosen = chosen.filter((cell) => values.includes(read(cell)));
@@ -124,6 +136,12 @@ export function filterCells<T extends Pick<Cell, "config">>(
     throw new Error(cells.length === 0 ? "there are no cells yet" : "--only leaves no cell");
   return chosen;
 }
+
+/** What exists, but is not in the matrix. */
+const hintFor = (name: string): string =>
+  [...algorithms, ...backends].some((entry) => entry.name === name)
+    ? `; the matrix does not name it, but quantbench try ${name} runs it`
+    : "";
 
 /** Finished cells of a run directory; none where there is no such directory. */
 export async function finishedCells(path: string): Promise<Map<string, CellResult>> {

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { loadedPlugins } from "../plugins/index.js";
 import type { Job, WorkerMessage } from "./worker.js";
 
 export interface ScheduledJob extends Job {
@@ -87,7 +88,8 @@ function runInChild(
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
     const child =
-      idle.pop() ?? fork(workerFile, [], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
+      idle.pop() ??
+      fork(workerFile, loadedPlugins(), { stdio: ["ignore", "ignore", "pipe", "ipc"] });
     let failure: string | undefined;
     let lastWords = "";
     const kill = (reason: string) => {

@@ -11,6 +11,7 @@ import {
   withClasses,
 } from "../inputs/index.js";
 import { type Cell } from "../planning/index.js";
+import { loadPlugins } from "../plugins/index.js";
 
 export interface Job {
   readonly kind: "pretrain" | "cells";
@@ -63,7 +64,11 @@ process.on("message", (job: Job) => {
   );
 });
 
+const plugins = loadPlugins(process.argv.slice(2));
+plugins.catch(() => undefined); // the first job fails with its reason
+
 async function run(job: Job): Promise<void> {
+  await plugins;
   const [first] = job.cells;
   if (first === undefined) throw new Error("a job needs at least one cell");
   const { dataset, model } = first.config;

@@ -187,7 +187,8 @@ async function describePhase(algorithm: Algorithm, phase: Phase): Promise<unknow
     [0, 0.25, 0.5, 0.75, 1].map((progress) =>
       Object.entries(anneals?.(progress) ?? {}).map(([name, value]) => [name, toDigits(value)]),
     ),
-    loss && (await describeLoss(algorithm, loss)),
+    // A loss that only fits another network, as one with a teacher does, is known by its text.
+    loss && (await describeLoss(algorithm, loss).catch(() => loss.toString())),
   ];
 }
 

@@ -27,6 +27,7 @@ export const ROOMS = {
   benchmarks: [
     "models",
     "datasets",
+    "plugins",
     "inputs",
     "planning",
     "cell",
