@@ -16,10 +16,14 @@ const GAP = "  ";
 /** Names give way to numbers down to this. */
 const SHORTEST_NAME = 12;
 
-const widthOf = (text: string): number => [...text].length;
+const widthOf = (text: string): number => Array.from(text).length;
 
 const cut = (text: string, width: number): string =>
-  widthOf(text) <= width ? text : `${[...text].slice(0, width - 1).join("")}…`;
+  widthOf(text) <= width
+    ? text
+    : `${Array.from(text)
+        .slice(0, width - 1)
+        .join("")}…`;
 
 /**
  * A table in lines of at most so many characters: what does not fit goes on below, as many columns

@@ -63,9 +63,10 @@ export function encodeState(state: TrainingState, key: string): Uint8Array {
       losses: float32(losses, [losses.length]),
       accuracies: float32(accuracies, [accuracies.length]),
       ...prefixed("tensor/", tensors),
-      ...Object.assign(
-        {},
-        ...[...momenta].map(([phase, group]) => prefixed(`momenta ${String(phase)}/`, group)),
+      ...Object.fromEntries(
+        [...momenta].flatMap(([phase, group]) =>
+          Object.entries(prefixed(`momenta ${String(phase)}/`, group)),
+        ),
       ),
     },
     {

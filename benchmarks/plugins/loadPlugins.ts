@@ -39,7 +39,7 @@ export async function loadPlugins(paths: readonly string[]): Promise<void> {
 }
 
 async function read(path: string): Promise<Plugin> {
-  const module = await import(pathToFileURL(path).href).catch((error: unknown) => {
+  const module: unknown = await import(pathToFileURL(path).href).catch((error: unknown) => {
     const { message, code } = error as NodeJS.ErrnoException;
     const hint =
       code === "ERR_MODULE_NOT_FOUND" && message.includes("'quantbench'")

@@ -71,7 +71,8 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
           loss,
           epoch: ((step + 1) * batchSize) / dataset.train.count,
           epochs: schedule.epochs,
-          imagesPerSecond: (1000 * (step + 1 - firstStep) * batchSize) / (performance.now() - started),
+          imagesPerSecond:
+            (1000 * (step + 1 - firstStep) * batchSize) / (performance.now() - started),
         });
         await keeper?.keep(() => ({
           step: step + 1,

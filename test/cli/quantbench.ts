@@ -14,7 +14,7 @@ export interface Outcome {
 
 export function quantbench(
   args: readonly string[],
-  { main = MAIN, cwd = process.cwd(), env = {} as Record<string, string> } = {},
+  { main = MAIN, cwd = process.cwd(), env = {} } = {},
 ): Promise<Outcome> {
   return new Promise((done) => {
     execFile(

@@ -63,7 +63,9 @@ describe.runIf(hasTerminals)("the final table on a terminal", async () => {
     async (columns) => {
       const lines = await onTerminal(columns, ["report", path]);
       const table = lines.filter((line) => !line.startsWith("report: "));
-      expect(Math.max(...table.map((line) => [...line].length))).toBeLessThanOrEqual(columns);
+      expect(Math.max(...table.map((line) => Array.from(line).length))).toBeLessThanOrEqual(
+        columns,
+      );
       expect(table.join("\n")).not.toMatch(/[│─┼]/); // no rulers between rows
       const text = table.join("\n");
       for (const { accuracy } of results as CompletedCell[])
@@ -87,7 +89,7 @@ describe.runIf(hasTerminals)("the final table on a terminal", async () => {
   test("follows COLUMNS in a pipe, and is 80 wide without", async () => {
     const widest = async (env: Record<string, string>) => {
       const { stdout } = await quantbench(["report", path], { env });
-      return Math.max(...stdout.split("\n").map((line) => [...line].length));
+      return Math.max(...stdout.split("\n").map((line) => Array.from(line).length));
     };
     expect(await widest({})).toBeLessThanOrEqual(80);
     const wide = await widest({ COLUMNS: "120" });

@@ -31,7 +31,12 @@ async function answer(request: RuntimeRequest): Promise<RuntimeAnswer> {
       const start = performance.now();
       const logits = await loaded().infer(request.images, request.batch);
       const milliseconds = performance.now() - start;
-      return { type: "logits", logits, milliseconds, peakBytes: Math.max(0, peakBytes() - bytesBefore) };
+      return {
+        type: "logits",
+        logits,
+        milliseconds,
+        peakBytes: Math.max(0, peakBytes() - bytesBefore),
+      };
     }
     case "time": {
       const times: number[] = [];

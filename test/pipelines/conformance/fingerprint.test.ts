@@ -110,10 +110,10 @@ describe("an algorithm's fingerprint", () => {
   });
 
   test("changes with how a network is rewritten, and with first values there", async () => {
-    const { inherit } = palquant as Algorithm;
     const halved: Algorithm = {
       ...palquant,
-      inherit: (parameter) => (inherit?.(parameter) ?? new Float32Array()).map((v) => v / 2),
+      inherit: (parameter) =>
+        ((palquant as Algorithm).inherit?.(parameter) ?? new Float32Array()).map((v) => v / 2),
     };
     const plain: Algorithm = { ...palquant, rewrite: (network) => network };
     const prints = await Promise.all([palquant, halved, plain].map(fingerprint));
