@@ -89,7 +89,9 @@ export class RunDirectory {
   async readCells(): Promise<Map<string, CellResult>> {
     const results = new Map<string, CellResult>();
     // Leftovers of a killed write end otherwise.
-    const files = (await readdir(this.#cells).catch(nothingIfMissing)).filter((file) => file.endsWith(".json"));
+    const files = (await readdir(this.#cells).catch(nothingIfMissing)).filter((file) =>
+      file.endsWith(".json"),
+    );
     for (const file of files) {
       const result = readJson(join(this.#cells, file), cellResultSchema);
       results.set(result.id, result);

@@ -1,6 +1,7 @@
 // The command line, one file a command: options, help, what is printed. The work itself is done behind
 // other doors. A newcomer adds a command: its file, and a line here.
 import type { Command } from "commander";
+import { addBundle } from "./bundle.js";
 import { addCheck } from "./check.js";
 import { addCompare } from "./compare.js";
 import { addCompletion } from "./completion.js";
@@ -8,9 +9,11 @@ import { addDoctor } from "./doctor.js";
 import { addExport } from "./export.js";
 import { addInit } from "./init.js";
 import { addList } from "./list.js";
+import { addMerge } from "./merge.js";
 import { addNew } from "./new.js";
 import { addReport } from "./report.js";
 import { addRun } from "./run.js";
+import { addServe } from "./serve.js";
 import { addTable } from "./table.js";
 import { addTry } from "./try.js";
 import { addVerify } from "./verify.js";
@@ -25,8 +28,11 @@ export const commands: readonly ((program: Command) => unknown)[] = [
   addInit,
   addList,
   addReport,
+  addServe,
   addTable,
   addCompare,
+  addMerge,
+  addBundle,
   addVerify,
   addExport,
   addCheck,

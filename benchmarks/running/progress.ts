@@ -82,7 +82,7 @@ export class ProgressDisplay {
       const outcome =
         accuracy === undefined
           ? state
-          : `${percent(accuracy.deployed)} % (${points(accuracy.float - accuracy.deployed)})`;
+          : `${percent(accuracy.device)} % (${points(accuracy.float - accuracy.device)})`;
       const why = reason === undefined ? "" : `: ${reason}`;
       this.#line(`${describeTotals(totals)} ${cell}: ${outcome}${why}`);
     }

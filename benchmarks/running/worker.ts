@@ -1,7 +1,7 @@
 // A process for one job after the other: what crashes, hangs or runs out of memory here is one result.
 import type { Dataset, TrainingProgress } from "../../pipelines/train/index.js";
 import { loadEngine, type EngineName, type LoweringChoice } from "../../pipelines/engine/index.js";
-import type { CompletedCell } from "../../results/schema.js";
+import { deviceAccuracy } from "../../results/device.js";
 import { RunDirectory } from "../../results/store.js";
 import { pretrain, runCell, type CellContext } from "../cell/index.js";
 import {
@@ -26,8 +26,11 @@ export interface Job {
   readonly dataDirectory: string;
 }
 
-/** Of the test set, of a completed cell. */
-export type Accuracies = CompletedCell["accuracy"];
+/** Of a completed cell: of its float network, and in its backend's own arithmetic where that is known. */
+export interface Accuracies {
+  readonly float: number;
+  readonly device: number;
+}
 
 export type WorkerMessage =
   | ({ readonly type: "progress"; readonly stage: string } & Partial<TrainingProgress>)
@@ -93,7 +96,10 @@ async function run(job: Job): Promise<void> {
     const result = await runCell(cell, context);
     await context.directory.writeCell(result);
     const { state } = result;
-    const accuracy = state === "completed" ? { accuracy: result.accuracy } : {};
+    const accuracy =
+      state === "completed"
+        ? { accuracy: { float: result.accuracy.float, device: deviceAccuracy(result) } }
+        : {};
     send({ type: "finished", cellId: cell.id, state, ...accuracy });
   }
 }

@@ -23,7 +23,7 @@ afterEach(() => {
 
 test("a finished cell's line says its accuracy and what was lost", () => {
   const { display, lines } = log("lines");
-  const accuracy = { float: 0.8871, simulated: 0.8818, deployed: 0.8817 };
+  const accuracy = { float: 0.8871, device: 0.8817 };
   display.cell(totals, { cell: "a", state: "completed", accuracy });
   display.cell(totals, { cell: "b", state: "failed", reason: "no memory" });
   expect(lines()).toEqual([
