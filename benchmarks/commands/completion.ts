@@ -1,4 +1,6 @@
 import { Argument, type Command } from "commander";
+import { algorithms } from "../../algorithms/index.js";
+import { backends } from "../../backends/index.js";
 import { LISTS } from "./listing.js";
 import { presetNames } from "../planning/index.js";
 import { print } from "./exit.js";
@@ -41,6 +43,7 @@ function describeCommands(program: Command, presets: readonly string[]): Complet
     run: presets,
     list: LISTS,
     check: ["algorithm"],
+    try: [...algorithms, ...backends].map(({ name }) => name),
     new: ["algorithm", "backend"],
     completion: SHELLS,
   };
