@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { checkInputs, type CompiledStep, type Engine, type HostTensor } from "./engine.js";
+import { checkInputs, outputType, type CompiledStep, type Engine, type HostTensor } from "./engine.js";
 
 /**
  * An engine that runs steps operation by operation on one of tfjs's own backends.
@@ -29,7 +29,7 @@ export function eagerEngine(
               ]),
             );
             for (const [key, tensor] of Object.entries(step(tensors))) {
-              const dtype = tensor.dtype === "int32" ? "int32" : "float32";
+              const dtype = outputType(key, tensor.dtype);
               const data = tensor.dataSync<"float32" | "int32">().slice();
               host[key] = { shape: tensor.shape, dtype, data };
             }

@@ -44,6 +44,12 @@ export function engineIdentity({ name, version, lowering }: Engine) {
 export const ENGINE_NAMES = ["onnxruntime", "tfjs-node", "tfjs"] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
+/** @throws TypeError when a step gives back what is neither float32 nor int32 */
+export function outputType(name: string, dtype: string): HostTensor["dtype"] {
+  if (dtype === "float32" || dtype === "int32") return dtype;
+  throw new TypeError(`step output "${name}" is ${dtype}; cast it to float32 or int32`);
+}
+
 export function float32(
   data: Float32Array | readonly number[],
   shape: readonly number[],

@@ -68,13 +68,8 @@ export async function loadEngine(
     case "tfjs":
       await tf.setBackend("cpu");
       return eagerEngine("tfjs", "cpu", tf.version.tfjs);
-    case "tfjs-node": {
-      // A name in a variable: the package is optional, so its types may be missing too.
-      const packageName: string = "@tensorflow/tfjs-node";
-      const loaded = (await import(packageName)) as { version: Record<string, string> };
-      await tf.setBackend("tensorflow");
-      return eagerEngine("tfjs-node", "tensorflow", loaded.version["tfjs-node"] ?? "unknown");
-    }
+    case "tfjs-node":
+      return (await import("./tensorflow/index.js")).tensorflowEngine();
     default:
       return name satisfies never;
   }

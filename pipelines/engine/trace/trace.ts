@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import type { HostTensor, Signature, StepFunction } from "../engine.js";
+import { outputType, type HostTensor, type Signature, type StepFunction } from "../engine.js";
 import { recordBlocked, widestImages } from "./blocked/index.js";
 import { STANDARD, type Lowering } from "./lowering.js";
 import { Program } from "./program.js";
@@ -71,10 +71,7 @@ function record(backend: TraceBackend, step: StepFunction, signature: Signature)
   const outputs: Record<string, Pick<HostTensor, "shape" | "dtype">> = {};
   const results = step(inputs);
   for (const [name, { shape, dtype }] of Object.entries(results)) {
-    if (dtype !== "int32" && dtype !== "float32") {
-      throw new TypeError(`step output "${name}" is ${dtype}; cast it to float32 or int32`);
-    }
-    outputs[name] = { shape, dtype };
+    outputs[name] = { shape, dtype: outputType(name, dtype) };
   }
   return { signature, inputs, results, outputs };
 }
