@@ -1,11 +1,11 @@
 import { availableParallelism } from "node:os";
 import util from "node:util";
 import * as tf from "@tensorflow/tfjs";
-import { eagerEngine } from "../eager.js";
 import type { Engine } from "../engine.js";
 import { installedPackage } from "../packages.js";
 import type { TensorFlowBackend } from "./backend.js";
-import { registerConvolutionGradients } from "./convolutionGradients.js";
+import { registerKernels } from "./kernels.js";
+import { replayedStep } from "./replay.js";
 
 /** The one for graphics processors is used where somebody installed it. */
 const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
@@ -36,13 +36,13 @@ async function load(): Promise<Engine> {
   const { version } = await importInstalled();
   await tf.setBackend("tensorflow");
   const { binding, isUsingGpuDevice } = tf.backend() as unknown as TensorFlowBackend;
-  registerConvolutionGradients();
+  registerKernels();
   const bits = [
     version["tfjs-node"] ?? "unknown",
     `TensorFlow ${binding.TF_Version}`,
     isUsingGpuDevice ? "GPU" : threads(),
   ];
-  return eagerEngine("tfjs-node", "tensorflow", bits.join(", "));
+  return { name: "tfjs-node", version: bits.join(", "), compile: replayedStep };
 }
 
 /** The graphics package where somebody installed it, else the usual one. */

@@ -4,7 +4,7 @@ import { recordBlocked, widestImages } from "./blocked/index.js";
 import { STANDARD, type Lowering } from "./lowering.js";
 import { Program } from "./program.js";
 import { schedule } from "./schedule.js";
-import { onnxType, TRACE_BACKEND, type TraceBackend } from "./traceBackend.js";
+import { onnxType, TRACE_BACKEND, type HostValues, type TraceBackend } from "./traceBackend.js";
 
 export interface TracedStep {
   /** A serialized ONNX model that computes one step. */
@@ -27,6 +27,38 @@ export async function trace(
   signature: Signature,
   lowering: Lowering = STANDARD,
 ): Promise<TracedStep> {
+  return tracing((backend) => {
+    const recorded = record(backend, step, signature);
+    return lowering.name === "standard"
+      ? standardGraph(backend, recorded)
+      : blockedGraph(backend, recorded, lowering);
+  });
+}
+
+/** What a step computes, for engines that run its kernels one by one. */
+export interface RecordedProgram {
+  readonly program: Program;
+  readonly inputs: Readonly<Record<string, tf.TensorInfo>>;
+  readonly results: Readonly<Record<string, tf.TensorInfo>>;
+  readonly outputs: TracedStep["outputs"];
+  /** The elements of a tensor that are known before the step runs. */
+  readonly known: (info: tf.TensorInfo) => HostValues | undefined;
+}
+
+/**
+ * Runs `step` once on the tracing backend and returns the calls of kernels that it needs.
+ *
+ * @throws Error naming the kernel and the place of the call when a kernel cannot be recorded
+ */
+export function recordProgram(step: StepFunction, signature: Signature): Promise<RecordedProgram> {
+  return tracing((backend) => {
+    const { inputs, results, outputs } = record(backend, step, signature);
+    const program = new Program(backend.calls, Object.values(results));
+    return { program, inputs, results, outputs, known: (info) => backend.known(info) };
+  });
+}
+
+async function tracing<T>(work: (backend: TraceBackend) => T): Promise<T> {
   // Typed as a string, but undefined until some backend was used.
   const previous = tf.getBackend() as string | undefined;
   await tf.setBackend(TRACE_BACKEND);
@@ -38,10 +70,7 @@ export async function trace(
     // A scope of tfjs frees the tensors; what it returns must not be searched for more of them.
     tf.engine().startScope();
     try {
-      const recorded = record(backend, step, signature);
-      return lowering.name === "standard"
-        ? standardGraph(backend, recorded)
-        : blockedGraph(backend, recorded, lowering);
+      return work(backend);
     } finally {
       tf.engine().endScope();
     }

@@ -6,7 +6,7 @@ import { CHANNELS_FIRST, isTrivial, type Layout } from "./layout.js";
 import type { Call, DataId } from "./program.js";
 
 type DataType = tf.DataType;
-type HostValues = Float32Array | Int32Array | Uint8Array;
+export type HostValues = Float32Array | Int32Array | Uint8Array;
 
 /** What stands for a tensor while a step is traced: names of graph values instead of numbers. */
 interface TracedValue {
@@ -75,6 +75,11 @@ export class TraceBackend extends tf.KernelBackend {
   constantOf(info: tf.TensorInfo): number | undefined {
     const host = this.#value(info.dataId).host;
     return host?.length === 1 ? host[0] : undefined;
+  }
+
+  /** The elements of a tensor that no kernel computed, also after the trace has ended. */
+  known(info: tf.TensorInfo): HostValues | undefined {
+    return this.#constants.get(info.dataId)?.host;
   }
 
   /** Whether the value was computed already. */
