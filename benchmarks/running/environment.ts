@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import os from "node:os";
-import { inspectEngines, loadEngine } from "../../pipelines/engine/index.js";
+import { engineVersions, loadEngine } from "../../pipelines/engine/index.js";
 import type { Environment } from "../../results/schema.js";
 
 const packageFile = createRequire(import.meta.url).resolve("#package/package.json");
@@ -21,10 +21,7 @@ const DEPLOYMENT_RUNTIMES = ["onnxruntime-web", "@litertjs/core"] as const;
 const RELEVANT_FEATURES = /^(avx2|avx512f|avx512_vnni|avx_vnni|amx_int8|fma|asimd|asimddp|i8mm)$/;
 
 export async function describeEnvironment(): Promise<Environment> {
-  const engines: Record<string, string> = {};
-  for (const report of await inspectEngines()) {
-    if (report.available) engines[report.name] = report.version;
-  }
+  const engines = engineVersions();
   for (const name of DEPLOYMENT_RUNTIMES) engines[name] = dependencies[name] ?? "unknown";
   const { lowering } = await loadEngine("auto");
   return {

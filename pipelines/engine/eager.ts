@@ -1,5 +1,11 @@
 import * as tf from "@tensorflow/tfjs";
-import { checkInputs, outputType, type CompiledStep, type Engine, type HostTensor } from "./engine.js";
+import {
+  checkInputs,
+  outputType,
+  type CompiledStep,
+  type Engine,
+  type HostTensor,
+} from "./engine.js";
 
 /**
  * An engine that runs steps operation by operation on one of tfjs's own backends.

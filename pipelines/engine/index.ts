@@ -10,9 +10,11 @@ import {
   type Signature,
   type StepFunction,
 } from "./engine.js";
+import { checkByTinyStep } from "./tinyStep.js";
 import { STANDARD, type LoweringChoice } from "./trace/lowering.js";
 
 export * from "./engine.js";
+export { engineVersions } from "./packages.js";
 export { choiceOf, LOWERING_CHOICES, type LoweringChoice } from "./trace/lowering.js";
 export { type RandomStream, permutation, randomStream, resumedStream } from "./random.js";
 export { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
@@ -79,13 +81,14 @@ export type EngineReport =
   | { readonly name: EngineName; readonly available: true; readonly version: string }
   | { readonly name: EngineName; readonly available: false; readonly reason: string };
 
-/** Tries to load every engine and says which work and why the others do not. */
+/** Tries to train on every engine and says which do and why the others do not. */
 export async function inspectEngines(): Promise<EngineReport[]> {
   const reports: EngineReport[] = [];
   for (const name of ENGINE_NAMES) {
     try {
-      const { version } = await loadEngine(name);
-      reports.push({ name, available: true, version });
+      const engine = await loadEngine(name);
+      await checkByTinyStep(engine);
+      reports.push({ name, available: true, version: engine.version });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       const [reason = message] = message.split(/\n| imported from /);

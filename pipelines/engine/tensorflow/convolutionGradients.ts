@@ -58,8 +58,8 @@ function gradient(
   const filterShape = attributes.filterShape ?? (filter?.shape as Attributes["filterShape"]);
   if (!dy || !inputShape || !filterShape) throw new TypeError(`${kernel} lacks an input`);
   const info = tf.backend_util.computeConv2DInfo(
-    ...[inputShape, filterShape, attributes.strides, attributes.dilations ?? 1] as const,
-    ...[attributes.pad, attributes.dimRoundingMode, depthwise] as const,
+    ...([inputShape, filterShape, attributes.strides, attributes.dilations ?? 1] as const),
+    ...([attributes.pad, attributes.dimRoundingMode, depthwise] as const),
   );
   // The gradient of one operand needs the other operand, and the shape of its own.
   const wanted = x === undefined ? inputShape : filterShape;

@@ -7,14 +7,13 @@ import type { TensorFlowBackend } from "./backend.js";
 import { registerKernels } from "./kernels.js";
 import { replayedStep } from "./replay.js";
 
-/** The one for graphics processors is used where somebody installed it. */
-const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
-
 /** What TensorFlow reads when it is loaded; whoever sets these decides. */
 const SETTINGS = {
   // Sums are cut by threads, so that their number decides bits; processes run side by side.
   TF_NUM_INTRAOP_THREADS: "1",
   TF_NUM_INTEROP_THREADS: "1",
+  // By default on where a processor seems to gain by it. It computes other bits.
+  TF_ENABLE_ONEDNN_OPTS: "1",
   TF_CPP_MIN_LOG_LEVEL: "1", // nothing below warnings
 } as const;
 
@@ -41,16 +40,18 @@ async function load(): Promise<Engine> {
     version["tfjs-node"] ?? "unknown",
     `TensorFlow ${binding.TF_Version}`,
     isUsingGpuDevice ? "GPU" : threads(),
+    ...(process.env["TF_ENABLE_ONEDNN_OPTS"] === "1" ? ["oneDNN"] : []),
   ];
   return { name: "tfjs-node", version: bits.join(", "), compile: replayedStep };
 }
 
-/** The graphics package where somebody installed it, else the usual one. */
 async function importInstalled(): Promise<{ readonly version: Record<string, string> }> {
-  const name = installedPackage(PACKAGES);
-  if (name === undefined)
-    throw new Error(`Cannot find package '${PACKAGES[1]}'; "npm run tfjs-node" builds it`);
-  return (await import(name)) as { version: Record<string, string> };
+  const installed = installedPackage("tfjs-node");
+  if (installed === undefined)
+    throw new Error(
+      "Cannot find package '@tensorflow/tfjs-node'; in a checkout \"npm run tfjs-node\" builds it",
+    );
+  return (await import(installed.name)) as { version: Record<string, string> };
 }
 
 /** 0 means one for each core. */

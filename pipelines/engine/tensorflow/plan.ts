@@ -46,17 +46,19 @@ export function planOf({ program, inputs, results, outputs, known }: RecordedPro
     const [tensor = NaN] = tensors.made(`input ${name}`, [info]).numbers;
     return [name, tensor] as const;
   });
-  const operations = program.calls.flatMap(({ kernel, inputs: read, attributes, outputs: made }) => {
-    if (made.every((info) => known(info) !== undefined)) return [];
-    const numbers = Object.entries(read).map(([name, info]) => [name, tensors.of(info)] as const);
-    const { isNew, numbers: results } = tensors.made(
-      JSON.stringify([kernel, numbers, attributes]),
-      made,
-    );
-    return isNew
-      ? [{ kernel, inputs: Object.fromEntries(numbers), attributes, outputs: results }]
-      : [];
-  });
+  const operations = program.calls.flatMap(
+    ({ kernel, inputs: read, attributes, outputs: made }) => {
+      if (made.every((info) => known(info) !== undefined)) return [];
+      const numbers = Object.entries(read).map(([name, info]) => [name, tensors.of(info)] as const);
+      const { isNew, numbers: results } = tensors.made(
+        JSON.stringify([kernel, numbers, attributes]),
+        made,
+      );
+      return isNew
+        ? [{ kernel, inputs: Object.fromEntries(numbers), attributes, outputs: results }]
+        : [];
+    },
+  );
   const kept = Object.entries(outputs).map(([name, type]) => {
     const result = results[name];
     if (result === undefined) throw new Error(`step output "${name}" was not recorded`);

@@ -63,7 +63,9 @@ function replay(
     const isList = "0" in read; // as of concat
     const made = tf.tidy(() => {
       const named = isList ? given.map(([, tensor]) => tensor) : Object.fromEntries(given);
-      return tf.engine().runKernel(kernel, named as tf.NamedTensorMap, attributes as tf.NamedAttrMap);
+      return tf
+        .engine()
+        .runKernel(kernel, named as tf.NamedTensorMap, attributes as tf.NamedAttrMap);
     });
     [made].flat().forEach((tensor, i) => tensors.set(outputs[i] ?? NaN, tensor as tf.Tensor));
     for (const number of frees) existing(number).dispose();
