@@ -1,4 +1,4 @@
-import type { Operation } from "./plan.js";
+import type { Operation } from "./operation.js";
 
 /** Kernels that only this engine has. */
 export const RELU_GRADIENT = "quantbench/ReluGrad";

@@ -4,14 +4,7 @@ import type { DataId } from "../trace/program.js";
 import type { RecordedProgram } from "../trace/trace.js";
 import type { HostValues } from "../trace/traceBackend.js";
 import { fuseGradients } from "./fuseGradients.js";
-
-/** A call of a kernel; tensors are numbered. */
-export interface Operation {
-  readonly kernel: string;
-  readonly inputs: Readonly<Record<string, number>>;
-  readonly attributes: Readonly<Record<string, unknown>>;
-  readonly outputs: readonly number[];
-}
+import type { Operation } from "./operation.js";
 
 export interface Instruction extends Operation {
   /** Tensors that nothing reads afterwards. */

@@ -67,7 +67,7 @@ function replay(
         .engine()
         .runKernel(kernel, named as tf.NamedTensorMap, attributes as tf.NamedAttrMap);
     });
-    [made].flat().forEach((tensor, i) => tensors.set(outputs[i] ?? NaN, tensor as tf.Tensor));
+    [made].flat().forEach((tensor, i) => tensors.set(outputs[i] ?? NaN, tensor));
     for (const number of frees) existing(number).dispose();
   }
   // What a step gives back as it got it is not to share memory with that.
