@@ -1,8 +1,17 @@
-import type { Command } from "commander";
+import Table from "cli-table3";
+import { Option, type Command } from "commander";
 import pc from "picocolors";
+import { ENGINE_NAMES, type EngineName } from "../../pipelines/engine/index.js";
 import { collect, positive } from "./optionValues.js";
-import { verify } from "../stored/index.js";
+import { crossCheck, distanceOf, isTooFar, verify, type CrossCheck } from "../stored/index.js";
 import { EXIT, print } from "./exit.js";
+
+interface VerifyFlags {
+  readonly cells: number;
+  readonly cell?: string[];
+  readonly engine?: EngineName;
+  readonly data?: string;
+}
 
 export function addVerify(program: Command): void {
   program
@@ -13,6 +22,12 @@ export function addVerify(program: Command): void {
     .argument("<directory>", "a run directory")
     .option("--cells <n>", "how many cells", positive, 3)
     .option("--cell <id>", "this cell, by the start of its id; repeatable", collect)
+    .addOption(
+      new Option(
+        "--engine <name>",
+        "compute on another engine and show how far apart the two are",
+      ).choices(ENGINE_NAMES),
+    )
     .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
     .addHelpText(
       "after",
@@ -20,17 +35,27 @@ export function addVerify(program: Command): void {
 Examples:
   quantbench verify results/runs/quick
   quantbench verify results/runs/quick --cell 3f2a91
+  quantbench verify results/runs/quick --cells 1 --engine tfjs-node
 
-Exit codes: 0 every bit is equal; 1 something differs.`,
+Exit codes: 0 every bit is equal; 1 something differs. With --engine: 0 rounding explains every
+distance that has a limit; 1 one is too far.`,
     )
-    .action(async (path: string, flags: { cells: number; cell?: string[]; data?: string }) => {
-      const { cells, differences } = await verify({
+    .action(async (path: string, flags: VerifyFlags) => {
+      const options = {
         directory: path,
         cells: flags.cells,
         ids: flags.cell ?? [],
         dataDirectory: flags.data,
         onStage: announceStages(),
-      });
+      };
+      if (flags.engine !== undefined) {
+        const checks = await crossCheck({ ...options, engine: flags.engine });
+        checks.forEach(printCrossCheck);
+        const tooFar = checks.some(({ distances }) => distances.some(isTooFar));
+        process.exitCode = tooFar ? EXIT.failed : EXIT.ok;
+        return;
+      }
+      const { cells, differences } = await verify(options);
       for (const { cell, field, stored, repeated } of differences) {
         print(
           `${pc.red("differs")} ${cell}\n  ${field}: stored ${JSON.stringify(stored)}, repeated ${JSON.stringify(repeated)}`,
@@ -51,4 +76,26 @@ function announceStages() {
     if (now !== last) process.stderr.write(`${now}\n`);
     last = now;
   };
+}
+
+function printCrossCheck({ cell, engines, distances }: CrossCheck): void {
+  const table = new Table({
+    style: { head: [], border: [] },
+    head: ["", "stored", "other engine", "distance", "limit", ""],
+    colAligns: ["left", "right", "right", "right", "right", "left"],
+  });
+  for (const distance of distances) {
+    const { what, stored, other, limit } = distance;
+    const verdict =
+      limit === undefined ? "" : isTooFar(distance) ? pc.red("too far") : pc.green("ok");
+    table.push([
+      ...[what, stored.toPrecision(6), other.toPrecision(6), distanceOf(distance).toExponential(1)],
+      ...[limit?.toExponential(1) ?? "", verdict],
+    ]);
+  }
+  print(`${cell}\nstored: ${engines.stored}; other engine: ${engines.other}\n${table.toString()}`);
+  print(
+    "Before the first step only rounding differs. Later steps drift apart, as if the seed were another;\n" +
+      "so do accuracies of what is trained: compare their distance with that of two seeds.",
+  );
 }

@@ -1,5 +1,6 @@
-// Finished runs: reads them again, renders their report, verifies their cells bit by bit. A newcomer
+// Finished runs: reads them again, renders their report, verifies their cells bit by bit or on another engine. A newcomer
 // adds what can be asked of a run that is over.
+export { crossCheck, distanceOf, isTooFar, type CrossCheck } from "./crossCheck.js";
 export { type Merged, mergeRuns } from "./mergeRuns.js";
 export { type LiveReport, serveReport } from "./serve.js";
 export { contextFor, findCell } from "./storedCell.js";

@@ -1,4 +1,9 @@
-import { choiceOf, engineIdentity, loadEngine } from "../../pipelines/engine/index.js";
+import {
+  choiceOf,
+  engineIdentity,
+  loadEngine,
+  type EngineName,
+} from "../../pipelines/engine/index.js";
 import type { CellResult } from "../../results/schema.js";
 import { cellName, type RunDirectory } from "../../results/store.js";
 import type { CellContext } from "../cell/index.js";
@@ -25,11 +30,14 @@ export function findCell(stored: readonly CellResult[], id: string): CellResult 
 /**
  * What it takes to compute a stored cell again.
  *
- * @throws Error when this installation cannot: another engine, version or other data
+ * @throws Error when this installation cannot: another engine, version or other data. With an
+ *   engine named, the cell's own need not be here, and the cell is this engine's
  */
 export async function contextFor(
   { id, config }: CellResult,
   options: {
+    /** To compute on another engine than the cell's own. */
+    readonly engine?: EngineName;
     /** Where the data lies, if it is not embedded or has moved. */
     readonly dataDirectory?: string | undefined;
     /** The run that the cell is from. */
@@ -42,10 +50,9 @@ export async function contextFor(
 ): Promise<{ readonly cell: Cell; readonly context: CellContext }> {
   const { name, lowering } = config.engine;
   // Names come from EngineName; other engines than onnxruntime have no lowerings.
-  const engine = await loadEngine(
-    name as "onnxruntime",
-    name === "onnxruntime" ? choiceOf(lowering) : "auto",
-  );
+  const engine = await (options.engine === undefined
+    ? loadEngine(name as EngineName, name === "onnxruntime" ? choiceOf(lowering) : "auto")
+    : loadEngine(options.engine));
   const { stored, dataDirectory } = options;
   if (config.model.checksum !== undefined) await loadOwnNetwork(stored.path, config.model.checksum);
   const { ownData } = stored.readRun();
@@ -68,7 +75,7 @@ export async function contextFor(
       ...config,
       algorithm: await identityLike(config),
       backend: { name: backend.name, version: backend.version },
-      engine: engineIdentity(engine),
+      engine: options.engine === undefined ? engineIdentity(engine) : config.engine,
     },
     dataset,
   );
@@ -79,7 +86,9 @@ export async function contextFor(
     );
   }
   const { directory, onStage: onProgress, onNote = toStandardError } = options;
-  return { cell, context: { engine, dataset, directory, onProgress, onNote } };
+  const context = { engine, dataset, directory, onProgress, onNote };
+  if (options.engine === undefined) return { cell, context };
+  return { cell: planCell({ ...cell.config, engine: engineIdentity(engine) }, dataset), context };
 }
 
 const toStandardError = (text: string): void => {

@@ -35,13 +35,7 @@ export interface VerifyOptions {
  * @throws Error when this installation cannot reproduce the cells: another engine or version
  */
 export async function verify(options: VerifyOptions): Promise<Verification> {
-  const stored = [...(await new RunDirectory(options.directory).readCells()).values()];
-  const chosen =
-    options.ids.length > 0
-      ? options.ids.map((id) => findCell(stored, id))
-      : chooseCells(stored, options.cells);
-  const [first] = chosen;
-  if (first === undefined) throw new Error(`${options.directory} holds no finished cell to verify`);
+  const chosen = await chosenCells(options);
   const scratch = new RunDirectory(await mkdtemp(join(os.tmpdir(), "quantbench-verify-")));
   const differences: Difference[] = [];
   try {
@@ -54,6 +48,19 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
     await rm(scratch.path, { recursive: true, force: true });
   }
   return { cells: chosen.map(cellName), differences };
+}
+
+/**
+ * The finished cells that were asked for.
+ *
+ * @throws Error when there are none, or an id fits none or several
+ */
+export async function chosenCells({ directory, ids, cells }: VerifyOptions): Promise<CellResult[]> {
+  const stored = [...(await new RunDirectory(directory).readCells()).values()];
+  const chosen =
+    ids.length > 0 ? ids.map((id) => findCell(stored, id)) : chooseCells(stored, cells);
+  if (chosen.length === 0) throw new Error(`${directory} holds no finished cell to verify`);
+  return chosen;
 }
 
 /** Spread over the run: every n-th cell in the order of ids, which are hashes. */
