@@ -3,42 +3,27 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   float32,
-  inspectEngines,
   loadEngine,
   sizeOf,
   type Engine,
   type HostTensors,
 } from "../../../pipelines/engine/index.js";
+import { installedEngines, reportMissingEngines } from "../../engines.js";
 import { kernelCases, values, type KernelCase } from "./kernelCases.js";
 
-const reports = await inspectEngines();
 const reference = await loadEngine("tfjs");
 
-for (const report of reports) {
-  if (report.name === "tfjs") continue;
-  if (!report.available) {
-    test.todo(`engine ${report.name} is not installed here: ${report.reason}`);
-    continue;
-  }
-  const { name } = report;
-  const engines =
-    name === "onnxruntime"
-      ? [await loadEngine(name, "standard"), await loadEngine(name, "auto")]
-      : [await loadEngine(name)];
-  for (const engine of new Map(engines.map((one) => [one.lowering, one])).values()) {
-    const lowering = engine.lowering === undefined ? "" : ` (${engine.lowering})`;
-    describe(`engine ${name}${lowering} computes as tfjs does:`, () => {
-      test.each(kernelCases.map((entry) => [entry.name, entry] as const))(
-        "%s",
-        async (_, entry) => {
-          const property = fc.asyncProperty(entry.shapes, fc.integer(), async (shapes, seed) => {
-            await compare(engine, entry, shapes, seed);
-          });
-          await fc.assert(property, { numRuns: 10, seed: 7 });
-        },
-      );
+reportMissingEngines();
+for (const [title, engine] of installedEngines) {
+  if (engine.name === "tfjs") continue;
+  describe(`engine ${title} computes as tfjs does:`, () => {
+    test.each(kernelCases.map((entry) => [entry.name, entry] as const))("%s", async (_, entry) => {
+      const property = fc.asyncProperty(entry.shapes, fc.integer(), async (shapes, seed) => {
+        await compare(engine, entry, shapes, seed);
+      });
+      await fc.assert(property, { numRuns: 10, seed: 7 });
     });
-  }
+  });
 }
 
 async function compare(

@@ -1,4 +1,5 @@
 import * as ort from "onnxruntime-node";
+import { installedEngines } from "../../engines.js";
 import { describe, expect, test } from "vitest";
 import { loadEngine, randomStream } from "../../../pipelines/engine/index.js";
 import { evaluate } from "../../../pipelines/train/index.js";
@@ -384,11 +385,7 @@ describe.each(Object.entries(CASES))("%s", (_, make) => {
     const imported = importOnnx(bytes, { imageShape: [6, 6, 3], readExternal: noFiles });
     const expected = await original(bytes, imported.input.layout);
     const finish = imported.endedWithSoftmax ? softmax : (scores: number[]) => scores;
-    for (const engine of [
-      await loadEngine("onnxruntime", "auto"),
-      await loadEngine("onnxruntime", "standard"),
-      await loadEngine("tfjs"),
-    ]) {
+    for (const [, engine] of installedEngines) {
       const logits = await evaluate(engine, imported.network, {
         tensors: imported.parameters,
         dataset,

@@ -13,7 +13,7 @@ import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { snpe } from "../../../backends/snpe.js";
 import { mobileNetV2, resnet20, resnet8 } from "../../../benchmarks/models/index.js";
 import { cheapestHarm, type Choice } from "../../../pipelines/quantize/allocateBits.js";
-import { loadEngine, randomStream } from "../../../pipelines/engine/index.js";
+import { loadEngine, randomStream, type Engine } from "../../../pipelines/engine/index.js";
 import { accuracyOf, agreementOf, evaluate, train } from "../../../pipelines/train/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { freeze, groupChannels } from "../../../pipelines/freeze/index.js";
@@ -30,6 +30,7 @@ import {
   unquantizedTensors,
 } from "../../../pipelines/network/index.js";
 import { channelBits, quantize } from "../../../pipelines/quantize/quantize.js";
+import { installedEngines } from "../../engines.js";
 import { deployedLogits, toyDataset } from "../../support.js";
 
 const dataset = toyDataset();
@@ -45,8 +46,8 @@ const hyperparameters = {
 };
 const options = { inputShape: dataset.shape, classes: dataset.classes, width: 4 };
 const floatNetwork = resnet8.build(options);
-const engine = await loadEngine("onnxruntime");
-const { tensors: checkpoint } = await train(engine, {
+const onnx = await loadEngine("onnxruntime");
+const { tensors: checkpoint } = await train(onnx, {
   network: floatNetwork,
   tensors: initialParameters(floatNetwork, 0),
   dataset,
@@ -60,12 +61,13 @@ interface Cell {
   readonly bits?: number;
   readonly activationBits?: number;
   readonly batchNorm?: (typeof BATCH_NORM_STRATEGIES)[number];
+  readonly engine?: Engine;
 }
 
 async function quantized(
   algorithm: Algorithm,
   profile: BackendProfile,
-  { bits = 4, activationBits = bits, batchNorm = profile.batchNorm }: Cell = {},
+  { bits = 4, activationBits = bits, batchNorm = profile.batchNorm, engine = onnx }: Cell = {},
 ) {
   const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
   const placed = placeQuantizers(foldBatchNorm(rewritten, batchNorm), profile, {
@@ -94,7 +96,7 @@ async function quantized(
   return { ...result, network, simulated, agreement: agreementOf(simulated, deployed, 4) };
 }
 
-const floatLogits = await evaluate(engine, floatNetwork, {
+const floatLogits = await evaluate(onnx, floatNetwork, {
   tensors: checkpoint,
   dataset,
   mode: () => ({ quantize: unquantized }),
@@ -103,6 +105,18 @@ const floatLogits = await evaluate(engine, floatNetwork, {
 /** Mean squared distance of a cell's logits from the float network's. */
 const distance = (logits: Float32Array): number =>
   logits.reduce((sum, v, i) => sum + (v - (floatLogits[i] ?? 0)) ** 2, 0) / logits.length;
+
+describe.each(installedEngines)("%s", (_, engine) => {
+  const tried = [adaRound, qdrop, hawq, channelwiseSize, mse] as readonly Algorithm[];
+  test.each(tried.map((algorithm) => [algorithm.name, algorithm] as const))(
+    "calibrates, searches, reconstructs or trains %s, which is deployed as simulated",
+    async (__, algorithm) => {
+      const { simulated, agreement } = await quantized(algorithm, academic, { engine });
+      expect(accuracyOf(simulated, dataset)).toBeGreaterThan(0.8);
+      expect(agreement.share).toBeGreaterThanOrEqual(63 / 64);
+    },
+  );
+});
 
 describe("batch norm", () => {
   test.each(BATCH_NORM_STRATEGIES)(
@@ -190,7 +204,7 @@ describe("reconstruction", () => {
       activations: 8,
     });
     const run = (algorithm: Algorithm) =>
-      quantize(engine, {
+      quantize(onnx, {
         ...{ algorithm, floatNetwork, checkpoint, rewritten: floatNetwork, batchNorm: 4 },
         ...{ quantized: placed, dataset, seed: 0 },
         hyperparameters: { ...hyperparameters, reconstruction: stuck },
@@ -266,7 +280,7 @@ describe("channel-wise bits", () => {
   test("are exported as one convolution for each width, which computes the same", async () => {
     const cell = await quantized(channelwiseSize, onnxruntime, { bits: 8 });
     const { network, tensors, simulated } = cell;
-    const frozen = await freeze(engine, network, { algorithm: channelwiseSize, tensors });
+    const frozen = await freeze(onnx, network, { algorithm: channelwiseSize, tensors });
     // Widths for every channel of every layer, in a mixed order; the weights fit 8 bits anyway.
     const widths = new Map(
       network.sites
