@@ -10,6 +10,7 @@ export default tseslint.config(
       "eslint.config.js",
       "test/structure/rules.mjs",
       "reports/browser/",
+      "pipelines/engine/portable/kernels/",
     ],
   },
   ...tseslint.configs.strictTypeChecked,

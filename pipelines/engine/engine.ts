@@ -41,7 +41,7 @@ export function engineIdentity({ name, version, lowering }: Engine) {
   return { name, version, ...(lowering !== undefined && { lowering }) };
 }
 
-export const ENGINE_NAMES = ["onnxruntime", "tfjs-node", "tfjs"] as const;
+export const ENGINE_NAMES = ["onnxruntime", "portable", "tfjs-node", "tfjs"] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 /** @throws TypeError when a step gives back what is neither float32 nor int32 */

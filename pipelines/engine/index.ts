@@ -67,6 +67,8 @@ export async function loadEngine(
       const form = blocked ? ({ name: "blocked", ...blocked } as const) : STANDARD;
       return onnxruntimeEngine(form, threads);
     }
+    case "portable":
+      return (await import("./portable/index.js")).portableEngine();
     case "tfjs":
       await tf.setBackend("cpu");
       return eagerEngine("tfjs", "cpu", tf.version.tfjs);

@@ -7,4 +7,4 @@ import "./convolution.js";
 
 export { describeStep } from "./describeStep.js";
 export { recordableKernels } from "./traceBackend.js";
-export { outputName, recordProgram, trace, type TracedStep } from "./trace.js";
+export { outputName, recordProgram, trace, traced, type TracedStep } from "./trace.js";

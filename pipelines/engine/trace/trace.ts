@@ -22,17 +22,16 @@ export const outputName = (name: string): string => `result ${name}`;
  *
  * @throws Error naming the kernel and the place of the call when a kernel cannot be recorded
  */
-export async function trace(
+export function trace(
   step: StepFunction,
   signature: Signature,
   lowering: Lowering = STANDARD,
 ): Promise<TracedStep> {
-  return tracing((backend) => {
-    const recorded = record(backend, step, signature);
-    return lowering.name === "standard"
+  return traced(step, signature, (backend, recorded) =>
+    lowering.name === "standard"
       ? standardGraph(backend, recorded)
-      : blockedGraph(backend, recorded, lowering);
-  });
+      : blockedGraph(backend, recorded, lowering),
+  );
 }
 
 /** What a step computes, for engines that run its kernels one by one. */
@@ -51,14 +50,18 @@ export interface RecordedProgram {
  * @throws Error naming the kernel and the place of the call when a kernel cannot be recorded
  */
 export function recordProgram(step: StepFunction, signature: Signature): Promise<RecordedProgram> {
-  return tracing((backend) => {
-    const { inputs, results, outputs } = record(backend, step, signature);
+  return traced(step, signature, (backend, { inputs, results, outputs }) => {
     const program = new Program(backend.calls, Object.values(results));
     return { program, inputs, results, outputs, known: (info) => backend.known(info) };
   });
 }
 
-async function tracing<T>(work: (backend: TraceBackend) => T): Promise<T> {
+/** Records `step` and makes something of what was recorded, while its tensors are there. */
+export async function traced<T>(
+  step: StepFunction,
+  signature: Signature,
+  make: (backend: TraceBackend, recorded: Recorded) => T,
+): Promise<T> {
   // Typed as a string, but undefined until some backend was used.
   const previous = tf.getBackend() as string | undefined;
   await tf.setBackend(TRACE_BACKEND);
@@ -70,7 +73,7 @@ async function tracing<T>(work: (backend: TraceBackend) => T): Promise<T> {
     // A scope of tfjs frees the tensors; what it returns must not be searched for more of them.
     tf.engine().startScope();
     try {
-      return work(backend);
+      return make(backend, record(backend, step, signature));
     } finally {
       tf.engine().endScope();
     }
@@ -83,7 +86,8 @@ async function tracing<T>(work: (backend: TraceBackend) => T): Promise<T> {
   }
 }
 
-interface Recorded {
+/** What running a step once gave. */
+export interface Recorded {
   readonly signature: Signature;
   readonly inputs: Readonly<Record<string, tf.Tensor>>;
   readonly results: Readonly<Record<string, tf.Tensor>>;

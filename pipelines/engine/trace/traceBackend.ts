@@ -71,6 +71,11 @@ export class TraceBackend extends tf.KernelBackend {
     this.#values.set(info.dataId, this.#value(result.dataId));
   }
 
+  /** The elements of a tensor that is known before the step runs. */
+  hostOf(info: tf.TensorInfo): HostValues | undefined {
+    return this.#value(info.dataId).host;
+  }
+
   /** The number that a tensor of one element is known to hold before the step runs. */
   constantOf(info: tf.TensorInfo): number | undefined {
     const host = this.#value(info.dataId).host;
