@@ -37,6 +37,37 @@ export default tseslint.config(
       "@typescript-eslint/no-unnecessary-type-parameters": "off",
     },
   },
+  // What decides results must be the same everywhere, and these are not: Math.pow has other last bits in
+  // Node 22 than in 20 and 24, Math.cos and Math.log on ARM than on x64.
+  {
+    files: ["algorithms/**/*.ts", "pipelines/**/*.ts", "benchmarks/datasets/*.ts"],
+    ignores: [
+      "pipelines/conformance/**",
+      "pipelines/deploy/inspect.ts",
+      "pipelines/engine/probe.ts",
+      "pipelines/export/artefacts/**",
+    ],
+    rules: {
+      "no-restricted-properties": [
+        "error",
+        ...["cbrt", "cos", "exp", "expm1", "hypot", "log", "log10", "log1p", "log2", "pow"]
+          .concat(["acos", "asin", "atan", "atan2", "cosh", "sin", "sinh", "tan", "tanh"])
+          .map((property) => ({
+            object: "Math",
+            property,
+            message: "Its bits differ between machines; take the function of @stdlib.",
+          })),
+      ],
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector: "BinaryExpression[operator='**'][left.value!=2][left.value!=1024]",
+          message:
+            "Powers other than of 2 differ between machines; multiply, or take @stdlib's pow.",
+        },
+      ],
+    },
+  },
   // Tables of cases are long and read like data.
   { files: ["test/**/*.ts"], rules: { "max-lines": "off", "max-lines-per-function": "off" } },
 );

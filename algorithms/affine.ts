@@ -71,7 +71,7 @@ export function stopGradient(x: tf.Tensor): tf.Tensor {
   return scaleGradient(x, 0);
 }
 
-const LN2 = Math.log(2);
+const { LN2 } = Math;
 
 /** 2^round(log2 s), with ds' / ds = s' / s (the gradient through round taken as the identity). */
 export function toPowerOfTwo(scale: tf.Tensor): tf.Tensor {

@@ -1,3 +1,4 @@
+import pow from "@stdlib/math-base-special-pow";
 import * as tf from "@tensorflow/tfjs";
 import { MPIC_MACS_PER_CYCLE, MPIC_SOURCE } from "../backends/hardware/mpic.js";
 import type {
@@ -170,7 +171,7 @@ function searchPhases(cost: Cost): readonly Phase[] {
   const anneals = (progress: number) => ({
     temperature:
       FIRST_TEMPERATURE *
-      (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** Math.min(1, progress / SEARCH_SHARE),
+      pow(LAST_TEMPERATURE / FIRST_TEMPERATURE, Math.min(1, progress / SEARCH_SHARE)),
   });
   const round = SEARCH_SHARE / ROUNDS;
   const logits: Phase = {

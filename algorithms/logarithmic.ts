@@ -7,7 +7,7 @@ import { extremes, observeMinMax } from "./observers/index.js";
 /** Steps to the octave, and codes of each sign: 7 bits. */
 const STEPS = 16;
 const CODES = 127;
-const LN2 = Math.log(2);
+const { LN2 } = Math;
 
 const log2 = (x: tf.Tensor): tf.Tensor => tf.div(tf.log(x), LN2);
 const exp2 = (x: tf.Tensor): tf.Tensor => tf.exp(tf.mul(x, LN2));

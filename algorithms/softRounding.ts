@@ -1,3 +1,4 @@
+import ln from "@stdlib/math-base-special-ln";
 import * as tf from "@tensorflow/tfjs";
 import type { Quantizer, QuantizerSite, QuantizerTensors, QuantizerValues } from "./algorithm.js";
 import { perScale, rangeOf, valueOf } from "./affine.js";
@@ -17,7 +18,7 @@ export function rectifiedSigmoid(v: tf.Tensor): tf.Tensor {
 
 /** The variable whose rounding is `share`, 0 to 1. */
 export function inverseRectifiedSigmoid(share: number): number {
-  return -Math.log((STRETCH_HIGH - STRETCH_LOW) / (share - STRETCH_LOW) - 1);
+  return -ln((STRETCH_HIGH - STRETCH_LOW) / (share - STRETCH_LOW) - 1);
 }
 
 /**

@@ -1,3 +1,4 @@
+import log2 from "@stdlib/math-base-special-log2";
 import * as tf from "@tensorflow/tfjs";
 import {
   TRAIN_ALL,
@@ -31,17 +32,15 @@ function zeroCode(site: QuantizerSite): number {
 function scaleOf(values: QuantizerTensors, site: QuantizerSite): tf.Tensor {
   const steps = rangeOf(site).quantMax + 1 - zeroCode(site);
   // quantMax + 1 steps reach from 0 to the threshold, also where the lowest integer is left out.
-  const exponent = tf.sub(ceilSte(valueOf(values, "log2Threshold")), Math.log2(steps));
-  return tf.pow(tf.fill([], 2), tf.clipByValue(exponent, Math.log2(MIN_SCALE), 60));
+  const exponent = tf.sub(ceilSte(valueOf(values, "log2Threshold")), log2(steps));
+  return tf.pow(tf.fill([], 2), tf.clipByValue(exponent, log2(MIN_SCALE), 60));
 }
 
 const trainedThreshold: Quantizer = {
   learned: ["log2Threshold"],
   observe: (x, site) => ({ ...observeMinMax(x, site), ...meanStdObserver.observe(x, site) }),
   initialize: (batches, site) => ({
-    log2Threshold: perScale(site, (i) =>
-      Math.log2(Math.max(threshold(batches, i, site), MIN_SCALE)),
-    ),
+    log2Threshold: perScale(site, (i) => log2(Math.max(threshold(batches, i, site), MIN_SCALE))),
   }),
   fakeQuantize(x, values, site) {
     const scale = scaleOf(values, site);

@@ -1,3 +1,4 @@
+import ln from "@stdlib/math-base-special-ln";
 import {
   coverRange,
   keptValues,
@@ -102,7 +103,7 @@ export function klDivergence(
     const { sum = 0, bins = 1 } = mass.get(levels[bin] ?? 0) ?? {};
     // A level that holds clipped values alone would have no mass: one value's worth stands for it.
     const q = Math.max(sum, 1) / Math.max(kept, 1) / bins;
-    divergence += p * Math.log(p / q);
+    divergence += p * ln(p / q);
   }
   return divergence;
 }

@@ -32,7 +32,8 @@ export const mseObserver: Observer = {
       let error = 0;
       for (let i = 0; i < values.length; i += stride) {
         const value = values[i] ?? 0;
-        error += (quantize(value) - value) ** 2;
+        const difference = quantize(value) - value;
+        error += difference * difference;
       }
       if (error < least) [best, least] = [grid, error];
     }

@@ -1,3 +1,4 @@
+import log2 from "@stdlib/math-base-special-log2";
 import * as tf from "@tensorflow/tfjs";
 import type { QuantizerSite, QuantizerTensors, QuantizerValues } from "../algorithm.js";
 import { MIN_SCALE, perScale, rangeOf, scaleShape, sharedAxes } from "../affine.js";
@@ -133,7 +134,7 @@ export function coverRange({ min, max }: Range, site: QuantizerSite): Grid {
 /** A scale that a scheme can hold: positive, and a power of two where that is asked. */
 export function usable(scale: number, { scheme }: QuantizerSite): number {
   const positive = Math.max(Math.fround(scale), MIN_SCALE);
-  return scheme.scaleForm === "powerOfTwo" ? 2 ** roundHalfToEven(Math.log2(positive)) : positive;
+  return scheme.scaleForm === "powerOfTwo" ? 2 ** roundHalfToEven(log2(positive)) : positive;
 }
 
 /** What a grid makes of a value, in float32. */

@@ -71,7 +71,7 @@ export function addRun(program: Command): void {
     )
     .option("--seeds <n>", "repetitions, instead of the matrix's", positive)
     .addOption(
-      new Option("--engine <name>", "what computes")
+      new Option("--engine <name>", "what computes; portable has the same bits on every machine")
         .choices(["auto", ...ENGINE_NAMES])
         .default("auto"),
     )

@@ -1,3 +1,5 @@
+import exp from "@stdlib/math-base-special-exp";
+import ln from "@stdlib/math-base-special-ln";
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -82,8 +84,8 @@ function cropped(image: Image, size: number, random?: RandomStream): Uint8Array 
 function randomRegion(image: Image, random: RandomStream): Region | undefined {
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const area = image.width * image.height * (AREA[0] + (AREA[1] - AREA[0]) * random.uniform());
-    const [low, high] = [Math.log(ASPECT[0]), Math.log(ASPECT[1])];
-    const aspect = Math.exp(low + (high - low) * random.uniform());
+    const [low, high] = [ln(ASPECT[0]), ln(ASPECT[1])];
+    const aspect = exp(low + (high - low) * random.uniform());
     const width = Math.round(Math.sqrt(area * aspect));
     const height = Math.round(Math.sqrt(area / aspect));
     if (width < 1 || height < 1 || width > image.width || height > image.height) continue;

@@ -34,30 +34,37 @@ interface StepCase {
   readonly algorithm?: Algorithm;
   readonly backend?: BackendProfile;
   readonly batchSize?: number;
-  readonly standard?: boolean;
+  readonly engine?: keyof typeof engines;
 }
 
 const resnet = { model: resnet8, width: 16 };
 const STEP_CASES: readonly StepCase[] = [
   { ...resnet },
-  { ...resnet, standard: true },
+  { ...resnet, engine: "standard" },
   { ...resnet, algorithm: lsq },
-  { ...resnet, algorithm: lsq, standard: true },
+  { ...resnet, algorithm: lsq, engine: "standard" },
+  { ...resnet, engine: "portable" },
+  { ...resnet, algorithm: lsq, engine: "portable" },
   { ...resnet, algorithm: lsq, batchSize: 32 },
   { ...resnet, algorithm: lsq, batchSize: 64 },
   { ...resnet, algorithm: lsq, backend: onnxruntime },
   ...[pact, dorefa, dsq, qil, apot].map((algorithm) => ({ ...resnet, algorithm })),
   { model: resnet8, width: 8 },
+  { model: resnet8, width: 8, engine: "portable" },
   { model: resnet8, width: 8, algorithm: lsq },
+  { model: resnet8, width: 8, algorithm: lsq, engine: "portable" },
   { model: resnet20, width: 16 },
   { model: resnet20, width: 16, algorithm: lsq },
+  { model: resnet20, width: 16, algorithm: lsq, engine: "portable" },
   { model: mobileNetV2, width: 8, algorithm: lsq },
+  { model: mobileNetV2, width: 8, algorithm: lsq, engine: "portable" },
 ];
 
 const dataset = await loadDataset("fashionMnist", "", {});
 const engines = {
   auto: await loadEngine("onnxruntime"),
   standard: await loadEngine("onnxruntime", "standard"),
+  portable: await loadEngine("portable"),
 };
 
 interface StepSpeed {
@@ -77,9 +84,9 @@ async function stepSpeed({
   algorithm,
   backend = academic,
   batchSize = 128,
-  standard = false,
+  engine: name = "auto",
 }: StepCase): Promise<StepSpeed> {
-  const engine = engines[standard ? "standard" : "auto"];
+  const engine = engines[name];
   const compile = { ms: 0 };
   const training = await preparedTraining(engine, {
     ...{ dataset, model, width, batchSize },
@@ -100,7 +107,7 @@ async function stepSpeed({
     network: `${model.title}, width ${String(width)}`,
     algorithm: algorithm?.title ?? "float",
     backend: algorithm === undefined ? "" : backend.title,
-    lowering: engine.lowering ?? "",
+    lowering: engine.lowering ?? engine.name,
     batchSize,
     imagesPerSecond: (batchSize / result.latency.p50) * 1000,
     compileMs: compile.ms,

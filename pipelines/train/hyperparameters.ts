@@ -1,3 +1,4 @@
+import cos from "@stdlib/math-base-special-cos";
 import type { Augmentation } from "./data.js";
 
 /** One stage of training by stochastic gradient descent. */
@@ -65,5 +66,5 @@ export function learningRateAt(schedule: Schedule, step: number, steps: number):
   const warmUp = Math.ceil(steps * WARM_UP);
   if (step < warmUp) return (schedule.learningRate * (step + 1)) / (warmUp + 1);
   const progress = (step - warmUp) / Math.max(1, steps - warmUp);
-  return (schedule.learningRate * (1 + Math.cos(Math.PI * progress))) / 2;
+  return (schedule.learningRate * (1 + cos(Math.PI * progress))) / 2;
 }

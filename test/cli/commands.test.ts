@@ -13,7 +13,7 @@ describe("bad input gets a clear error and exit code 2:", () => {
     [["run", "smoke", "--jobs", "none"], /whole number from 1/],
     [
       ["run", "smoke", "--engine", "torch"],
-      /Allowed choices are auto, onnxruntime, tfjs-node, tfjs/,
+      /Allowed choices are auto, onnxruntime, portable, tfjs-node, tfjs/,
     ],
     [["run", "smoke", "--out", join(MAIN, "inside")], /ENOTDIR/],
     [["run", "smoke", "--out", "/proc/x"], /cannot make the directory \/proc/],

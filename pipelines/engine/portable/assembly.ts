@@ -163,7 +163,10 @@ export class Assembly {
     const source = Object.values(inputs)[0];
     if (number !== undefined) {
       this.#values.set(output.dataId, { size: sizeOf(output.shape), number });
-    } else if (source !== undefined && (VIEWS.includes(kernel) || keepsElements(source, output, kernel))) {
+    } else if (
+      source !== undefined &&
+      (VIEWS.includes(kernel) || keepsElements(source, output, kernel))
+    ) {
       this.#values.set(output.dataId, this.#valueOf(source));
     } else {
       return false;
@@ -241,7 +244,11 @@ export class Assembly {
     if (value.pattern === undefined) {
       value.pattern = this.#newBlock(4 * length);
       const shape = [length / value.size, value.size];
-      this.copy(shape, { block, strides: [0, 1] }, { block: value.pattern, strides: [value.size, 1] });
+      this.copy(
+        shape,
+        { block, strides: [0, 1] },
+        { block: value.pattern, strides: [value.size, 1] },
+      );
     }
     return value.pattern;
   }
@@ -267,7 +274,8 @@ export class Assembly {
       value.pending = undefined;
       const users = [...(this.#users.get(value) ?? [])];
       const part = loop.parts[i];
-      if (part === undefined || (!this.#wanted.has(value) && users.every((call) => own.has(call)))) return;
+      if (part === undefined || (!this.#wanted.has(value) && users.every((call) => own.has(call))))
+        return;
       value.block = this.#newBlock(4 * value.size);
       value.block.touch(this.operations.length);
       part.target = value.block;

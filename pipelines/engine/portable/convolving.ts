@@ -4,7 +4,7 @@ import {
   convolutionInfo,
   type ConvolutionAttributes,
   type ConvolutionInfo,
-} from "../trace/convolution.js";
+} from "../trace/convolutionInfo.js";
 import type { Call } from "../trace/program.js";
 import { stridesOf, type Argument, type Assembler, type Assembly } from "./assembly.js";
 import type { Block } from "./memory.js";
@@ -14,6 +14,8 @@ const FLOAT_BYTES = 4;
 /** Channels of a tile, and bytes that kernels may read behind what they were given. */
 const LANES = 8;
 const SLACK = 64;
+/** Output channels for which lanes are better filled with the values of a window. */
+const MOST_FEW = 2;
 
 const whole = (count: number, unit: number) => Math.ceil(count / unit) * unit;
 
@@ -59,7 +61,12 @@ function framed(assembly: Assembly, { block, shape }: Images, windows: Windows) 
 
 function convolve(
   assembly: Assembly,
-  { images, windows, filter, target }: { images: Images; windows: Windows; filter: Filter; target: Target },
+  {
+    images,
+    windows,
+    filter,
+    target,
+  }: { images: Images; windows: Windows; filter: Filter; target: Target },
 ): void {
   const inputs = images.shape[3];
   const { taps, strides, out } = windows;
@@ -73,13 +80,26 @@ function convolve(
     ...[inputs, FLOAT_BYTES * filter.inputStride],
     ...[target.channels, FLOAT_BYTES * filter.outputStride],
   );
+  const few = target.channels <= MOST_FEW;
+  const weights = few ? unpacked(assembly, packed, taps.length * inputs, target.channels) : packed;
   const source = framed(assembly, images, windows);
   assembly.call(
-    "convolve",
-    ...[...source.images, packed, ...source.runs, ...out, ...strides, target.channels],
+    few ? "convolveFew" : "convolve",
+    ...[...source.images, weights, ...source.runs, ...out, ...strides, target.channels],
     { block: target.block, offset: FLOAT_BYTES * target.offset },
     ...[target.image, target.row, target.pixel].map((distance) => FLOAT_BYTES * distance),
   );
+}
+
+/** A packed filter as rows of weights, one for each output. */
+function unpacked(assembly: Assembly, packed: Block, length: number, outputs: number): Block {
+  const block = assembly.scratch(FLOAT_BYTES * length * outputs);
+  assembly.copy(
+    [outputs, length],
+    { block: packed, strides: [1, LANES] },
+    { block, strides: [length, 1] },
+  );
+  return block;
 }
 
 const imagesOf = (assembly: Assembly, info: tf.TensorInfo | undefined): Images => ({
@@ -106,7 +126,11 @@ function inputGradient(call: Call, assembly: Assembly): void {
   const { inHeight, inWidth, inChannels: c, outChannels, strideHeight, strideWidth } = info;
   const block = assembly.result(call);
   const images = imagesOf(assembly, call.inputs["dy"]);
-  const filter = { block: assembly.block(call.inputs["filter"]), inputStride: 1, outputStride: outChannels };
+  const filter = {
+    block: assembly.block(call.inputs["filter"]),
+    inputStride: 1,
+    outputStride: outChannels,
+  };
   const phases = backwardPhases(info, c * outChannels);
   // Pixels that no window meets.
   if (phases.length < strideHeight * strideWidth || phases.some(({ taps }) => taps.length === 0)) {
@@ -151,8 +175,12 @@ function filterGradient(call: Call, assembly: Assembly): void {
 function matMul(call: Call, assembly: Assembly): void {
   const { a, b } = call.inputs;
   const [output] = call.outputs;
-  const { transposeA, transposeB } = call.attributes as { transposeA: boolean; transposeB: boolean };
-  if (a === undefined || b === undefined || output === undefined) throw new TypeError("no operands");
+  const { transposeA, transposeB } = call.attributes as {
+    transposeA: boolean;
+    transposeB: boolean;
+  };
+  if (a === undefined || b === undefined || output === undefined)
+    throw new TypeError("no operands");
   const [rows = 1, columns = 1] = output.shape.slice(-2);
   const inner = (transposeA ? a.shape.at(-2) : a.shape.at(-1)) ?? 1;
   const batch = output.shape.slice(0, -2);

@@ -2,7 +2,7 @@ import {
   convolutionInfo,
   type ConvolutionAttributes,
   type ConvolutionInfo,
-} from "../trace/convolution.js";
+} from "../trace/convolutionInfo.js";
 import type { Call } from "../trace/program.js";
 import { stridesOf, type Argument, type Assembler, type Assembly } from "./assembly.js";
 import type { Block } from "./memory.js";
@@ -73,7 +73,12 @@ function multiplied(assembly: Assembly, block: Block, { info, multiplier }: Reco
 }
 
 /** The filter with its channels filled up; its taps in the order of the windows'. */
-function filled(assembly: Assembly, filter: Block, { channels }: Recorded, windows: Windows): Block {
+function filled(
+  assembly: Assembly,
+  filter: Block,
+  { channels }: Recorded,
+  windows: Windows,
+): Block {
   const lanes = whole(channels);
   const count = windows.taps.length;
   const block = assembly.scratch(FLOAT_BYTES * count * lanes);

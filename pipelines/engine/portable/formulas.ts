@@ -55,8 +55,7 @@ export const formulas: Readonly<Record<string, Formula>> = {
   // The sign of the result is the divisor's.
   Mod: (writer) => join(writer.a, quotient(writer), writer.b, op.multiply, op.subtract),
   Pow: ({ a, b, call }) => join(a, b, call("pow", 2)),
-  Prelu: ({ a, b, number }) =>
-    join(a, b, op.multiply, a, a, number(0), op.less, op.bitselect),
+  Prelu: ({ a, b, number }) => join(a, b, op.multiply, a, a, number(0), op.less, op.bitselect),
   Greater: compared(op.greater),
   GreaterEqual: compared(op.greaterEqual),
   Less: compared(op.less),
@@ -116,7 +115,11 @@ export const formulas: Readonly<Record<string, Formula>> = {
 /** The operands of such a call, in the order of a formula's a, b and c. */
 export function operandsOf({ kernel, inputs }: Call) {
   const names =
-    kernel === "Select" ? ["condition", "t", "e"] : kernel === "Prelu" ? ["x", "alpha"] : ["a", "b"];
+    kernel === "Select"
+      ? ["condition", "t", "e"]
+      : kernel === "Prelu"
+        ? ["x", "alpha"]
+        : ["a", "b"];
   return inputs["x"] !== undefined && kernel !== "Prelu"
     ? [inputs["x"]]
     : names.flatMap((name) => inputs[name] ?? []);

@@ -34,7 +34,8 @@ export function compileStep(assembled: Assembled): CompiledStep {
   const end = placeBlocks(assembly.blocks, kernels.heapBase.value as number);
   grow(memory, end + SLACK);
   for (const { block, values } of assembly.constants) {
-    if (values instanceof Float32Array) new Float32Array(memory.buffer).set(values, block.address / 4);
+    if (values instanceof Float32Array)
+      new Float32Array(memory.buffer).set(values, block.address / 4);
     else new Int32Array(memory.buffer).set(values, block.address / 4);
   }
   let operations = linked(assembly, memory, kernels);

@@ -59,8 +59,7 @@ const split: Assembler = (call, assembly) => {
   const strides = stridesOf(input.shape);
   let begin = 0;
   call.outputs.forEach((output, i) => {
-    const shape =
-      call.kernel === "Unpack" ? output.shape.toSpliced(along, 0, 1) : output.shape;
+    const shape = call.kernel === "Unpack" ? output.shape.toSpliced(along, 0, 1) : output.shape;
     const offset = begin * (strides[along] ?? 1);
     const source = { block: assembly.block(input), offset, strides };
     take(assembly, assembly.result(call, i), shape, source);
@@ -88,7 +87,10 @@ export const moving: Readonly<Record<string, Assembler>> = {
 
   Slice(call, assembly) {
     const { input, output } = tensorsOf(call);
-    const { begin, size } = call.attributes as { begin: number | number[]; size: number | number[] };
+    const { begin, size } = call.attributes as {
+      begin: number | number[];
+      size: number | number[];
+    };
     const [starts = []] = tf.slice_util.parseSliceParams(input as tf.Tensor, begin, size);
     const strides = stridesOf(input.shape);
     const offset = starts.reduce((sum, start, axis) => sum + start * (strides[axis] ?? 1), 0);
@@ -145,7 +147,8 @@ export const moving: Readonly<Record<string, Assembler>> = {
   GatherV2(call, assembly) {
     const { x, indices } = call.inputs;
     const { axis, batchDims } = call.attributes as { axis: number; batchDims: number };
-    if (batchDims !== 0) throw new RangeError(`gather: batchDims must be 0, got ${String(batchDims)}`);
+    if (batchDims !== 0)
+      throw new RangeError(`gather: batchDims must be 0, got ${String(batchDims)}`);
     if (x === undefined || indices === undefined) throw new TypeError("gather lacks a tensor");
     const along = axisOf(axis, x.shape);
     assembly.call(

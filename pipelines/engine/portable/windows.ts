@@ -1,4 +1,4 @@
-import type { ConvolutionInfo } from "../trace/convolution.js";
+import type { ConvolutionInfo } from "../trace/convolutionInfo.js";
 
 /** One tap of a window: where it lies, from the pixel that the window belongs to, and its weights. */
 export interface Tap {
@@ -47,9 +47,7 @@ export function runsOf(taps: readonly Tap[], { top, left, width }: Frame) {
   });
   const length = taps.length / starts.length;
   const even = starts.every((start, i) => start === taps[i * length]);
-  return even
-    ? { starts: starts.map(place), length }
-    : { starts: taps.map(place), length: 1 };
+  return even ? { starts: starts.map(place), length } : { starts: taps.map(place), length: 1 };
 }
 
 const inOrder = (a: Tap, b: Tap) => a.row - b.row || a.column - b.column;

@@ -1,3 +1,4 @@
+import log2 from "@stdlib/math-base-special-log2";
 import type { IntegerArithmetic } from "../../../backends/backend.js";
 import type { OnnxGraph, OnnxType } from "../../onnx/index.js";
 import { cast, stored, vector, type Rounding, type Target, type Term } from "./steps.js";
@@ -83,7 +84,7 @@ interface FixedPoint {
 
 /** factor = mantissa / 2^shift, the mantissa with 31 bits (Jacob et al., 2018, section 2.2). */
 export function fixedPoint(factor: number): FixedPoint {
-  const exponent = Math.floor(Math.log2(factor)) + 1; // factor / 2^exponent is in [1/2, 1)
+  const exponent = Math.floor(log2(factor)) + 1; // factor / 2^exponent is in [1/2, 1)
   const mantissa = Math.round(factor * 2 ** (MANTISSA_BITS - exponent));
   const shift = MANTISSA_BITS - exponent;
   if (shift < 1 || shift > OFFSET_BITS - 1)

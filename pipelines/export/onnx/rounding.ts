@@ -1,3 +1,4 @@
+import log2 from "@stdlib/math-base-special-log2";
 import type { FrozenCodebook, FrozenGrid } from "../../freeze/index.js";
 import { dataTypeCode, type OnnxGraph } from "../../onnx/index.js";
 
@@ -55,7 +56,7 @@ function byBisection(
   x: string,
   { levels: { levels, thresholds }, name }: LookUp,
 ): string {
-  const bits = Math.ceil(Math.log2(levels.length));
+  const bits = Math.ceil(log2(levels.length));
   const size = 2 ** bits;
   const padded = (values: Float32Array, length: number, value: number) =>
     graph.constant(

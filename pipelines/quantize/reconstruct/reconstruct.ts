@@ -1,3 +1,5 @@
+import pow from "@stdlib/math-base-special-pow";
+import cos from "@stdlib/math-base-special-cos";
 import {
   type CompiledStep,
   type Engine,
@@ -202,8 +204,8 @@ async function learn(steps: StepCache, unit: LearnedUnit, learning: Learning) {
       scaleRate: scalar(schedule.learningRate * SCALE_RATE * cosine(progress)),
       exponent: scalar(FIRST_EXPONENT + (LAST_EXPONENT - FIRST_EXPONENT) * late),
       regularization: scalar(progress < WARM_UP ? 0 : REGULARIZATION),
-      firstCorrection: scalar(1 / (1 - ADAM.first ** (step + 1))),
-      secondCorrection: scalar(1 / (1 - ADAM.second ** (step + 1))),
+      firstCorrection: scalar(1 / (1 - pow(ADAM.first, step + 1))),
+      secondCorrection: scalar(1 / (1 - pow(ADAM.second, step + 1))),
     };
     const outputs = await (await steps.get(unit, true, inputs)).run(inputs);
     losses.push(onlyValue(outputs["loss"]));
@@ -238,7 +240,7 @@ function keptValues(unit: LearnedUnit, batchSize: number, bits: () => number): H
   );
 }
 
-const cosine = (progress: number): number => (1 + Math.cos(Math.PI * progress)) / 2;
+const cosine = (progress: number): number => (1 + cos(Math.PI * progress)) / 2;
 
 function take(old: HostTensors, outputs: HostTensors): Record<string, HostTensor> {
   return Object.fromEntries(

@@ -29,12 +29,13 @@ export function packFilter(
   for (let block = 0; block < outputs; block += LANES) {
     const lanes = min(LANES, outputs - block);
     for (let tap = 0; tap < tapCount; tap++) {
-      const base = filter + <usize>load<i32>(taps + (<usize>tap << 2)) + <usize>block * outputStride;
+      const base =
+        filter + <usize>load<i32>(taps + ((<usize>tap) << 2)) + <usize>block * outputStride;
       for (let input = 0; input < inputs; input++) {
         const from = base + <usize>input * inputStride;
         for (let lane = 0; lane < LANES; lane++) {
           const value: f32 = lane < lanes ? load<f32>(from + <usize>lane * outputStride) : 0;
-          store<f32>(packed + (<usize>lane << 2), value);
+          store<f32>(packed + ((<usize>lane) << 2), value);
         }
         packed += TILE_BYTES;
       }
@@ -66,12 +67,12 @@ function tile(
   let d0 = f32x4.splat(0);
   let d1 = f32x4.splat(0);
   for (let run = 0; run < runCount; run++) {
-    const offset = <usize>load<i32>(runs + (<usize>run << 2));
+    const offset = <usize>load<i32>(runs + ((<usize>run) << 2));
     let p0 = x0 + offset;
     let p1 = x1 + offset;
     let p2 = x2 + offset;
     let p3 = x3 + offset;
-    const end = p0 + (<usize>runLength << 2);
+    const end = p0 + ((<usize>runLength) << 2);
     while (p0 < end) {
       const w0 = v128.load(filter);
       const w1 = v128.load(filter, 16);
@@ -152,37 +153,66 @@ export function convolve(
     for (let block = 0; block < outputs; block += LANES) {
       const weights = filter + <usize>(block / LANES) * blockBytes;
       const kept = min(LANES, outputs - block);
-      const blockTarget = target + (<usize>block << 2);
+      const blockTarget = target + ((<usize>block) << 2);
       let row = 0;
       let column = 0;
       for (let pixel = 0; pixel < pixels; pixel += 4) {
         const x0 = source + <usize>row * stepRow + <usize>column * stepX;
         const y0 = blockTarget + <usize>row * yRowBytes + <usize>column * yPixelBytes;
-        let x1 = x0, x2 = x0, x3 = x0;
-        let y1 = y0, y2 = y0, y3 = y0;
+        let x1 = x0,
+          x2 = x0,
+          x3 = x0;
+        let y1 = y0,
+          y2 = y0,
+          y3 = y0;
         const left = pixels - pixel;
-        if (++column == outWidth) { column = 0; row++; }
+        if (++column == outWidth) {
+          column = 0;
+          row++;
+        }
         if (left > 1) {
           x1 = source + <usize>row * stepRow + <usize>column * stepX;
           y1 = blockTarget + <usize>row * yRowBytes + <usize>column * yPixelBytes;
-          if (++column == outWidth) { column = 0; row++; }
+          if (++column == outWidth) {
+            column = 0;
+            row++;
+          }
         }
         if (left > 2) {
           x2 = source + <usize>row * stepRow + <usize>column * stepX;
           y2 = blockTarget + <usize>row * yRowBytes + <usize>column * yPixelBytes;
-          if (++column == outWidth) { column = 0; row++; }
+          if (++column == outWidth) {
+            column = 0;
+            row++;
+          }
         }
         if (left > 3) {
           x3 = source + <usize>row * stepRow + <usize>column * stepX;
           y3 = blockTarget + <usize>row * yRowBytes + <usize>column * yPixelBytes;
-          if (++column == outWidth) { column = 0; row++; }
+          if (++column == outWidth) {
+            column = 0;
+            row++;
+          }
         }
         if (kept == LANES) {
           // Pixels that are not there are computed as the first one, to the same values.
           tile(x0, x1, x2, x3, weights, runs, runCount, runLength, y0, y1, y2, y3);
         } else {
-          tile(x0, x1, x2, x3, weights, runs, runCount, runLength, spare, spare + 32, spare + 64, spare + 96);
-          const bytes = <usize>kept << 2;
+          tile(
+            x0,
+            x1,
+            x2,
+            x3,
+            weights,
+            runs,
+            runCount,
+            runLength,
+            spare,
+            spare + 32,
+            spare + 64,
+            spare + 96,
+          );
+          const bytes = (<usize>kept) << 2;
           memory.copy(y0, spare, bytes);
           if (left > 1) memory.copy(y1, spare + 32, bytes);
           if (left > 2) memory.copy(y2, spare + 64, bytes);

@@ -29,8 +29,8 @@ export function convolveDepthwise(
   stepRow: usize,
   y: usize,
 ): void {
-  const pixelBytes = <usize>channels << 2;
-  const filterBytes = <usize>((channels + 3) & ~3) << 2;
+  const pixelBytes = (<usize>channels) << 2;
+  const filterBytes = (<usize>((channels + 3) & ~3)) << 2;
   memory.fill(frame, 0, frameBytes);
   for (let image = 0; image < count; image++) {
     copyImage(x, frame + frameOffset, height, width, pixelBytes, frameStep, frameRowStep);
@@ -39,11 +39,11 @@ export function convolveDepthwise(
       let window = frame + <usize>row * stepRow;
       for (let column = 0; column < outWidth; column++) {
         for (let channel = 0; channel < channels; channel += 4) {
-          const offset = <usize>channel << 2;
+          const offset = (<usize>channel) << 2;
           let sum = f32x4.splat(0);
           let weight = filter + offset;
           for (let tap = 0; tap < tapCount; tap++) {
-            const at = window + offset + <usize>load<i32>(taps + (<usize>tap << 2));
+            const at = window + offset + <usize>load<i32>(taps + ((<usize>tap) << 2));
             sum = f32x4.add(sum, f32x4.mul(v128.load(at), v128.load(weight)));
             weight += filterBytes;
           }
@@ -51,7 +51,7 @@ export function convolveDepthwise(
             v128.store(y + offset, sum);
           } else {
             v128.store(spare, sum);
-            memory.copy(y + offset, spare, <usize>(channels - channel) << 2);
+            memory.copy(y + offset, spare, (<usize>(channels - channel)) << 2);
           }
         }
         window += stepX;
@@ -86,9 +86,9 @@ export function depthwiseFilterGradient(
   stepRow: usize,
   sums: usize,
 ): void {
-  const pixelBytes = <usize>channels << 2;
+  const pixelBytes = (<usize>channels) << 2;
   const lanes = (channels + 3) & ~3;
-  const sumBytes = <usize>lanes << 2;
+  const sumBytes = (<usize>lanes) << 2;
   const pixels = outHeight * outWidth;
   memory.fill(frame, 0, frameBytes);
   memory.fill(gradientFrame, 0, <usize>pixels * sumBytes);
@@ -99,9 +99,9 @@ export function depthwiseFilterGradient(
     x += <usize>(height * width) * pixelBytes;
     dy += <usize>pixels * pixelBytes;
     for (let tap = 0; tap < tapCount; tap += 3) {
-      const t0 = <usize>load<i32>(taps + (<usize>tap << 2));
-      const t1 = tap + 1 < tapCount ? <usize>load<i32>(taps + (<usize>tap << 2), 4) : t0;
-      const t2 = tap + 2 < tapCount ? <usize>load<i32>(taps + (<usize>tap << 2), 8) : t0;
+      const t0 = <usize>load<i32>(taps + ((<usize>tap) << 2));
+      const t1 = tap + 1 < tapCount ? <usize>load<i32>(taps + ((<usize>tap) << 2), 4) : t0;
+      const t2 = tap + 2 < tapCount ? <usize>load<i32>(taps + ((<usize>tap) << 2), 8) : t0;
       for (let offset: usize = 0; offset < sumBytes; offset += 16) {
         let a = f32x4.splat(0);
         let b = f32x4.splat(0);

@@ -89,8 +89,8 @@ export function filterGradient(
   sums: usize,
 ): void {
   const lanes = (outputs + 7) & ~7;
-  const sumBytes = <usize>lanes << 2;
-  const dyPixelBytes = <usize>outputs << 2;
+  const sumBytes = (<usize>lanes) << 2;
+  const dyPixelBytes = (<usize>outputs) << 2;
   const pixels = outHeight * outWidth;
   const frameRowBytes = <usize>frameWidth * pixelBytes;
   const stepX = <usize>strideWidth * pixelBytes;
@@ -111,13 +111,13 @@ export function filterGradient(
     }
     let target = sums;
     for (let run = 0; run < runCount; run++) {
-      const start = source + <usize>load<i32>(runs + (<usize>run << 2));
+      const start = source + <usize>load<i32>(runs + ((<usize>run) << 2));
       for (let at = 0; at < runLength; at += 4) {
         const kept = min(4, runLength - at);
         for (let block = 0; block < lanes; block += 8) {
-          const blockBytes = <usize>block << 2;
+          const blockBytes = (<usize>block) << 2;
           tile(
-            start + (<usize>at << 2),
+            start + ((<usize>at) << 2),
             stepX,
             stepRow,
             gradient + blockBytes,

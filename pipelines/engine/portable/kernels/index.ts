@@ -1,6 +1,7 @@
 // What JavaScript and generated loops call. Written in AssemblyScript; `npm run build` compiles it.
 export { convolve, packFilter } from "./convolution";
 export { convolveDepthwise, depthwiseFilterGradient } from "./depthwise";
+export { convolveFew } from "./fewOutputs";
 export { filterGradient } from "./filterGradient";
 export { copyStrided, fill, gather, oneHot } from "./moving";
 export { cumulate, logSoftmax, reduceRows, softmax, sumColumns } from "./reductions";

@@ -103,9 +103,25 @@ export function sigmoid(x: v128): v128 {
 
 export function pow(x: v128, exponent: v128): v128 {
   let y = x;
-  y = f32x4.replace_lane(y, 0, Mathf.pow(f32x4.extract_lane(x, 0), f32x4.extract_lane(exponent, 0)));
-  y = f32x4.replace_lane(y, 1, Mathf.pow(f32x4.extract_lane(x, 1), f32x4.extract_lane(exponent, 1)));
-  y = f32x4.replace_lane(y, 2, Mathf.pow(f32x4.extract_lane(x, 2), f32x4.extract_lane(exponent, 2)));
-  y = f32x4.replace_lane(y, 3, Mathf.pow(f32x4.extract_lane(x, 3), f32x4.extract_lane(exponent, 3)));
+  y = f32x4.replace_lane(
+    y,
+    0,
+    Mathf.pow(f32x4.extract_lane(x, 0), f32x4.extract_lane(exponent, 0)),
+  );
+  y = f32x4.replace_lane(
+    y,
+    1,
+    Mathf.pow(f32x4.extract_lane(x, 1), f32x4.extract_lane(exponent, 1)),
+  );
+  y = f32x4.replace_lane(
+    y,
+    2,
+    Mathf.pow(f32x4.extract_lane(x, 2), f32x4.extract_lane(exponent, 2)),
+  );
+  y = f32x4.replace_lane(
+    y,
+    3,
+    Mathf.pow(f32x4.extract_lane(x, 3), f32x4.extract_lane(exponent, 3)),
+  );
   return y;
 }

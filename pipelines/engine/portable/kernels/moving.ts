@@ -18,7 +18,7 @@ export function copyStrided(source: usize, target: usize, axes: usize, rank: i32
   memory.fill(counters, 0, <usize>MOST_AXES * 4);
   for (;;) {
     if (sourceStep == 4 && targetStep == 4) {
-      memory.copy(target, source, <usize>length << 2);
+      memory.copy(target, source, (<usize>length) << 2);
     } else {
       let from = source;
       let to = target;
@@ -31,7 +31,7 @@ export function copyStrided(source: usize, target: usize, axes: usize, rank: i32
     let axis = rank - 2;
     for (; axis >= 0; axis--) {
       const entry = axes + <usize>axis * 12;
-      const counter = counters + (<usize>axis << 2);
+      const counter = counters + ((<usize>axis) << 2);
       const size = load<i32>(entry);
       const next = load<i32>(counter) + 1;
       if (next < size) {
@@ -49,7 +49,7 @@ export function copyStrided(source: usize, target: usize, axes: usize, rank: i32
 }
 
 export function fill(target: usize, count: i32, value: f32): void {
-  for (let i = 0; i < count; i++) store<f32>(target + (<usize>i << 2), value);
+  for (let i = 0; i < count; i++) store<f32>(target + ((<usize>i) << 2), value);
 }
 
 /** [outer, size, inner] and indices of so many entries -> [outer, count, inner] */
@@ -62,10 +62,10 @@ export function gather(
   inner: i32,
   count: i32,
 ): void {
-  const bytes = <usize>inner << 2;
+  const bytes = (<usize>inner) << 2;
   for (let i = 0; i < outer; i++) {
     for (let k = 0; k < count; k++) {
-      const index = <i32>load<f32>(indices + (<usize>k << 2));
+      const index = <i32>load<f32>(indices + ((<usize>k) << 2));
       if (index < 0 || index >= size) unreachable();
       const from = source + <usize>index * bytes;
       if (inner == 1) store<f32>(target, load<f32>(from));
@@ -86,7 +86,7 @@ export function oneHot(
   off: f32,
 ): void {
   for (let i = 0; i < count; i++) {
-    const index = <i32>load<f32>(indices + (<usize>i << 2));
+    const index = <i32>load<f32>(indices + ((<usize>i) << 2));
     for (let k = 0; k < depth; k++) {
       store<f32>(target, k == index ? on : off);
       target += 4;

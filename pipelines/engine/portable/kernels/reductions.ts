@@ -12,14 +12,14 @@ export function sumColumns(
   columns: i32,
   factor: f32,
 ): void {
-  const rowBytes = <usize>columns << 2;
+  const rowBytes = (<usize>columns) << 2;
   const scale = f32x4.splat(factor);
   for (let i = 0; i < outer; i++) {
     let column = 0;
     for (; column + 8 <= columns; column += 8) {
       let sum0 = f32x4.splat(0);
       let sum1 = f32x4.splat(0);
-      let from = x + (<usize>column << 2);
+      let from = x + ((<usize>column) << 2);
       for (let row = 0; row < rows; row += STRETCH) {
         const end = from + <usize>min(STRETCH, rows - row) * rowBytes;
         let part0 = f32x4.splat(0);
@@ -31,19 +31,19 @@ export function sumColumns(
         sum0 = f32x4.add(sum0, part0);
         sum1 = f32x4.add(sum1, part1);
       }
-      v128.store(y + (<usize>column << 2), f32x4.mul(sum0, scale));
-      v128.store(y + (<usize>column << 2), f32x4.mul(sum1, scale), 16);
+      v128.store(y + ((<usize>column) << 2), f32x4.mul(sum0, scale));
+      v128.store(y + ((<usize>column) << 2), f32x4.mul(sum1, scale), 16);
     }
     for (; column < columns; column++) {
       let sum: f32 = 0;
-      let from = x + (<usize>column << 2);
+      let from = x + ((<usize>column) << 2);
       for (let row = 0; row < rows; row += STRETCH) {
         const end = from + <usize>min(STRETCH, rows - row) * rowBytes;
         let part: f32 = 0;
         for (; from < end; from += rowBytes) part += load<f32>(from);
         sum += part;
       }
-      store<f32>(y + (<usize>column << 2), sum * factor);
+      store<f32>(y + ((<usize>column) << 2), sum * factor);
     }
     x += <usize>rows * rowBytes;
     y += rowBytes;
@@ -56,7 +56,7 @@ function sumOf(x: usize, length: i32): f32 {
   let at = x;
   const vectors = length >> 2;
   for (let i = 0; i < vectors; i += STRETCH) {
-    const end = at + (<usize>min(STRETCH, vectors - i) << 4);
+    const end = at + ((<usize>min(STRETCH, vectors - i)) << 4);
     let part = f32x4.splat(0);
     for (; at < end; at += 16) part = f32x4.add(part, v128.load(at));
     sums = f32x4.add(sums, part);
@@ -65,7 +65,7 @@ function sumOf(x: usize, length: i32): f32 {
     f32x4.extract_lane(sums, 0) +
     f32x4.extract_lane(sums, 1) +
     (f32x4.extract_lane(sums, 2) + f32x4.extract_lane(sums, 3));
-  for (const end = x + (<usize>length << 2); at < end; at += 4) sum += load<f32>(at);
+  for (const end = x + ((<usize>length) << 2); at < end; at += 4) sum += load<f32>(at);
   return sum;
 }
 
@@ -73,7 +73,7 @@ function highest(x: usize, length: i32, sign: f32): i32 {
   let best = 0;
   let bestValue = load<f32>(x) * sign;
   for (let i = 1; i < length; i++) {
-    const value = load<f32>(x + (<usize>i << 2)) * sign;
+    const value = load<f32>(x + ((<usize>i) << 2)) * sign;
     if (value > bestValue) {
       best = i;
       bestValue = value;
@@ -104,14 +104,14 @@ export function reduceRows(
     } else {
       value = load<f32>(x);
       for (let i = 1; i < length; i++) {
-        const next = load<f32>(x + (<usize>i << 2));
+        const next = load<f32>(x + ((<usize>i) << 2));
         if (operation == 1) value = max(value, next);
         else if (operation == 2) value = min(value, next);
         else value *= next;
       }
     }
     store<f32>(y, value);
-    x += <usize>length << 2;
+    x += (<usize>length) << 2;
     y += 4;
   }
 }
@@ -119,10 +119,10 @@ export function reduceRows(
 /** [rows, length], along the last axis */
 export function logSoftmax(x: usize, y: usize, rows: i32, length: i32): void {
   for (let row = 0; row < rows; row++) {
-    const largest = load<f32>(x + (<usize>highest(x, length, 1) << 2));
+    const largest = load<f32>(x + ((<usize>highest(x, length, 1)) << 2));
     let sum: f32 = 0;
     for (let i = 0; i < length; i++) {
-      sum += Mathf.exp(load<f32>(x + (<usize>i << 2)) - largest);
+      sum += Mathf.exp(load<f32>(x + ((<usize>i) << 2)) - largest);
     }
     const shift = Mathf.log(sum);
     for (let i = 0; i < length; i++) {
@@ -136,18 +136,18 @@ export function logSoftmax(x: usize, y: usize, rows: i32, length: i32): void {
 /** [rows, length], along the last axis */
 export function softmax(x: usize, y: usize, rows: i32, length: i32): void {
   for (let row = 0; row < rows; row++) {
-    const largest = load<f32>(x + (<usize>highest(x, length, 1) << 2));
+    const largest = load<f32>(x + ((<usize>highest(x, length, 1)) << 2));
     let sum: f32 = 0;
     for (let i = 0; i < length; i++) {
-      const value = Mathf.exp(load<f32>(x + (<usize>i << 2)) - largest);
-      store<f32>(y + (<usize>i << 2), value);
+      const value = Mathf.exp(load<f32>(x + ((<usize>i) << 2)) - largest);
+      store<f32>(y + ((<usize>i) << 2), value);
       sum += value;
     }
     for (let i = 0; i < length; i++) {
       store<f32>(y, load<f32>(y) / sum);
       y += 4;
     }
-    x += <usize>length << 2;
+    x += (<usize>length) << 2;
   }
 }
 
@@ -161,12 +161,12 @@ export function cumulate(
   exclusive: bool,
   reverse: bool,
 ): void {
-  const step = <usize>inner << 2;
+  const step = (<usize>inner) << 2;
   for (let i = 0; i < outer; i++) {
     for (let k = 0; k < inner; k++) {
       let sum: f32 = 0;
       for (let n = 0; n < length; n++) {
-        const at = <usize>(reverse ? length - 1 - n : n) * step + (<usize>k << 2);
+        const at = <usize>(reverse ? length - 1 - n : n) * step + ((<usize>k) << 2);
         const value = load<f32>(x + at);
         if (exclusive) {
           store<f32>(y + at, sum);
