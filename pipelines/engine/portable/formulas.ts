@@ -11,9 +11,9 @@ export interface Writer {
   readonly b: readonly number[];
   readonly c: readonly number[];
   /** Puts a number on the stack, in all lanes. */
-  number(value: number): readonly number[];
+  readonly number: (value: number) => readonly number[];
   /** Calls a function of the kernels with what is on the stack. */
-  call(name: string, argumentCount?: number): readonly number[];
+  readonly call: (name: string, argumentCount?: number) => readonly number[];
 }
 
 type Bytes = readonly number[];

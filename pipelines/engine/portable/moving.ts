@@ -91,7 +91,7 @@ export const moving: Readonly<Record<string, Assembler>> = {
       begin: number | number[];
       size: number | number[];
     };
-    const [starts = []] = tf.slice_util.parseSliceParams(input as tf.Tensor, begin, size);
+    const [starts = []] = tf.slice_util.parseSliceParams(input, begin, size);
     const strides = stridesOf(input.shape);
     const offset = starts.reduce((sum, start, axis) => sum + start * (strides[axis] ?? 1), 0);
     const block = assembly.block(input);

@@ -41,7 +41,7 @@ export function diagonal(
   const [kh = 1, kw = 1, i = 1, o = 1] = shape;
   const full = images.padAxis(images.padAxis(name, 4, 2, inputs - i), 4, 3, outputs - o);
   if (group === 1) return full;
-  const own = Array.from({ length: group ** 2 }, (_, at) => Number(at % (group + 1) === 0));
+  const own = Array.from({ length: group * group }, (_, at) => Number(at % (group + 1) === 0));
   const spread = images.graph.add("Mul", [
     images.reshape(full, [kh * kw, 1, inputs, 1, outputs]),
     images.graph.constant("float32", [1, group, 1, group, 1], own),
