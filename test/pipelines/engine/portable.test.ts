@@ -28,8 +28,11 @@ async function stepped(engine: Engine, training: Training, steps: number): Promi
   return phase.tensors;
 }
 
+/** Values below are noise: shifts in front of a batch norm have no gradient. */
+const LEAST_SCALE = 1e-3;
+
 const relativeError = (actual: ArrayLike<number>, expected: ArrayLike<number>): number => {
-  let [error, scale] = [0, 1e-12];
+  let [error, scale] = [0, LEAST_SCALE];
   for (let i = 0; i < expected.length; i++) {
     error = Math.max(error, Math.abs((actual[i] ?? NaN) - (expected[i] ?? NaN)));
     scale = Math.max(scale, Math.abs(expected[i] ?? NaN));
@@ -99,10 +102,9 @@ describe("what it cannot compute", () => {
 
   test("is a whole number that no float holds", async () => {
     const indices = { dtype: "int32", shape: [1], data: Int32Array.of(2 ** 24 + 1) } as const;
-    const step = await portable.compile(
-      ({ i }) => ({ y: tf.cast(i as tf.Tensor, "float32") }),
-      { i: indices },
-    );
+    const step = await portable.compile(({ i }) => ({ y: tf.cast(i as tf.Tensor, "float32") }), {
+      i: indices,
+    });
     await expect(async () => step.run({ i: indices })).rejects.toThrow(/"i" has 16777217/);
     await step.release();
   });
