@@ -36,14 +36,14 @@ export function sumColumns(
     }
     for (; column + 4 <= columns; column += 4) {
       let sum = f32x4.splat(0);
-      let from = x + (<usize>column << 2);
+      let from = x + ((<usize>column) << 2);
       for (let row = 0; row < rows; row += STRETCH) {
         const end = from + <usize>min(STRETCH, rows - row) * rowBytes;
         let part = f32x4.splat(0);
         for (; from < end; from += rowBytes) part = f32x4.add(part, v128.load(from));
         sum = f32x4.add(sum, part);
       }
-      v128.store(y + (<usize>column << 2), f32x4.mul(sum, scale));
+      v128.store(y + ((<usize>column) << 2), f32x4.mul(sum, scale));
     }
     for (; column < columns; column++) {
       let sum: f32 = 0;
