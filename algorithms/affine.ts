@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { quantRange, type QuantRange, type QuantScheme } from "../backends/scheme.js";
-import type { QuantizerSite, QuantizerTensors, QuantizerValue } from "./algorithm.js";
+import type { Quantizer, QuantizerSite, QuantizerTensors, QuantizerValue } from "./algorithm.js";
+import { stopGradient, straightThrough, sumTo } from "./gradients.js";
 
 /** A quantizer's value, which must be there. */
 export function valueOf(values: QuantizerTensors, name: string): tf.Tensor {
@@ -12,9 +13,11 @@ export function valueOf(values: QuantizerTensors, name: string): tf.Tensor {
 /** float32 machine epsilon: the smallest scale that any quantizer uses. */
 export const MIN_SCALE = 2 ** -23;
 
-/** The integers of a site, and how ties are rounded to them. */
+/** The integers of a site, how ties are rounded to them, and which values get a gradient. */
 export interface CodeRange extends QuantRange {
   readonly rounding?: QuantScheme["rounding"];
+  /** "exact" if absent. */
+  readonly passes?: Exclude<Quantizer["passes"], "all">;
 }
 
 export function rangeOf({ scheme }: QuantizerSite): CodeRange {
@@ -48,28 +51,8 @@ export function sharedAxes(x: tf.Tensor, site: QuantizerSite): number[] {
     : axes.filter((axis) => axis !== site.channelAxis);
 }
 
-/** Rounds, with the gradient of the identity (straight-through estimator). */
-export function roundSte(x: tf.Tensor, rounding?: CodeRange["rounding"]): tf.Tensor {
-  const operation = tf.customGrad<tf.Tensor>((y) => ({
-    value: roundAs(rounding, y as tf.Tensor),
-    gradFunc: (dy: tf.Tensor) => dy,
-  }));
-  return operation(x);
-}
-
-/** x, with its gradient multiplied by a constant. */
-export function scaleGradient(x: tf.Tensor, factor: number): tf.Tensor {
-  const identity = tf.customGrad<tf.Tensor>((y) => ({
-    value: tf.clone(y as tf.Tensor),
-    gradFunc: (dy: tf.Tensor) => tf.mul(dy, factor),
-  }));
-  return identity(x);
-}
-
-/** x as a constant: no gradient flows into it. */
-export function stopGradient(x: tf.Tensor): tf.Tensor {
-  return scaleGradient(x, 0);
-}
+/** Rounds to even, with the gradient of the identity. */
+export const roundSte = (x: tf.Tensor): tf.Tensor => straightThrough(x, (y) => tf.round(y));
 
 const { LN2 } = Math;
 
@@ -81,15 +64,10 @@ export function toPowerOfTwo(scale: tf.Tensor): tf.Tensor {
 
 /** The scale as the scheme uses it: positive, and on the power-of-two grid where that is asked. */
 export function usableScale(scale: tf.Tensor, scheme: QuantScheme): tf.Tensor {
-  const positive = atLeastMinScale(scale);
+  // With the gradient of the identity, so that a scale can leave the floor.
+  const positive = straightThrough(scale, (s) => tf.clipByValue(s, MIN_SCALE, 3.4e38));
   return scheme.scaleForm === "powerOfTwo" ? toPowerOfTwo(positive) : positive;
 }
-
-/** max(s, MIN_SCALE) with the gradient of the identity, so that a scale can leave the floor. */
-const atLeastMinScale: (scale: tf.Tensor) => tf.Tensor = tf.customGrad<tf.Tensor>((scale) => ({
-  value: tf.clipByValue(scale as tf.Tensor, MIN_SCALE, 3.4e38),
-  gradFunc: (dy: tf.Tensor) => dy,
-}));
 
 /**
  * Quantizes and dequantizes, so that training sees the error that deployment will make:
@@ -99,7 +77,9 @@ const atLeastMinScale: (scale: tf.Tensor) => tf.Tensor = tf.customGrad<tf.Tensor
  * Rounding is half to even and happens before the zero point is added, as in ONNX QuantizeLinear.
  * Gradients are those of LSQ (Esser et al., 2020, section 2.1, equation 3) and LSQ+ for the zero
  * point, which for constant scale and zero point are the clipped straight-through estimator:
- * inside of the bounds (of x, before rounding) dx = dy, outside dx = 0.
+ * inside of the bounds dx = dy, outside dx = 0. What is inside is decided before rounding ("exact",
+ * as in LSQ) or after it ("rounded", as in TQT and in PyTorch's fake quantization), when values up
+ * to half a step beyond the last integer are inside too.
  *
  * @param x any shape; real units
  * @param scale real units per integer step, > 0; [] or as `scaleShape` gives it
@@ -126,10 +106,8 @@ function fakeQuantizeSymmetric(x: tf.Tensor, scale: tf.Tensor, range: CodeRange)
     return {
       value: quantized,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const [, used] = savedTensors(saved);
-        const lowest = range.quantMin === 0 ? tf.scalar(0) : tf.mul(used, range.quantMin);
-        const highest = tf.mul(used, range.quantMax);
-        const { dx, dScale } = gradients(dy, saved, { lowest, highest });
+        const ends = { ...range, lowest: range.quantMin, highest: range.quantMax };
+        const { dx, dScale } = gradients(dy, saved, ends);
         return [dx, dScale];
       },
     };
@@ -141,20 +119,20 @@ function fakeQuantizeAffine(
   x: tf.Tensor,
   scale: tf.Tensor,
   zeroPoint: tf.Tensor,
-  { quantMin, quantMax, rounding }: CodeRange,
+  range: CodeRange,
 ): tf.Tensor {
   const operation = tf.customGrad((...args: unknown[]) => {
     const [values, step, zero, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
-    const lowest = tf.sub(quantMin, zero);
-    const highest = tf.sub(quantMax, zero);
+    const lowest = tf.sub(range.quantMin, zero);
+    const highest = tf.sub(range.quantMax, zero);
     const clamped = tf.minimum(tf.maximum(tf.div(values, step), lowest), highest);
-    const quantized = tf.mul(roundAs(rounding, clamped), step);
-    save([values, step, quantized, tf.mul(lowest, step), tf.mul(highest, step)]);
+    const quantized = tf.mul(roundAs(range.rounding, clamped), step);
+    save([values, step, quantized, lowest, highest]);
     return {
       value: quantized,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const [, used, , low, high] = savedTensors(saved);
-        const { dx, dScale } = gradients(dy, saved, { lowest: low, highest: high });
+        const { dx, dScale } = gradients(dy, saved, { ...range, lowest: low, highest: high });
         // A clamped value is (bound - zeroPoint) * scale.
         const outside = tf.sub(sumTo(dy, zero.shape), sumTo(dx, zero.shape));
         return [dx, dScale, tf.neg(tf.mul(outside, used))];
@@ -164,9 +142,10 @@ function fakeQuantizeAffine(
   return operation(x, scale, zeroPoint);
 }
 
-interface SavedBounds {
-  readonly lowest: tf.Tensor;
-  readonly highest: tf.Tensor;
+/** The ends of a grid in steps from 0, and how values are told to lie between them. */
+interface Ends extends Pick<CodeRange, "rounding" | "passes"> {
+  readonly lowest: tf.Tensor | number;
+  readonly highest: tf.Tensor | number;
 }
 
 /**
@@ -174,35 +153,38 @@ interface SavedBounds {
  * steps; outside x gets nothing and the scale the bound, quantized / scale. Written as sums of
  * products, which take no memory of their own.
  */
-function gradients(dy: tf.Tensor, saved: readonly tf.Tensor[], { lowest, highest }: SavedBounds) {
+function gradients(dy: tf.Tensor, saved: readonly tf.Tensor[], ends: Ends) {
   const [x, scale, quantized] = savedTensors(saved);
-  const inside = tf.logicalAnd(tf.greaterEqual(x, lowest), tf.lessEqual(x, highest));
-  const dx = tf.mul(dy, tf.cast(inside, "float32"));
+  const dx = tf.mul(dy, tf.cast(isInside(x, scale, ends), "float32"));
   const difference = tf.sub(
     sumTo(tf.mul(dy, quantized), scale.shape),
     sumTo(tf.mul(dx, x), scale.shape),
   );
   return { dx, dScale: tf.div(difference, scale) };
 }
+
+function isInside(x: tf.Tensor, scale: tf.Tensor, ends: Ends): tf.Tensor {
+  const { lowest, highest, passes, rounding } = ends;
+  if (passes === "rounded") {
+    const steps = roundAs(rounding, tf.div(x, scale));
+    return tf.logicalAnd(tf.greaterEqual(steps, lowest), tf.lessEqual(steps, highest));
+  }
+  // A constant 0 can be told from any other bound where steps are compiled.
+  const low = lowest === 0 ? tf.scalar(0) : tf.mul(scale, lowest);
+  return tf.logicalAnd(tf.greaterEqual(x, low), tf.lessEqual(x, tf.mul(scale, highest)));
+}
+
 function savedTensors(saved: readonly tf.Tensor[]) {
   return saved as unknown as readonly [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
 }
 
-/** Sums a gradient over the axes along which its operand was broadcast. */
-export function sumTo(gradient: tf.Tensor, shape: readonly number[]): tf.Tensor {
-  if (shape.length === 0) return tf.sum(gradient);
-  const axes = [...gradient.shape.keys()].filter((axis) => shape[axis] !== gradient.shape[axis]);
-  return axes.length === 0 ? gradient : tf.sum(gradient, axes, true);
-}
-
 /** Scale and zero point that cover the extremes of x, as constants; the tensor form of `coverRange`. */
 export function coveringGrid(x: tf.Tensor, site: QuantizerSite) {
+  const constant = stopGradient(x);
   const axes = sharedAxes(x, site);
   const shape = scaleShape(site);
-  return gridOver(
-    { low: tf.reshape(tf.min(x, axes), shape), high: tf.reshape(tf.max(x, axes), shape) },
-    site,
-  );
+  const [low, high] = [tf.min(constant, axes), tf.max(constant, axes)];
+  return gridOver({ low: tf.reshape(low, shape), high: tf.reshape(high, shape) }, site);
 }
 
 export interface Bounds {
@@ -214,24 +196,34 @@ export interface Bounds {
  * Scale and zero point of the grid over given bounds, as constants. Symmetric grids reach to the
  * larger magnitude at half a step beyond quantMax, as PyTorch's observers have it.
  */
-export function gridOver({ low, high }: Bounds, site: QuantizerSite) {
+export function gridOver(bounds: Bounds, site: QuantizerSite) {
+  const [low, high] = [stopGradient(bounds.low), stopGradient(bounds.high)];
   const { quantMin, quantMax } = rangeOf(site);
   const steps = quantMax - quantMin;
   const { symmetric, signed } = site.scheme;
   if (symmetric) {
     const reach = tf.maximum(tf.abs(low), tf.abs(high));
     const scale = usableScale(tf.div(reach, signed ? steps / 2 : steps), site.scheme);
-    return { scale: stopGradient(scale), zeroPoint: undefined };
+    return { scale, zeroPoint: undefined };
   }
   const bottom = tf.clipByValue(low, -3.4e38, 0);
   const top = tf.clipByValue(high, 0, 3.4e38);
   const scale = usableScale(tf.div(tf.sub(top, bottom), steps), site.scheme);
-  const zeroPoint = tf.clipByValue(
-    tf.sub(quantMin, tf.round(tf.div(bottom, scale))),
-    quantMin,
-    quantMax,
-  );
-  return { scale: stopGradient(scale), zeroPoint: stopGradient(zeroPoint) };
+  return { scale, zeroPoint: zeroPointOf(bottom, scale, site) };
+}
+
+/** The integer that stands for 0 on a grid that starts at `low` <= 0; has no gradient of its own. */
+export function zeroPointOf(low: tf.Tensor, scale: tf.Tensor, site: QuantizerSite): tf.Tensor {
+  const { quantMin, quantMax } = rangeOf(site);
+  return tf.clipByValue(tf.sub(quantMin, tf.round(tf.div(low, scale))), quantMin, quantMax);
+}
+
+/** Mean and deviation over some axes, which are kept; divides by N - 1, as PyTorch's `std`. */
+export function sampleDeviation(x: tf.Tensor, axes: readonly number[]) {
+  const mean = tf.mean(x, [...axes], true);
+  const squares = tf.sum(tf.square(tf.sub(x, mean)), [...axes], true);
+  const freedom = Math.max(x.size / mean.size - 1, 1); // one value deviates by 0
+  return { mean, deviation: tf.sqrt(tf.div(squares, freedom)) };
 }
 
 /** A value with one number for each scale of the site. */

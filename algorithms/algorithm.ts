@@ -63,6 +63,14 @@ export interface Quantizer {
    * depend on x: an activation's scale is fixed when the network is deployed.
    */
   quantParams(values: QuantizerTensors, site: QuantizerSite, x?: tf.Tensor): QuantParams;
+  /**
+   * Which values get a gradient, for the conformance suite: those between the ends of the grid
+   * ("exact", as in LSQ), those that round to one of its integers ("rounded", as in TQT and in
+   * PyTorch's fake quantization: up to half a step more), or "all". Undeclared: the same at both ends.
+   */
+  readonly passes?: "exact" | "rounded" | "all";
+  /** How gradients of learned values are scaled down counts the samples of a batch, as in MQBench. */
+  readonly countsBatch?: boolean;
   /** What its levels are if not "uniform"; decides which backends it can run on. */
   readonly levels?: "codebook" | "logarithmic";
   /** The levels that `fakeQuantize` puts x on where they are not uniform; then used for deployment. */

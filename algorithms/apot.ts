@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
-import { perScale, stopGradient, sumTo, valueOf } from "./affine.js";
+import { perScale, sampleDeviation, valueOf } from "./affine.js";
 import { codebookQuantizer } from "./codebook.js";
+import { magnitude, stopGradient, sumTo } from "./gradients.js";
 
 /** Terms whose sums are the levels, by bits of magnitude (equation 5 and the authors' code). */
 const TERMS: Readonly<Record<number, readonly (readonly number[])[]>> = {
@@ -75,19 +76,21 @@ function project(x: tf.Tensor, alpha: tf.Tensor, site: QuantizerSite): tf.Tensor
   return operation(x, alpha);
 }
 
-/** Weights are standardized first (section 3.2); mean and deviation are constants to gradients. */
+/**
+ * Weights are standardized first (section 3.2); mean and deviation are constants to gradients, as
+ * in the authors' code.
+ */
 function standardized(w: tf.Tensor): tf.Tensor {
-  const mean = tf.mean(w);
-  const difference = tf.sub(w, mean);
-  const deviation = tf.sqrt(tf.mean(tf.mul(difference, difference)));
-  return tf.div(tf.sub(w, stopGradient(mean)), tf.add(stopGradient(deviation), 1e-5));
+  const { mean, deviation } = sampleDeviation(stopGradient(w), [...w.shape.keys()]);
+  return tf.div(tf.sub(w, mean), tf.add(deviation, 1e-5));
 }
 
 const bound = (values: Parameters<Quantizer["fakeQuantize"]>[1]) =>
-  tf.add(tf.abs(valueOf(values, "alpha")), 1e-5);
+  magnitude(valueOf(values, "alpha"), 1e-5);
 
 const additivePowers = codebookQuantizer({
   learned: ["alpha"],
+  passes: "exact",
   observe: () => ({}),
   initialize: (_, site) => ({ alpha: perScale(site, () => INITIAL_ALPHA[site.role]) }),
   fakeQuantize(x, values, site) {
@@ -118,7 +121,7 @@ const additivePowers = codebookQuantizer({
 export const apot = {
   name: "apot",
   title: "APoT",
-  version: 1,
+  version: 2,
   source: {
     title:
       "Additive Powers-of-Two Quantization: An Efficient Non-uniform Discretization for Neural Networks (Li et al., ICLR 2020)",
@@ -126,6 +129,9 @@ export const apot = {
   },
   deviations: [
     "Runs on the academic setting alone: levels are not uniform, and standardized weights need a batch norm behind the convolution.",
+    "alpha starts at 3 for weights and at 6 for activations (as in MQBench); the authors' code takes 8 for activations.",
+    "Deviations of weights have 1e-5 added (as in MQBench), so that constant weights stay finite; alpha stays above that, too.",
+    "Activations that can be negative have levels of both signs, as weights have.",
     "alpha shares the weights' learning rate and decay.",
     "At 8 bits a min-max grid takes its place (as in MQBench).",
   ],

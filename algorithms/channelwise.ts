@@ -10,7 +10,8 @@ import type {
   QuantizerTensors,
 } from "./algorithm.js";
 import { pact } from "./pact.js";
-import { MIN_SCALE, scaleGradient, scaleShape, sharedAxes, valueOf } from "./affine.js";
+import { MIN_SCALE, scaleShape, sharedAxes, valueOf } from "./affine.js";
+import { scaleGradient, stopGradient, straightThrough } from "./gradients.js";
 
 /** Widths that a channel may get, as far as the site's bit width goes. */
 const WIDTHS = [2, 4, 8] as const;
@@ -48,6 +49,7 @@ const shareOf = (shares: tf.Tensor2D, index: number, site: QuantizerSite): tf.Te
  */
 export const mixedWidths: Quantizer = {
   learned: ["logits"],
+  passes: "all",
   observe: () => ({}),
   initialize(_, site) {
     const channels = site.shape[site.channelAxis] ?? 1;
@@ -63,12 +65,12 @@ export const mixedWidths: Quantizer = {
   fakeQuantize(w, values, site) {
     const shares = widthShares(values);
     const parts = widthsOf(site).map((width, i) => {
-      const scale = scaleAt(stopped(w), width, site);
+      const scale = scaleAt(stopGradient(w), width, site);
       const half = 2 ** (width - 1);
       const steps = tf.div(w, scale);
       // Gradients pass as they are (the identity), also where the largest code is clipped.
       const lowest = site.scheme.narrowRange ? 1 - half : -half;
-      const code = through(steps, (s) => tf.clipByValue(tf.round(s), lowest, half - 1));
+      const code = straightThrough(steps, (s) => tf.clipByValue(tf.round(s), lowest, half - 1));
       return tf.mul(tf.mul(code, scale), shareOf(shares, i, site));
     });
     return parts.reduce((sum, part) => tf.add(sum, part));
@@ -117,16 +119,6 @@ function bestWidths(logits: Float32Array, widths: number, channels: number): num
     return best;
   });
 }
-
-function through(x: tf.Tensor, compute: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
-  const operation = tf.customGrad<tf.Tensor>((y) => ({
-    value: compute(y as tf.Tensor),
-    gradFunc: (dy: tf.Tensor) => dy,
-  }));
-  return operation(x);
-}
-
-const stopped = (x: tf.Tensor): tf.Tensor => scaleGradient(x, 0);
 
 export type Cost = "size" | "energy";
 

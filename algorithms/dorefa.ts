@@ -1,14 +1,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { TRAIN_ALL, type Algorithm, type Quantizer } from "./algorithm.js";
-import {
-  coveringGrid,
-  fakeQuantize,
-  MIN_SCALE,
-  perScale,
-  rangeOf,
-  stopGradient,
-} from "./affine.js";
+import { coveringGrid, fakeQuantize, MIN_SCALE, perScale, rangeOf } from "./affine.js";
 import { fixedGrid } from "./fixedGrid.js";
+import { sharedMaximum, stopGradient } from "./gradients.js";
 import { coverRange, minMaxObserver } from "./observers/index.js";
 
 const minMaxQuantizer = fixedGrid(minMaxObserver);
@@ -16,7 +10,7 @@ const minMaxQuantizer = fixedGrid(minMaxObserver);
 /** tanh(w) / max|tanh(w)|. */
 export function normalizedTanh(w: tf.Tensor): tf.Tensor {
   const tanh = tf.tanh(w);
-  return tf.div(tanh, tf.add(tf.max(tf.abs(tanh)), 1e-5));
+  return tf.div(tanh, tf.add(sharedMaximum(tf.abs(tanh)), 1e-5));
 }
 
 /**
@@ -25,22 +19,27 @@ export function normalizedTanh(w: tf.Tensor): tf.Tensor {
  */
 export function squashed(w: tf.Tensor): tf.Tensor {
   const normalized = normalizedTanh(w);
-  const gain = tf.div(tf.mean(tf.abs(w)), tf.add(tf.mean(tf.abs(normalized)), 1e-12));
-  return tf.mul(normalized, stopGradient(gain));
+  const [before, after] = [w, normalized].map((x) => tf.mean(tf.abs(stopGradient(x))));
+  return tf.mul(normalized, tf.div(before as tf.Tensor, tf.add(after as tf.Tensor, 1e-12)));
 }
 
 /**
  * A quantizer of weights that are transformed first, on a grid over the extremes of the result.
+ * The last integer of a symmetric grid lies up to half a step below the largest value.
  */
-export function transformedWeight(transform: (w: tf.Tensor) => tf.Tensor): Quantizer {
+export function transformedWeight(
+  transform: (w: tf.Tensor) => tf.Tensor,
+  passes: "exact" | "rounded",
+): Quantizer {
   return {
     learned: [],
+    passes,
     observe: () => ({}),
     initialize: () => ({}),
     fakeQuantize(w, _, site) {
       const x = transform(w);
       const { scale, zeroPoint } = coveringGrid(x, site);
-      return fakeQuantize(x, scale, zeroPoint, rangeOf(site));
+      return fakeQuantize(x, scale, zeroPoint, { ...rangeOf(site), passes });
     },
     quantParams(_, site, w) {
       if (w === undefined) throw new TypeError("DoReFa's weight grid depends on the weights");
@@ -51,7 +50,7 @@ export function transformedWeight(transform: (w: tf.Tensor) => tf.Tensor): Quant
 }
 
 /** DoReFa's weight quantizer, which PACT uses too (section 2.3 of DoReFa-Net, equation 9). */
-export const squashedWeight: Quantizer = transformedWeight(squashed);
+export const squashedWeight: Quantizer = transformedWeight(squashed, "exact");
 
 /** Bit width from which activations keep their calibrated range instead of [0, 1]. */
 const FULL_RANGE_BITS = 8;
@@ -59,6 +58,7 @@ const FULL_RANGE_BITS = 8;
 /** Clips activations to [0, 1], or [-1, 1] where they can be negative (equation 11). */
 export const unitRange: Quantizer = {
   ...minMaxQuantizer,
+  passes: "exact",
   initialize(batches, site) {
     if (site.scheme.bitWidth >= FULL_RANGE_BITS) return minMaxQuantizer.initialize(batches, site);
     const grid = coverRange({ min: site.nonNegative ? 0 : -1, max: 1 }, site);
@@ -73,13 +73,16 @@ export const unitRange: Quantizer = {
 export const dorefa = {
   name: "dorefa",
   title: "DoReFa",
-  version: 2,
+  version: 3,
   source: { title: "DoReFa-Net (Zhou et al., 2016)", url: "https://arxiv.org/abs/1606.06160" },
   deviations: [
     "Gradients are not quantized (as in MQBench).",
     "Weights lie on the backend's integer grid, covering the extremes (as in MQBench); the paper's grid of odd multiples has no 0 and no integer zero point.",
+    "The last integer of a signed symmetric grid lies up to half a step below the largest weight; what lies beyond it gets no gradient. The paper's grid ends at the largest weight.",
     "The squashed weight is rescaled to the mean magnitude of the weight. Without this the output scale of every layer changes, which only a batch norm behind the convolution absorbs: MQBench, which omits it, does not converge where batch norm is folded.",
-    "Activations at 8 bits keep their calibrated range (as in MQBench); [-1, 1] instead of [0, 1] where they can be negative.",
+    "Where activations can be negative they are clipped to [-1, 1] instead of [0, 1], on signed symmetric grids to the integers' reach, [-16/15, 14/15] at 4 bits.",
+    "Activations at 8 bits keep their calibrated range.",
+    "The maximum and the means are over the whole layer, also where scales are per channel.",
   ],
   weight: squashedWeight,
   activation: unitRange,

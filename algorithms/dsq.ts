@@ -5,11 +5,11 @@ import {
   perScale,
   rangeOf,
   roundSte,
-  sumTo,
   usableScale,
   valueOf,
   type Bounds,
 } from "./affine.js";
+import { sumTo } from "./gradients.js";
 import { extremes, observeMinMax } from "./observers/index.js";
 import { clipLearned, reachOf } from "./pact.js";
 

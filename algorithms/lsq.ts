@@ -7,37 +7,46 @@ import {
   type QuantizerTensors,
   type QuantizerValues,
 } from "./algorithm.js";
-import {
-  fakeQuantize,
-  perScale,
-  rangeOf,
-  roundSte,
-  scaleGradient,
-  usableScale,
-  valueOf,
-} from "./affine.js";
+import { fakeQuantize, perScale, rangeOf, usableScale, valueOf } from "./affine.js";
+import { scaleGradient, straightThrough } from "./gradients.js";
 import { gridsFrom, minMaxObserver, normObserver } from "./observers/index.js";
 
 interface LearnedStep {
   readonly observe: Quantizer["observe"];
   readonly initialize: Quantizer["initialize"];
-  /** How many values share a scale: what the scale's gradient is divided by the root of. */
-  readonly valuesPerScale: (x: tf.Tensor, site: QuantizerSite, scales: number) => number;
+  /** The scale as it is used, before it is made positive. */
+  readonly read?: (scale: tf.Tensor) => tf.Tensor;
+  readonly passes?: "exact" | "rounded";
+  /**
+   * Whether the samples of a batch count among the values that share a scale, by the root of whose
+   * number its gradient is divided; in section 2.2 of LSQ the weights or the features of one sample.
+   */
+  readonly countsBatch?: boolean;
 }
 
 /** A quantizer whose scale, and zero point on affine backends, gradient descent trains. */
-export function learnedStep({ observe, initialize, valuesPerScale }: LearnedStep): Quantizer {
+export function learnedStep(options: LearnedStep): Quantizer {
+  const { observe, initialize, read = (scale) => scale } = options;
+  const { passes = "exact", countsBatch = false } = options;
+  const gridOf = (values: QuantizerTensors, site: QuantizerSite, gradientScale: number) => {
+    const learned = scaleGradient(valueOf(values, "scale"), gradientScale);
+    const scale = usableScale(read(learned), site.scheme);
+    if (site.scheme.symmetric) return { scale, zeroPoint: undefined };
+    return { scale, zeroPoint: wholeZeroPoint(values, site, gradientScale) };
+  };
   return {
     learned: ["scale", "zeroPoint"],
     startsFromGrid: true,
+    passes,
+    countsBatch,
     observe,
     initialize,
     fakeQuantize(x, values, site) {
       const range = rangeOf(site);
-      const count = valuesPerScale(x, site, valueOf(values, "scale").size);
-      const gradientScale = 1 / Math.sqrt(count * range.quantMax);
-      const { scale, zeroPoint } = gridOf(values, site, gradientScale);
-      return fakeQuantize(x, scale, zeroPoint, range);
+      const count = countsBatch ? x.size : site.shape.reduce((a, b) => a * b, 1);
+      const perScale = count / valueOf(values, "scale").size;
+      const { scale, zeroPoint } = gridOf(values, site, 1 / Math.sqrt(perScale * range.quantMax));
+      return fakeQuantize(x, scale, zeroPoint, { ...range, passes });
     },
     quantParams(values, site) {
       const { scale, zeroPoint } = gridOf(values, site, 1);
@@ -46,17 +55,12 @@ export function learnedStep({ observe, initialize, valuesPerScale }: LearnedStep
   };
 }
 
-function gridOf(values: QuantizerTensors, site: QuantizerSite, gradientScale: number) {
-  const scale = usableScale(scaleGradient(valueOf(values, "scale"), gradientScale), site.scheme);
-  if (site.scheme.symmetric) return { scale, zeroPoint: undefined };
+/** The learned zero point as an integer of the grid; beyond its ends it can come back. */
+function wholeZeroPoint(values: QuantizerTensors, site: QuantizerSite, gradientScale: number) {
   const { quantMin, quantMax } = rangeOf(site);
-  const zeroPoint = scaleGradient(valueOf(values, "zeroPoint"), gradientScale);
-  return { scale, zeroPoint: roundSte(tf.clipByValue(zeroPoint, quantMin, quantMax)) };
+  const learned = scaleGradient(valueOf(values, "zeroPoint"), gradientScale);
+  return straightThrough(learned, (z) => tf.round(tf.clipByValue(z, quantMin, quantMax)));
 }
-
-/** Section 2.2: the number of weights, or of features of one sample, that share a scale. */
-export const featuresPerScale: LearnedStep["valuesPerScale"] = (_, { shape }, scales) =>
-  shape.reduce((a, b) => a * b, 1) / scales;
 
 const quantizer = learnedStep({
   observe: normObserver.observe,
@@ -74,20 +78,21 @@ const quantizer = learnedStep({
       perScale(site, (i) => at(grids[i] === 1 ? own : covering, name, i));
     return { scale: chosen("scale"), zeroPoint: chosen("zeroPoint") };
   },
-  valuesPerScale: featuresPerScale,
 });
 
 /** Learned Step Size Quantization: gradient descent trains each scale with the weights. */
 export const lsq = {
   name: "lsq",
   title: "LSQ",
-  version: 2,
+  version: 3,
   source: {
     title: "Learned Step Size Quantization (Esser et al., ICLR 2020)",
     url: "https://arxiv.org/abs/1902.08153",
   },
   deviations: [
     "Affine backends: the zero point is learned too (LSQ+, Bhalgat et al. 2020); grids of tensors with negative values start by covering the calibrated extremes, unless LSQ's own first step is larger. MQBench keeps LSQ's first scale there, which clips one side away (its issue 180).",
+    "Backends with scales per channel learn one for each channel, N counting its values; the paper has one for each layer.",
+    "The first scale of activations is the mean over calibration batches; the paper takes the first batch.",
     "Power-of-two backends: the learned scale is rounded to 2^round(log2 s) each time it is used, with a straight-through gradient.",
     "Scales share the weights' learning rate and weight decay, as in MQBench; the paper gives no separate ones.",
   ],

@@ -1,24 +1,22 @@
 import { TRAIN_ALL, type Algorithm } from "./algorithm.js";
-import { featuresPerScale, learnedStep } from "./lsq.js";
+import { learnedStep } from "./lsq.js";
 import { gridsFrom, meanStdObserver, mseObserver } from "./observers/index.js";
 
 const weight = learnedStep({
   observe: meanStdObserver.observe,
   initialize: (batches, site) => gridsFrom(meanStdObserver, batches, site),
-  valuesPerScale: featuresPerScale,
 });
 
 const activation = learnedStep({
   observe: mseObserver.observe,
   initialize: (batches, site) => gridsFrom(mseObserver, batches, site),
-  valuesPerScale: featuresPerScale,
 });
 
 /** LSQ with a learned zero point and first values that fit the data. */
 export const lsqPlus = {
   name: "lsqPlus",
   title: "LSQ+",
-  version: 1,
+  version: 2,
   source: {
     title:
       "LSQ+: Improving Low-Bit Quantization through Learnable Offsets and Better Initialization (Bhalgat et al., 2020)",

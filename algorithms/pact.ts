@@ -10,17 +10,18 @@ import {
   fakeQuantize,
   perScale,
   rangeOf,
-  stopGradient,
-  sumTo,
   usableScale,
+  zeroPointOf,
   type Bounds,
 } from "./affine.js";
 import { squashedWeight } from "./dorefa.js";
+import { magnitude, stopGradient, straightThrough, sumTo } from "./gradients.js";
 
 const INITIAL_BOUND = 6;
 
 export const learnedBound: Quantizer = {
   learned: ["alpha", "beta"],
+  passes: "exact",
   observe: () => ({}),
   initialize: (_, site) => ({
     alpha: perScale(site, () => INITIAL_BOUND),
@@ -28,9 +29,9 @@ export const learnedBound: Quantizer = {
   }),
   fakeQuantize(x, values, site) {
     const { scale, zeroPoint } = grid(values, site);
-    const clipped = clipLearned(x, bounds(values, site), reachOf(grid(values, site), site));
+    const clipped = clipLearned(x, bounds(values, site), reachOf({ scale, zeroPoint }, site));
     // Clipping already decides which values get a gradient; the grid covers all that is left.
-    return quantizeThrough(clipped, (y) => fakeQuantize(y, scale, zeroPoint, rangeOf(site)));
+    return straightThrough(clipped, (y) => fakeQuantize(y, scale, zeroPoint, rangeOf(site)));
   },
   quantParams(values, site) {
     const { scale, zeroPoint } = grid(values, site);
@@ -44,26 +45,20 @@ const hasLowerBound = (site: QuantizerSite) => !site.nonNegative && !site.scheme
 /** The learned bounds. */
 export function bounds({ alpha, beta }: QuantizerTensors, site: QuantizerSite): Bounds {
   if (alpha === undefined) throw new TypeError("PACT quantizer without alpha");
-  const high = tf.abs(alpha);
+  const high = magnitude(alpha);
   if (site.nonNegative) return { low: tf.zerosLike(high), high };
-  return { low: beta === undefined ? tf.neg(high) : tf.neg(tf.abs(beta)), high };
+  return { low: tf.neg(beta === undefined ? high : magnitude(beta)), high };
 }
 
 /** The integer grid over the learned bounds; they are constants to it (no gradient). */
 function grid(values: QuantizerTensors, site: QuantizerSite) {
-  const { low, high } = bounds(values, site);
+  const learned = bounds(values, site);
+  const [low, high] = [stopGradient(learned.low), stopGradient(learned.high)];
   const { quantMin, quantMax } = rangeOf(site);
-  if (site.scheme.symmetric) {
-    const scale = usableScale(tf.div(high, quantMax), site.scheme);
-    return { scale: stopGradient(scale), zeroPoint: undefined };
-  }
+  if (site.scheme.symmetric)
+    return { scale: usableScale(tf.div(high, quantMax), site.scheme), zeroPoint: undefined };
   const scale = usableScale(tf.div(tf.sub(high, low), quantMax - quantMin), site.scheme);
-  const zeroPoint = tf.clipByValue(
-    tf.sub(quantMin, tf.round(tf.div(low, scale))),
-    quantMin,
-    quantMax,
-  );
-  return { scale: stopGradient(scale), zeroPoint: stopGradient(zeroPoint) };
+  return { scale, zeroPoint: zeroPointOf(low, scale, site) };
 }
 
 /** What a grid can represent: where the deployed integers saturate. */
@@ -108,27 +103,19 @@ export function clipLearned(x: tf.Tensor, learned: Bounds, limits: Bounds): tf.T
   return operation(x, learned.low, learned.high);
 }
 
-/** The values of `quantize`, with the gradient of the identity. */
-export function quantizeThrough(x: tf.Tensor, quantize: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
-  const operation = tf.customGrad((y) => ({
-    value: quantize(y as tf.Tensor),
-    gradFunc: (dy: tf.Tensor) => dy,
-  }));
-  return operation(x);
-}
-
 /** PACT: the clipping bound of each activation is learned. */
 export const pact = {
   name: "pact",
   title: "PACT",
-  version: 1,
+  version: 2,
   source: {
     title: "PACT: Parameterized Clipping Activation (Choi et al., 2018)",
     url: "https://arxiv.org/abs/1805.06085",
   },
   deviations: [
+    "alpha starts at 6, the second bound at -6 (as in MQBench).",
     "Weights use DoReFa's quantizer, with its deviations (the paper does so too; its SAWB came later).",
-    "Activations that can be negative are clipped on both sides: at -alpha on symmetric backends, at a second learned bound on affine ones (as in MQBench).",
+    "Activations that can be negative are clipped on both sides: at -alpha on symmetric backends, where what is clipped below takes away from alpha's gradient, at a second learned bound on affine ones (as in MQBench).",
     "Symmetric scale alpha / quantMax, where MQBench divides by 7.5 at 4 bits: there the clipped value rounds beyond the range and alpha gets no gradient.",
     "Values are clipped where the integers saturate, which rounding of zero point or scale moves up to a step away from the learned bound (on signed grids to -8/7 alpha at 4 bits); the device does the same.",
     "alpha shares the weights' weight decay.",

@@ -8,10 +8,12 @@ import { bounds, clipLearned, learnedBound } from "./pact.js";
 /** Clips at the learned bounds themselves; the grid then covers them by PyTorch's rule. */
 const activation: Quantizer = {
   ...learnedBound,
+  passes: "rounded",
   fakeQuantize(x, values, site) {
     const learned = bounds(values, site);
     const { scale, zeroPoint } = gridOver(learned, site);
-    return fakeQuantize(clipLearned(x, learned, learned), scale, zeroPoint, rangeOf(site));
+    const range = { ...rangeOf(site), passes: "rounded" } as const;
+    return fakeQuantize(clipLearned(x, learned, learned), scale, zeroPoint, range);
   },
   quantParams(values, site) {
     const { scale, zeroPoint } = gridOver(bounds(values, site), site);
@@ -23,15 +25,17 @@ const activation: Quantizer = {
 export const pactMqbench = {
   name: "pactMqbench",
   title: "PACT (as in MQBench)",
-  version: 1,
+  version: 2,
   source: MQBENCH,
   deviations: [
-    "Differs from PACT here: signed symmetric grids have the scale alpha / 7.5 at 4 bits, so that a value clipped at alpha lies beyond the grid and gives alpha no gradient; only the negative side moves it.",
+    "Differs from PACT here: gradients pass where the rounded value lies on the grid. Signed symmetric grids have the scale alpha / 7.5 at 4 bits, so that a value clipped at alpha lies on a tie, which rounds beyond the grid and gives alpha no gradient for about four of five alphas, by the last bit of a division; the negative side always moves it. On affine grids that happens at the first bounds, 6 and -6.",
+    "PyTorch multiplies by the inverse of the scale instead of dividing, so that it is not always the same alphas.",
     "Weights are DoReFa's as in MQBench, not rescaled.",
+    "A tensor that may be negative has a lower bound in every batch; MQBench's has none in batches without a negative value.",
     "Activations at 8 bits learn their bound too; MQBench's code then takes the extremes of each batch.",
   ],
   knownDefects: ["gradients are finite and reach the input and everything learned"],
-  weight: transformedWeight(normalizedTanh),
+  weight: transformedWeight(normalizedTanh, "rounded"),
   activation,
   phases: TRAIN_ALL,
   unsupported: ({ role, scheme }) =>

@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
-import { MIN_SCALE, perScale, roundSte, scaleGradient, stopGradient, valueOf } from "./affine.js";
+import { MIN_SCALE, perScale, roundSte, valueOf } from "./affine.js";
 import { codebookQuantizer } from "./codebook.js";
+import { scaleGradient, stopGradient } from "./gradients.js";
 import { copied, inParallel } from "./parallelNetwork.js";
 import { meanStdObserver, observeMinMax, statistic } from "./observers/index.js";
 

@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
-import { MIN_SCALE, perScale, roundSte, scaleGradient, valueOf } from "./affine.js";
+import { MIN_SCALE, perScale, roundSte, valueOf } from "./affine.js";
 import { codebookQuantizer } from "./codebook.js";
+import { scaleGradient } from "./gradients.js";
 import { extremes, observeMinMax } from "./observers/index.js";
 
 type Values = Parameters<Quantizer["fakeQuantize"]>[1];

@@ -8,13 +8,11 @@ import {
   type QuantizerTensors,
 } from "./algorithm.js";
 import { fakeQuantize, MIN_SCALE, perScale, rangeOf, valueOf } from "./affine.js";
+import { straightThrough } from "./gradients.js";
 import { extremes, meanStdObserver, observeMinMax, statistic } from "./observers/index.js";
 
-/** Rounds up, with the gradient of the identity. */
-const ceilSte: (x: tf.Tensor) => tf.Tensor = tf.customGrad<tf.Tensor>((x) => ({
-  value: tf.ceil(x as tf.Tensor),
-  gradFunc: (dy: tf.Tensor) => dy,
-}));
+/** Keeps products of scales finite. */
+const MAX_EXPONENT = 60;
 
 /**
  * Symmetric about the integer that stands for 0, whatever the backend's grid: unsigned integers
@@ -27,17 +25,20 @@ function zeroCode(site: QuantizerSite): number {
 
 /**
  * s = 2^ceil(log2 t) / steps above 0 (equation 4 of Jain et al., 2020); its gradient to log2 t is
- * s * ln 2 (equation 6).
+ * s * ln 2 (equation 6), at the smallest scale too, so that a threshold can leave it.
  */
 function scaleOf(values: QuantizerTensors, site: QuantizerSite): tf.Tensor {
   const steps = rangeOf(site).quantMax + 1 - zeroCode(site);
   // quantMax + 1 steps reach from 0 to the threshold, also where the lowest integer is left out.
-  const exponent = tf.sub(ceilSte(valueOf(values, "log2Threshold")), log2(steps));
-  return tf.pow(tf.fill([], 2), tf.clipByValue(exponent, log2(MIN_SCALE), 60));
+  const exponent = straightThrough(valueOf(values, "log2Threshold"), (log2Threshold) =>
+    tf.clipByValue(tf.sub(tf.ceil(log2Threshold), log2(steps)), log2(MIN_SCALE), MAX_EXPONENT),
+  );
+  return tf.pow(tf.fill([], 2), exponent);
 }
 
 const trainedThreshold: Quantizer = {
   learned: ["log2Threshold"],
+  passes: "rounded",
   observe: (x, site) => ({ ...observeMinMax(x, site), ...meanStdObserver.observe(x, site) }),
   initialize: (batches, site) => ({
     log2Threshold: perScale(site, (i) => log2(Math.max(threshold(batches, i, site), MIN_SCALE))),
@@ -46,9 +47,11 @@ const trainedThreshold: Quantizer = {
     const scale = scaleOf(values, site);
     const zero = zeroCode(site);
     const { quantMin, quantMax, ...range } = rangeOf(site);
-    // Counted from the integer that stands for 0, so that no zero point is learned.
+    // Counted from the integer that stands for 0, so that no zero point is learned. Gradients are
+    // those of equations 6 to 8, which ask where the rounded value lies.
     return fakeQuantize(x, scale, undefined, {
       ...range,
+      passes: "rounded",
       quantMin: quantMin - zero,
       quantMax: quantMax - zero,
     });
@@ -74,7 +77,7 @@ function threshold(
 export const tqt = {
   name: "tqt",
   title: "TQT",
-  version: 1,
+  version: 2,
   source: {
     title:
       "Trained Quantization Thresholds for Accurate and Efficient Fixed-Point Inference of Deep Neural Networks (Jain et al., MLSys 2020)",
@@ -82,6 +85,7 @@ export const tqt = {
   },
   deviations: [
     "Thresholds of activations start from the calibrated extremes; the paper uses the KL-J distance.",
+    "Scales stay between 2^-23 and 2^60.",
     "Thresholds share the weights' optimizer, learning rate and decay; the paper trains them with Adam at a rate of their own.",
     "On backends with scales per channel each channel has its threshold; the paper has one per tensor.",
     "On affine backends 0 lies in the middle of the integers, since TQT is symmetric.",

@@ -9,10 +9,11 @@ const frozenThreshold: Quantizer = { ...tqt.activation, learned: [] };
 export const tqtMqbench = {
   name: "tqtMqbench",
   title: "TQT (as in MQBench)",
-  version: 1,
+  version: 2,
   source: MQBENCH_TOOLKIT,
   deviations: [
     "Differs from TQT as published: no gradient reaches the threshold, which is a buffer in the toolkit; weights alone are trained.",
+    "A scale below 2^-15 stays; the toolkit makes it 1.",
     "First thresholds are those of TQT here; the toolkit searches exponents for the least squared error.",
   ],
   weight: frozenThreshold,
