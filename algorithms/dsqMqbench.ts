@@ -1,11 +1,11 @@
 import * as tf from "@tensorflow/tfjs";
 import { MQBENCH } from "../backends/backend.js";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
-import { gridOver, scaleShape, sharedAxes } from "./affine.js";
+import { gridOver, sampleDeviation, scaleShape, sharedAxes } from "./affine.js";
 import { softQuantize } from "./dsq.js";
 import { fixedGrid } from "./fixedGrid.js";
+import { stopGradient } from "./gradients.js";
 import { movingAverageObserver } from "./observers/index.js";
-import { clipLearned, reachOf } from "./pact.js";
 
 const ALPHA = 0.4;
 const DEVIATIONS = 2.6;
@@ -16,17 +16,12 @@ function onGrid(
   grid: { readonly scale: tf.Tensor; readonly zeroPoint?: tf.Tensor | undefined },
   site: QuantizerSite,
 ): tf.Tensor {
-  const reach = reachOf(grid, site);
-  const clipped = clipLearned(x, reach, reach); // nothing learns the bounds
-  return softQuantize(clipped, { ...grid, alpha: tf.fill(grid.scale.shape, ALPHA) }, site);
+  return softQuantize(x, { ...grid, alpha: tf.fill(grid.scale.shape, ALPHA) }, site);
 }
 
 /** Mean +- 2.6 standard deviations of the weights as they are at each step. */
 function weightGrid(w: tf.Tensor, site: QuantizerSite) {
-  const axes = sharedAxes(w, site);
-  const mean = tf.mean(w, axes, true);
-  const difference = tf.sub(w, mean);
-  const deviation = tf.sqrt(tf.mean(tf.mul(difference, difference), axes, true));
+  const { mean, deviation } = sampleDeviation(stopGradient(w), sharedAxes(w, site));
   const reach = tf.mul(deviation, DEVIATIONS);
   const shape = scaleShape(site);
   return gridOver(
@@ -37,6 +32,7 @@ function weightGrid(w: tf.Tensor, site: QuantizerSite) {
 
 const weight: Quantizer = {
   learned: [],
+  passes: "exact",
   observe: () => ({}),
   initialize: () => ({}),
   fakeQuantize: (w, _, site) => onGrid(w, weightGrid(w, site), site),
@@ -50,6 +46,7 @@ const weight: Quantizer = {
 const averaged = fixedGrid(movingAverageObserver);
 const activation: Quantizer = {
   ...averaged,
+  passes: "exact",
   fakeQuantize(x, values, site) {
     const { scale, zeroPoint } = averaged.quantParams(values, site);
     return onGrid(x, { scale, zeroPoint }, site);
@@ -60,11 +57,12 @@ const activation: Quantizer = {
 export const dsqMqbench = {
   name: "dsqMqbench",
   title: "DSQ (as in MQBench)",
-  version: 2,
+  version: 3,
   source: MQBENCH,
   deviations: [
     "Differs from DSQ as published: alpha is 0.4 throughout, and ranges follow statistics instead of being learned.",
     "The soft staircase is in use, as in the toolkit; in the code behind the paper's tables it is commented out, so that those rows are a plain straight-through estimator.",
+    "Weights range over mean +- 2.6 deviations, as in the code behind the paper's tables; the toolkit's range also covers the extremes, so that it never clips.",
     "Ranges of activations stay as calibrated (a moving average of each batch's extremes); MQBench averages each sample's and goes on during training.",
   ],
   weight,
