@@ -18,10 +18,11 @@ const lowestExponent = (values: QuantizerTensors): tf.Tensor =>
 
 /**
  * Sign and logarithm: 2^((code + m) / 16) for codes 0 to 127, the same negated for codes 1 to 127,
- * and 0 for what lies below half the smallest level. Gradients pass as they are.
+ * and 0 for what lies below half the smallest level of its sign. Gradients pass as they are.
  */
 const logarithmicLevels: Quantizer = {
   levels: "logarithmic",
+  passes: "all",
   learned: [],
   observe: observeMinMax,
   initialize: (batches, site) => ({
@@ -46,9 +47,10 @@ const logarithmicLevels: Quantizer = {
     const exponents = tf.tensor1d(Array.from({ length: CODES + 1 }, (_, code) => code));
     const positive = exp2(tf.div(tf.add(exponents, lowest), STEPS));
     const between = exp2(tf.div(tf.add(tf.add(tf.slice(exponents, 0, CODES), 0.5), lowest), STEPS));
-    const smallest = tf.slice(positive, 0, 1);
-    const fromZero = tf.div(smallest, 2);
     // No negative zero code: the least magnitude on the negative side is that of code 1.
+    const [abovePositive, belowNegative] = [0, 1].map((code) =>
+      tf.div(tf.slice(positive, code, 1), 2),
+    ) as [tf.Tensor, tf.Tensor];
     return {
       levels: tf.concat1d([
         tf.neg(tf.reverse(tf.slice(positive, 1, CODES), 0)) as tf.Tensor1D,
@@ -57,8 +59,8 @@ const logarithmicLevels: Quantizer = {
       ]),
       thresholds: tf.concat1d([
         tf.neg(tf.reverse(tf.slice(between, 1, CODES - 1), 0)) as tf.Tensor1D,
-        tf.neg(fromZero) as tf.Tensor1D,
-        fromZero as tf.Tensor1D,
+        tf.neg(belowNegative) as tf.Tensor1D,
+        abovePositive as tf.Tensor1D,
         between as tf.Tensor1D,
       ]),
     };
@@ -72,7 +74,7 @@ function quantized(x: tf.Tensor, lowest: tf.Tensor): tf.Tensor {
   const code = tf.clipByValue(tf.sub(tf.round(exact), lowest), 0, CODES);
   const used = tf.maximum(code, negative); // negative codes start at 1
   const level = exp2(tf.div(tf.add(used, lowest), STEPS));
-  const smallest = exp2(tf.div(lowest, STEPS));
+  const smallest = exp2(tf.div(tf.add(lowest, negative), STEPS));
   const kept = tf.cast(tf.greaterEqual(magnitude, tf.div(smallest, 2)), "float32");
   return tf.mul(tf.mul(level, kept), tf.sub(1, tf.mul(negative, 2)));
 }
@@ -81,7 +83,7 @@ function quantized(x: tf.Tensor, lowest: tf.Tensor): tf.Tensor {
 export const logarithmic = {
   name: "logarithmic",
   title: "Logarithmic (NNIE)",
-  version: 1,
+  version: 2,
   source: MQBENCH_TOOLKIT,
   deviations: [
     "Computed in float32; the toolkit rounds in double precision, so values on a border may fall to its other side.",
