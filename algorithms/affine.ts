@@ -164,14 +164,23 @@ function gradients(dy: tf.Tensor, saved: readonly tf.Tensor[], ends: Ends) {
 }
 
 function isInside(x: tf.Tensor, scale: tf.Tensor, ends: Ends): tf.Tensor {
-  const { lowest, highest, passes, rounding } = ends;
-  if (passes === "rounded") {
-    const steps = roundAs(rounding, tf.div(x, scale));
-    return tf.logicalAnd(tf.greaterEqual(steps, lowest), tf.lessEqual(steps, highest));
-  }
+  const { lowest, highest } = ends;
+  if (ends.passes === "rounded") return roundsInside(tf.div(x, scale), ends);
   // A constant 0 can be told from any other bound where steps are compiled.
   const low = lowest === 0 ? tf.scalar(0) : tf.mul(scale, lowest);
   return tf.logicalAnd(tf.greaterEqual(x, low), tf.lessEqual(x, tf.mul(scale, highest)));
+}
+
+/** Whether steps round to integers of the grid. */
+function roundsInside(steps: tf.Tensor, { lowest, highest, rounding }: Ends): tf.Tensor {
+  if (typeof lowest !== "number" || typeof highest !== "number") {
+    const codes = roundAs(rounding, steps);
+    return tf.logicalAnd(tf.greaterEqual(codes, lowest), tf.lessEqual(codes, highest));
+  }
+  // The same without rounding, which is slow: half a step beyond an even integer goes to that one.
+  const atLeast = lowest % 2 === 0 || rounding === "dpu" ? tf.greaterEqual : tf.greater;
+  const atMost = highest % 2 === 0 ? tf.lessEqual : tf.less;
+  return tf.logicalAnd(atLeast(steps, lowest - 0.5), atMost(steps, highest + 0.5));
 }
 
 function savedTensors(saved: readonly tf.Tensor[]) {

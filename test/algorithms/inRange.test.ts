@@ -43,6 +43,23 @@ describe("what is in range is decided after rounding by", () => {
     expect(far["log2Threshold"]?.[0]).toBeCloseTo(Math.LN2 * (7 - 8), 5);
   });
 
+  test.each([
+    // 7.5 rounds to 8, beyond; -8.5 to -8, inside; without -8, -7.5 rounds to it, beyond.
+    [{ ...int4 }, [7.5, -8.5, -7.5, 7.49, -8.51], [0, 1, 1, 1, 0]],
+    [{ ...int4, narrowRange: true }, [-7.5, -7.49], [0, 1]],
+    [{ ...int4, narrowRange: true, rounding: "dpu" } as const, [-7.5, -7.51, 7.5], [1, 0, 0]],
+    [{ ...int4, rounding: "dpu" } as const, [-8.5, -8.51], [1, 0]],
+    [{ ...affine.scheme }, [-8.5, 7.5, 7.49], [1, 0, 1]], // TQT counts from the middle
+  ])("a tie at the end goes where it is rounded, %j", (scheme, x, dx) => {
+    expect(
+      gradients(tqt.weight, site({ shape: [], scheme }), x, { log2Threshold: 3 })["x"],
+    ).toEqual(dx);
+    if (!scheme.symmetric) return;
+    expect(gradients(lsqMqbench.weight, site({ shape: [], scheme }), x, { scale: 1 })["x"]).toEqual(
+      dx,
+    );
+  });
+
   test("TQT in MQBench, whose threshold learns nothing", () => {
     const values = { log2Threshold: tf.scalar(3) };
     const dx = tf.grad((x) => tqtMqbench.weight.fakeQuantize(x, values, powerOfTwo).sum())(
