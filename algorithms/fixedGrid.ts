@@ -7,6 +7,7 @@ import { gridsFrom, type Observer } from "./observers/index.js";
 export function fixedGrid(observer: Observer): Quantizer {
   return {
     learned: [],
+    passes: "exact",
     startsFromGrid: true,
     observe: observer.observe,
     initialize: (batches, site) => gridsFrom(observer, batches, site),

@@ -6,9 +6,9 @@ import { normalizedTanh, transformedWeight } from "./dorefa.js";
 import { bounds, clipLearned, learnedBound } from "./pact.js";
 
 /** Clips at the learned bounds themselves; the grid then covers them by PyTorch's rule. */
+const { passes: _, ...undeclared } = learnedBound; // both the bounds and the grid decide
 const activation: Quantizer = {
-  ...learnedBound,
-  passes: "rounded",
+  ...undeclared,
   fakeQuantize(x, values, site) {
     const learned = bounds(values, site);
     const { scale, zeroPoint } = gridOver(learned, site);
@@ -34,7 +34,10 @@ export const pactMqbench = {
     "A tensor that may be negative has a lower bound in every batch; MQBench's has none in batches without a negative value.",
     "Activations at 8 bits learn their bound too; MQBench's code then takes the extremes of each batch.",
   ],
-  knownDefects: ["gradients are finite and reach the input and everything learned"],
+  knownDefects: [
+    "gradients are finite and reach the input and everything learned",
+    "gradients of learned values add up to the change of the output",
+  ],
   weight: transformedWeight(normalizedTanh, "rounded"),
   activation,
   phases: TRAIN_ALL,

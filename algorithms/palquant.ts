@@ -109,6 +109,7 @@ export const palquant = {
     "Bounds and scales share the weights' optimizer, their gradients divided as LSQ divides its scales'; the paper uses Adam at a rate of its own. The scale's first value matches magnitudes of weights, not of outputs.",
     "Runs on the academic setting alone: its weights have no 0, which integer backends need.",
   ],
+  knownDefects: ["gradients of learned values add up to the change of the output"],
   weight,
   activation,
   phases: TRAIN_ALL,

@@ -2,7 +2,11 @@ import * as tf from "@tensorflow/tfjs";
 import type { Codebook, QuantizerSite } from "../../algorithms/algorithm.js";
 import { rangeOf } from "../../algorithms/affine.js";
 import { roundHalfToEven } from "../../algorithms/observers/index.js";
+import type { Check } from "./check.js";
+import { staysFinite } from "./extremes.js";
 import { gridProblem } from "./gridProblem.js";
+import { passesInRange } from "./inRange.js";
+import { gradientsAreWhole, gradientsFollowBatch } from "./wholeGradients.js";
 import {
   calibrated,
   finishedValues,
@@ -15,13 +19,6 @@ import {
   valueGradients,
   type Subject,
 } from "./subject.js";
-
-/** One property that every quantizer must have. */
-export interface Check {
-  readonly name: string;
-  /** What is wrong, or nothing. */
-  readonly run: (subject: Subject) => string | undefined;
-}
 
 const STEPS = 8;
 
@@ -245,6 +242,10 @@ export const checks: readonly Check[] = [
   changesNothingTwice,
   equalsDeployment,
   gradientsReach,
+  staysFinite,
+  passesInRange,
+  gradientsAreWhole,
+  gradientsFollowBatch,
   oneChannel,
   leaksNothing,
 ];

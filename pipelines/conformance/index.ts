@@ -10,8 +10,11 @@ import {
 import { rangeOf } from "../../algorithms/affine.js";
 import type { Observer } from "../../algorithms/observers/index.js";
 import type { BackendProfile } from "../../backends/backend.js";
+import type { Engine } from "../engine/index.js";
 import { quantizerOf, resolveScheme } from "../network/index.js";
 import { problemsOf } from "./checks.js";
+import { staysFinite } from "./extremes.js";
+import { notFiniteOn } from "./extremesOnEngine.js";
 import { numbers, SHAPE } from "./subject.js";
 
 export { checks, problemsOf } from "./checks.js";
@@ -74,16 +77,24 @@ export interface ConformanceReport {
   readonly known: readonly Finding[];
 }
 
-/** Tries an algorithm's quantizers at every place that it supports. */
+/** Bits at which places are tried on engines, where they can have them. */
+const ENGINE_BITS = 4;
+
+/**
+ * Tries an algorithm's quantizers at every place that it supports.
+ *
+ * @param engines where steps on extreme tensors run too, beside tfjs
+ */
 export async function checkAlgorithm(
   algorithm: Algorithm,
   backends: readonly BackendProfile[],
+  engines: readonly Engine[] = [],
 ): Promise<ConformanceReport> {
   await tf.setBackend("cpu");
   const unsupported = new Map<string, number>();
   const findings: Finding[] = [];
   const tried = new Map<string, ReturnType<typeof problemsOf>>(); // backends share schemes
-  let places = 0;
+  const supported: Place[] = [];
   for (const place of placesOf(backends)) {
     const quantizer = quantizerOf(algorithm, place.site);
     const reason = unsupportedLevels(quantizer, place.site) ?? algorithm.unsupported?.(place.site);
@@ -91,19 +102,42 @@ export async function checkAlgorithm(
       unsupported.set(reason, (unsupported.get(reason) ?? 0) + 1);
       continue;
     }
-    places += 1;
+    supported.push(place);
     const key = JSON.stringify(place.site);
     const problems = tried.get(key) ?? problemsOf(quantizer, place.site);
     tried.set(key, problems);
     findings.push(...problems.map((problem) => ({ place, ...problem })));
   }
+  for (const engine of engines) findings.push(...(await extremesOn(engine, algorithm, supported)));
   const isKnown = ({ check }: Finding) => algorithm.knownDefects?.includes(check) ?? false;
   return {
-    places,
+    places: supported.length,
     unsupported,
     findings: findings.filter((finding) => !isKnown(finding)),
     known: findings.filter(isKnown),
   };
+}
+
+/** What is not finite on an engine, at one place of each form; compiling takes long. */
+async function extremesOn(engine: Engine, algorithm: Algorithm, places: readonly Place[]) {
+  const forms = new Map<string, Place>();
+  for (const place of places) {
+    const { role, scheme } = place.site;
+    const { symmetric, signed, granularity, scaleForm } = scheme;
+    const form = JSON.stringify([role, symmetric, signed, granularity, scaleForm]);
+    if (scheme.bitWidth === ENGINE_BITS || !forms.has(form)) forms.set(form, place);
+  }
+  const tried = [...forms.values()];
+  const problems = await notFiniteOn(
+    engine,
+    tried.map(({ site }) => ({ site, quantizer: quantizerOf(algorithm, site) })),
+  );
+  return tried.flatMap((place, i): Finding[] => {
+    const found = problems.get(i);
+    return found === undefined
+      ? []
+      : [{ place, check: staysFinite.name, problem: `on ${engine.name}, ${found}` }];
+  });
 }
 
 /** What is wrong with an observer at one kind of place. */

@@ -23,12 +23,18 @@ export function sample(
   { nonNegative }: Pick<QuantizerSite, "nonNegative">,
   seed: number,
 ): tf.Tensor {
+  const values = drawn.get(seed) ?? draw(seed);
+  drawn.set(seed, values);
+  return tf.tensor(nonNegative ? values.map((v) => Math.max(v, 0)) : values.slice(), [...SHAPE]);
+}
+const drawn = new Map<number, Float32Array>();
+
+function draw(seed: number): Float32Array {
   const random = randomStream(seed, "conformance");
   const normal = () =>
     Array.from({ length: 12 }, () => random.uniform()).reduce((a, b) => a + b) - 6;
   const size = SHAPE.reduce((a, b) => a * b);
-  const values = Array.from({ length: size }, (_, i) => normal() * (0.3 + (i % 6) * 0.4));
-  return tf.tensor(nonNegative ? values.map((v) => Math.max(v, 0)) : values, [...SHAPE]);
+  return Float32Array.from({ length: size }, (_, i) => normal() * (0.3 + (i % 6) * 0.4));
 }
 
 /** A quantizer with the values that two calibration batches give it, finished as for deployment. */
@@ -60,7 +66,7 @@ export const numbers = (tensor: tf.Tensor): Float32Array => Float32Array.from(te
 /** Values after some steps of gradient descent on a random linear function of the output. */
 export function trainedFor(subject: Subject, steps: number, rate: number): Subject {
   const { quantizer, site } = subject;
-  const learned = quantizer.learned.filter((name) => name in subject.values);
+  const learned = learnedIn(subject);
   let { values } = subject;
   for (let step = 0; step < steps; step++) {
     const gradients = valueGradients({ ...subject, values }, step, learned);
@@ -80,19 +86,31 @@ export function valueGradients(
   seed: number,
   learned: readonly string[],
 ): Map<string, Float32Array> {
-  const state = toTensors(values);
   // Some values far outside, so that bounds and zero points are felt.
   const x = tf.mul(sample(site, 10 + seed), [1, 20, 1000][seed % 3] ?? 1);
-  const weights = sample({ nonNegative: false }, 20 + seed);
+  const dy = sample({ nonNegative: false }, 20 + seed);
+  const gradients = gradientsAt({ quantizer, site, state: toTensors(values) }, { x, dy, learned });
+  return new Map(Object.entries(gradients).map(([name, tensor]) => [name, numbers(tensor)]));
+}
+
+/** Gradients to x and to what is learned, by name, where `dy` is the gradient of the output. */
+export function gradientsAt(
+  { quantizer, site, state }: Omit<Subject, "values"> & { readonly state: QuantizerTensors },
+  { x, dy, learned }: { x: tf.Tensor; dy: tf.Tensor; learned: readonly string[] },
+): Readonly<Record<string, tf.Tensor>> {
   const gradients = tf.grads((input: tf.Tensor, ...trained: tf.Tensor[]) => {
     const current = {
       ...state,
       ...Object.fromEntries(learned.map((name, i) => [name, trained[i] as tf.Tensor])),
     };
-    return tf.sum(tf.mul(quantizer.fakeQuantize(input, current, site), weights));
+    return tf.sum(tf.mul(quantizer.fakeQuantize(input, current, site), dy));
   })([x, ...learned.map((name) => state[name] as tf.Tensor)]);
-  return new Map(["x", ...learned].map((name, i) => [name, numbers(gradients[i] as tf.Tensor)]));
+  return Object.fromEntries(["x", ...learned].map((name, i) => [name, gradients[i] as tf.Tensor]));
 }
+
+/** What of a quantizer's values training changes. */
+export const learnedIn = ({ quantizer, values }: Subject): string[] =>
+  quantizer.learned.filter((name) => name in values);
 
 /** Number of scales of a site. */
 export const scaleCount = (site: QuantizerSite): number =>
