@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
 import { MIN_SCALE, perScale, roundSte, valueOf } from "./affine.js";
 import { codebookQuantizer } from "./codebook.js";
-import { scaleGradient, stopGradient } from "./gradients.js";
+import { scaleGradient, stopGradient, straightThrough } from "./gradients.js";
 import { copied, inParallel } from "./parallelNetwork.js";
 import { meanStdObserver, observeMinMax, statistic } from "./observers/index.js";
 
@@ -17,11 +17,15 @@ function learned(name: string, values: Values, { shape, scheme }: QuantizerSite)
   return scaleGradient(valueOf(values, name), 1 / Math.sqrt(count * (2 ** scheme.bitWidth - 1)));
 }
 
+/** At least MIN_SCALE; straight through, so that bounds that met can part again. */
+const usableWidth = (lower: tf.Tensor, upper: tf.Tensor): tf.Tensor =>
+  straightThrough(tf.sub(upper, lower), (width) => tf.clipByValue(width, MIN_SCALE, 3.4e38));
+
 /** x between learned bounds, as a whole number of parts of 0 ... 1. */
 function inParts(x: tf.Tensor, values: Values, site: QuantizerSite): tf.Tensor {
   const [lower, upper] = [learned("lower", values, site), learned("upper", values, site)];
   const parts = 2 ** site.scheme.bitWidth - 1;
-  const width = tf.add(tf.relu(tf.sub(upper, lower)), MIN_SCALE);
+  const width = usableWidth(lower, upper);
   const inside = tf.clipByValue(tf.div(tf.sub(x, lower), width), 0, 1);
   return tf.div(roundSte(tf.mul(inside, parts)), parts);
 }
@@ -30,7 +34,7 @@ function inParts(x: tf.Tensor, values: Values, site: QuantizerSite): tf.Tensor {
 function levelsOf(values: Values, site: QuantizerSite, levelAt: (part: tf.Tensor) => tf.Tensor) {
   const parts = 2 ** site.scheme.bitWidth - 1;
   const [lower, upper] = [valueOf(values, "lower"), valueOf(values, "upper")];
-  const width = tf.add(tf.relu(tf.sub(upper, lower)), MIN_SCALE);
+  const width = usableWidth(lower, upper);
   const steps = Array.from({ length: parts + 1 }, (_, i) => i / parts);
   const middles = Array.from({ length: parts }, (_, i) => (i + 0.5) / parts);
   return {
@@ -95,7 +99,7 @@ function spread(part: tf.Tensor, values: Values): tf.Tensor {
 export const palquant = {
   name: "palquant",
   title: "PalQuant",
-  version: 2,
+  version: 3,
   source: {
     title:
       "PalQuant: Accelerating High-Precision Networks on Low-Precision Accelerators (Hu et al., ECCV 2022)",

@@ -97,9 +97,11 @@ function difference(
   { sizes, slack }: { sizes: Float32Array | undefined; slack: number },
 ): string | undefined {
   const largest = expected.reduce((most, v) => (Math.abs(v) > most ? Math.abs(v) : most), 0);
+  const most = sizes === undefined ? largest : Math.max(...sizes);
   const wrong = expected.findIndex((value, i) => {
     const error = Math.abs((actual?.[i] ?? NaN) - value);
-    return !Number.isNaN(value) && !(error <= slack * (sizes?.[i] ?? largest) + 1e-30);
+    const allowed = slack * (sizes?.[i] ?? largest) + 1e-6 * most + 1e-30;
+    return !Number.isNaN(value) && !(error <= allowed);
   });
   return wrong < 0
     ? undefined

@@ -156,7 +156,8 @@ def dorefa_weight(x, site, rescale, quantize):
     low, high = site.per_scale(normal.detach().amin), site.per_scale(normal.detach().amax)
     s, zero, sure = covering(low, high, site)
     y, near = quantize(normal, s, zero, site)
-    return y, near.clamp(max=sure)
+    saturated = bool(x.detach().abs().min() > 4)  # 1 - tanh^2 has no digits left in float32
+    return y, near.clamp(max=0 if saturated else sure)
 
 
 def dorefa(x, v, site):
@@ -187,8 +188,9 @@ def dsq(x, v, site):
         width = high / site.qmax
         s, sure = positive(width.detach(), site)
         delta = through(width, s)
-        n = clip(x / delta, *ends(site, torch.zeros_like(s)))
-        y = staircase(n, alpha) * delta
+        top, bottom = site.qmax * delta, site.qmin * delta
+        y = staircase(x / delta, alpha) * delta
+        y = torch.where(x > top, top, torch.where(x < bottom, bottom, y))
         return y, distance((x / s).detach(), site.qmin, site.qmax).clamp(max=sure)
     low = torch.zeros_like(high) if site.rectified else v["lower"]
     width = (high - low) / site.levels
@@ -234,7 +236,7 @@ def qil(x, v, site):
 
 
 def interval(x, center, width, gamma, site):
-    size = x.abs()
+    size = x if site.rectified else x.abs()
     straight = 0.5 / width * size - 0.5 * center / width + 0.5
     inside = (straight > 0) & (straight < 1)
     curved = torch.where(inside, straight, torch.full_like(x, 0.5))
@@ -277,14 +279,15 @@ def apot_levels(bits):
 def apot(x, v, site):
     if site.weight:
         x = (x - x.mean().detach()) / (x.std().detach() + 1e-5)
-    part = x / v["alpha"]
+    alpha = through(v["alpha"], torch.clamp(v["alpha"], min=1e-5))
+    part = x / alpha
     limited = torch.clamp(part, 0 if site.rectified else -1, 1)
     levels = apot_levels(site.bits if site.rectified else site.bits - 1)
     apart = (limited.detach().abs().unsqueeze(-1) - levels).abs().sort(-1)
     projected = levels[apart.indices[..., 0]] * torch.sign(limited)
     border = apart.values[..., 1] - apart.values[..., 0]
     near = torch.minimum(border, (part.abs() - 1).abs()).detach() * len(levels)
-    return through(limited, projected) * v["alpha"], near
+    return through(limited, projected) * alpha, near
 
 
 # PalQuant (Hu et al.): parts of the interval between learned bounds, which learn from inside alone.
@@ -292,7 +295,8 @@ def palquant(x, v, site):
     parts = site.levels
     g = 1 / math.sqrt(site.features * parts)
     low, high = scaled(v["lower"], g), scaled(v["upper"], g)
-    share = (x - low) / (high - low)
+    width = through(high - low, torch.clamp(high - low, min=MIN_SCALE))
+    share = (x - low) / width
     u = torch.clamp(share, 0, 1) * parts
     near = distance(share.detach() * parts, 0, parts)
     part = round_ste(u) / parts

@@ -1,8 +1,9 @@
-"""Writes the vectors of this folder: `python generate.py` (PyTorch and NumPy; see README.md)."""
+"""Writes the vectors of this folder, or some: `python generate.py [lsq ...]`; see README.md."""
 import gzip
 import hashlib
 import json
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -260,15 +261,19 @@ def expanded(value):
     return tensor.expand(SHAPE).clone()
 
 
-def summed(gradient, shape):
-    """Back to the shape of the value, and the sum of magnitudes beside it."""
+def summed(gradient, product, value):
+    """Back to the shape of the value; and beside it, what float32 rounds: the sum of magnitudes, and a
+    thousandth of sum |dy y| / |value|, from which it may be left over."""
+    shape = value.shape
+    leftover = 1e-3 * product.abs() / torch.tensor(np.where(value == 0, 1, np.abs(value)).max())
+    parts = (gradient, gradient.abs() + leftover)
     if shape == gradient.shape:
-        return gradient.numpy(), gradient.abs().numpy()
+        return tuple(part.numpy() for part in parts)
     if len(shape) == 2:
         axes = (1, 2, 3)
     else:
         axes = tuple(i for i in range(4) if len(shape) == 0 or shape[i] == 1)
-    return tuple(np.reshape(t.sum(axes).numpy(), shape) for t in (gradient, gradient.abs()))
+    return tuple(np.reshape(part.sum(axes).numpy(), shape) for part in parts)
 
 
 def compute(formula, site, x, dy, values, learned):
@@ -282,26 +287,29 @@ def compute(formula, site, x, dy, values, learned):
     unsure = (near < MARGIN).numpy()
     if unsure.mean() > 0.5:
         return None
-    y.backward(torch.tensor(np.where(unsure, 0, dy)))
+    dy = torch.tensor(np.where(unsure, 0, dy))
+    y.backward(dy)
     result = {"y": np.where(unsure, np.nan, y.detach().numpy())}
     if x.grad is not None:
         result["dx"] = x.grad.numpy()
     for name in trained:
         gradient = numbers[name].grad
-        result[f"d {name}"], result[f"size {name}"] = summed(gradient, values[name].shape)
+        product = (dy * y.detach()).expand(gradient.shape)
+        result[f"d {name}"], result[f"size {name}"] = summed(gradient, product, values[name])
     return result
 
 
-def packed(array):
+def shortened(array):
     """float32 with 16 significant bits."""
-    bits = np.ascontiguousarray(array, dtype="<f4").view("<u4")
-    rounded = np.where(np.isfinite(array), (bits + 0x80) & 0xFFFFFF00, bits)
-    return rounded.astype("<u4").tobytes()
+    whole = np.asarray(array, dtype="<f4")
+    bits = whole.view("<u4")
+    rounded = np.where(np.isfinite(whole), (bits + 0x80) & 0xFFFFFF00, bits)
+    return rounded.astype("<u4").view("<f4")
 
 
 def write(name, header, arrays):
     """A gzip of: the header's length, the header, then byte 0 of all floats, byte 1, and so on."""
-    data = b"".join(packed(a) for a in arrays)
+    data = b"".join(shortened(a).tobytes() for a in arrays)
     planes = np.frombuffer(data, np.uint8).reshape(-1, 4).T.tobytes()
     text = json.dumps(header, separators=(",", ":")).encode()
     content = len(text).to_bytes(4, "little") + text + planes
@@ -321,7 +329,8 @@ def generate(name, inputs):
             widths = bits[0] if bits else BITS
             site = Site(**{**scheme.__dict__, "bits": widths[i // 7 % len(widths)]})
             for _ in range(20):
-                values = {k: np.float64(np.float32(v)) for k, v in draw(Draw(rng, xs[i], site)).items()}
+                drawn = draw(Draw(rng, xs[i], site))
+                values = {field: np.float64(shortened(v)) for field, v in drawn.items()}
                 result = compute(formula, site, xs[i], dys[i], values, learned)
                 if result is not None:
                     cases.append((site, {"input": np.float64(i), **values, **result}))
@@ -341,7 +350,7 @@ def main():
     shape = [INPUTS, *SHAPE]
     header = {"fields": [["x", shape], ["dy", shape], ["rectified x", shape], ["rectified dy", shape]]}
     write("inputs", header, [*inputs[False], *inputs[True]])
-    for name in TABLE:
+    for name in sys.argv[1:] or TABLE:
         print(name, generate(name, inputs))
     files = sorted(HERE.glob("*.gz"))
     sums = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}\n" for f in files]
