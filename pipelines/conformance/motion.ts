@@ -15,10 +15,10 @@ const logarithmOfDoubled: Part = {
 };
 const moved = (by: tf.Tensor): Part => ({ after: (v) => tf.add(v, by), rate: () => by });
 
-/** A change of x and of what is learned about it, and what it makes of the output. */
+/** A change of x and of values that tell about it, and what it makes of the output. */
 export interface Motion {
   readonly x: Part;
-  readonly learned: Readonly<Record<string, Part>>;
+  readonly values: Readonly<Record<string, Part>>;
   readonly y: Part;
 }
 
@@ -27,17 +27,22 @@ export interface Trial {
   readonly dy: tf.Tensor;
 }
 
-/** x and the learned values of its size double, and with them the output, unless it has no size. */
+/**
+ * x and the values of its size double, and with them the output, unless it has no size. Values that
+ * are not learned, such as limits, may have to take part.
+ */
 export function growthOf(subject: Subject, x: tf.Tensor): Motion | undefined {
   const outputs = [doubled, kept];
+  const names = learnedIn(subject);
   // A quantizer that finds the size of x by itself has learned nothing about it.
-  if (outputs.some((y) => fits(subject, x, { x: doubled, learned: {}, y }))) return undefined;
+  if (outputs.some((y) => fits(subject, x, { x: doubled, values: {}, y }))) return undefined;
   return outputs
     .flatMap((y) =>
-      choices(learnedIn(subject), [doubled, kept, logarithmOfDoubled]).map((learned) => ({
-        ...{ x: doubled, learned, y },
+      choices(Object.keys(subject.values), [doubled, kept, logarithmOfDoubled]).map((values) => ({
+        ...{ x: doubled, values, y },
       })),
     )
+    .filter(({ values }) => names.some((name) => values[name] !== kept))
     .find((motion) => fits(subject, x, motion));
 }
 
@@ -49,7 +54,7 @@ export function shiftOf(
 ): Motion | undefined {
   const by = moved(tf.mul(scale, steps));
   return choices(learnedIn(subject), [by, kept, moved(tf.neg(steps))])
-    .map((learned) => ({ x: by, learned, y: by }))
+    .map((values) => ({ x: by, values, y: by }))
     .find((motion) => fits(subject, x, motion, Math.min(...numbers(scale)) / 4));
 }
 
@@ -70,7 +75,7 @@ const stateOf = ({ values }: Subject): QuantizerTensors =>
 function fits(subject: Subject, x: tf.Tensor, motion: Motion, slack?: number): boolean {
   const { quantizer, site } = subject;
   const state = stateOf(subject);
-  const after = Object.entries(motion.learned).map(([name, part]) => [
+  const after = Object.entries(motion.values).map(([name, part]) => [
     name,
     part.after(state[name] as tf.Tensor),
   ]);
@@ -99,13 +104,13 @@ export function shareAlong(
 ): number {
   const { quantizer, site } = subject;
   const state = stateOf(subject);
-  const names = Object.keys(motion.learned);
+  const names = learnedIn(subject);
   const gradients = gradientsAt({ quantizer, site, state }, { x, dy, learned: names });
   const y = output(quantizer.fakeQuantize(x, state, site));
   const along = (part: Part, value: tf.Tensor, gradient: tf.Tensor) =>
     tf.sum(tf.mul(part.rate(value), gradient));
   const learned = names.map((name) =>
-    along(motion.learned[name] ?? kept, state[name] as tf.Tensor, gradients[name] as tf.Tensor),
+    along(motion.values[name] ?? kept, state[name] as tf.Tensor, gradients[name] as tf.Tensor),
   );
   const sum = learned.reduce((a, b) => tf.add(a, b), tf.scalar(0));
   const excess = tf.sub(along(motion.y, y, dy), along(motion.x, x, gradients["x"] as tf.Tensor));

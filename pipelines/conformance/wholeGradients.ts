@@ -76,7 +76,7 @@ function offTies(subject: Subject): Subject {
   const learned = learnedIn(subject);
   const values: QuantizerValues = Object.fromEntries(
     Object.entries(subject.values).map(([name, { shape, data }]) => {
-      const factor = 1 + 0.0031 * (learned.indexOf(name) + 1);
+      const factor = 1 - 0.0031 * (learned.indexOf(name) + 1);
       return [name, { shape, data: data.map((value) => Math.fround(value * factor)) }];
     }),
   );
