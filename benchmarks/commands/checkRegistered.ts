@@ -2,6 +2,7 @@ import pc from "picocolors";
 import type { Algorithm } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
+import { nativeEngines } from "../../pipelines/engine/index.js";
 import { checkAlgorithm, checks, type Finding } from "../../pipelines/conformance/index.js";
 import { lookup, unknownName } from "../lookup.js";
 
@@ -17,8 +18,13 @@ export async function check(what: string, name: string, json: boolean): Promise<
     name === "all" ? algorithms : [lookup("algorithm", name, algorithms)];
   let clean = true;
   const reports: unknown[] = [];
+  const engines = await nativeEngines();
   for (const algorithm of chosen) {
-    const { places, unsupported, findings, known } = await checkAlgorithm(algorithm, backends);
+    const { places, unsupported, findings, known } = await checkAlgorithm(
+      algorithm,
+      backends,
+      engines,
+    );
     clean &&= findings.length === 0;
     if (json) {
       reports.push({

@@ -136,7 +136,13 @@ async function extremesOn(engine: Engine, algorithm: Algorithm, places: readonly
     const found = problems.get(i);
     return found === undefined
       ? []
-      : [{ place, check: staysFinite.name, problem: `on ${engine.name}, ${found}` }];
+      : [
+          {
+            place,
+            check: staysFinite.name,
+            problem: `on ${engine.name}${engine.lowering === undefined ? "" : ` (${engine.lowering})`}, ${found}`,
+          },
+        ];
   });
 }
 

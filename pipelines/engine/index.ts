@@ -83,6 +83,18 @@ export type EngineReport =
   | { readonly name: EngineName; readonly available: true; readonly version: string }
   | { readonly name: EngineName; readonly available: false; readonly reason: string };
 
+/** Every engine that works here but tfjs, onnxruntime with each of its lowerings. */
+export async function nativeEngines(): Promise<Engine[]> {
+  const engines: Engine[] = [];
+  for (const { name, available } of await inspectEngines()) {
+    if (!available || name === "tfjs") continue;
+    const lowerings = name === "onnxruntime" ? (["auto", "standard"] as const) : ["auto" as const];
+    for (const lowering of lowerings) engines.push(await loadEngine(name, lowering));
+  }
+  // Where there are no blocked convolutions, both lowerings are one.
+  return [...new Map(engines.map((one) => [`${one.name} ${one.lowering ?? ""}`, one])).values()];
+}
+
 /** Tries to train on every engine and says which do and why the others do not. */
 export async function inspectEngines(): Promise<EngineReport[]> {
   const reports: EngineReport[] = [];

@@ -21,12 +21,15 @@ import { backends } from "../../backends/index.js";
 import { tensorrt } from "../../backends/tensorrt.js";
 import { tvm } from "../../backends/tvm.js";
 import { checkAlgorithm, observerProblems, placesOf } from "../../pipelines/conformance/index.js";
+import { nativeEngines } from "../../pipelines/engine/index.js";
 
 beforeAll(() => tf.setBackend("cpu"));
 
+const engines = await nativeEngines();
+
 describe("every algorithm passes on every number format of every backend that it supports:", () => {
   test.each(algorithms)("$name", async (algorithm) => {
-    const { findings, known, places } = await checkAlgorithm(algorithm, backends);
+    const { findings, known, places } = await checkAlgorithm(algorithm, backends, engines);
     expect(findings.map(({ place, check, problem }) => [place.backend, check, problem])).toEqual(
       [],
     );

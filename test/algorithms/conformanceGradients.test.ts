@@ -18,6 +18,9 @@ import { acl } from "../../backends/acl.js";
 import { academic } from "../../backends/academic.js";
 import type { BackendProfile } from "../../backends/backend.js";
 import { checkAlgorithm } from "../../pipelines/conformance/index.js";
+import { nativeEngines } from "../../pipelines/engine/index.js";
+
+const engines = await nativeEngines();
 
 /** What the suite finds in min-max with another quantizer. */
 async function problems(changes: Partial<Algorithm>, backend: BackendProfile = academic) {
@@ -47,6 +50,17 @@ describe("a gradient that must not flow", () => {
       /all stays finite .*: (denormal values|nothing but zeros): the gradient of x is NaN/,
     );
   });
+
+  test.each(engines.map((engine) => [engine.lowering ?? engine.name, engine] as const))(
+    "is found on %s too",
+    async (_, engine) => {
+      const product = withRoot((w) => scaleGradient(rootOfSquares(w), 0));
+      const changed = { ...minMax, weight: product };
+      const { findings } = await checkAlgorithm(changed, [academic], [engine]);
+      const own = findings.filter(({ problem }) => problem.startsWith(`on ${engine.name}`));
+      expect(own.map(({ problem }) => problem).join()).toMatch(/the gradient of x is NaN/);
+    },
+  );
 
   test("passes where it is zeros", async () => {
     expect(await problems({ weight: withRoot((w) => rootOfSquares(stopGradient(w))) })).toBe("");
