@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { dataTypeCode } from "../../onnx/index.js";
 import { CHANNELS_FIRST } from "./layout.js";
-import { lower, type TraceBackend } from "./traceBackend.js";
+import { sliceAxis } from "./shapes.js";
+import { lower, onnxType, type TraceBackend } from "./traceBackend.js";
 
 interface Input {
   readonly x: tf.TensorInfo;
@@ -51,6 +52,23 @@ for (const [kernel, operator] of [
     return trace.result(trace.reshape(name, shape), shape, "bool");
   });
 }
+lower<{ x: tf.TensorInfo; weights: tf.TensorInfo }, { size: number }>(
+  "Bincount",
+  ({ x, weights }, { size }, trace) => {
+    const { graph } = trace;
+    const type = onnxType(weights.dtype);
+    // Values from `size` on count for nothing: they all meet in one place behind the others.
+    const places = graph.add("Min", [trace.plain(x), graph.constant("int32", [], [size])]);
+    const empty = graph.constant(type, [size + 1], new Float32Array(size + 1));
+    const ones = () =>
+      graph.add("Expand", [graph.constant(type, [], [1]), graph.integers(x.shape)]);
+    const added = tf.util.sizeFromShape(weights.shape) === 0 ? ones() : trace.plain(weights);
+    const inputs = [empty, places, added];
+    const counts = graph.add("ScatterElements", inputs, { axis: 0, reduction: "add" });
+    const name = sliceAxis(trace, counts, { axis: 0, begin: 0, size });
+    return trace.result(name, [size], weights.dtype);
+  },
+);
 for (const [kernel, operator] of [
   ["ArgMax", "ArgMax"],
   ["ArgMin", "ArgMin"],

@@ -349,6 +349,16 @@ export const kernelCases: readonly KernelCase[] = [
     gradient: false,
     compute: (x) => tf.gather(x, tf.tensor1d([3, 0, 0], "int32")),
   },
+  ...([[], [0.5, 2, -1, 4, 8, 3]] as const).map((weights): KernelCase => ({
+    name: `counts of integers${weights.length > 0 ? ", weighed" : ""}, those beyond the last ignored`,
+    shapes: fc.constant([[6]]),
+    gradient: false,
+    domain: (value) => Math.abs(Math.round(value * 3)),
+    compute: (x) => {
+      const weighed = tf.tensor1d([...weights], weights.length > 0 ? "float32" : "int32");
+      return tf.bincount(tf.cast(x as tf.Tensor1D, "int32"), weighed, 4);
+    },
+  })),
   {
     name: "gather from a vector at a matrix of indices",
     shapes: fc.constant([[5]]),
