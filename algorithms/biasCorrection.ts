@@ -6,7 +6,7 @@ import { mseObserver } from "./observers/index.js";
 export const biasCorrection = {
   name: "biasCorrection",
   title: "MSE + bias correction (PTQ)",
-  version: 1,
+  version: 2,
   source: {
     title:
       "Data-Free Quantization Through Weight Equalization and Bias Correction (Nagel et al., ICCV 2019), section 4.2",

@@ -24,7 +24,7 @@ export const lsqPlus = {
   },
   deviations: [
     "The offset is a whole number of steps, as integer hardware has it, and only affine backends have one; the paper's is real.",
-    "Scale and offset of activations start from a search over shrunk extremes for the least squared error; the paper optimizes both by gradient descent (section 4.2).",
+    "Scale and offset of activations start from a search for the least squared error; the paper optimizes both by gradient descent (section 4.2).",
     "Weights are affine where the backend says so; the paper's are symmetric.",
   ],
   weight,

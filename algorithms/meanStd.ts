@@ -7,7 +7,7 @@ import { meanStdObserver } from "./observers/index.js";
 export const meanStd = {
   name: "meanStd",
   title: "LSQ+ start (PTQ)",
-  version: 1,
+  version: 2,
   source: MQBENCH,
   deviations: ["The rule of the LSQ+ paper; the toolkit's scale is half of it."],
   weight: fixedGrid(meanStdObserver),

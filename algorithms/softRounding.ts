@@ -1,8 +1,8 @@
 import ln from "@stdlib/math-base-special-ln";
 import * as tf from "@tensorflow/tfjs";
-import type { Quantizer, QuantizerSite, QuantizerTensors, QuantizerValues } from "./algorithm.js";
+import type { Quantizer, QuantizerTensors, QuantizerValues } from "./algorithm.js";
 import { perScale, rangeOf, valueOf } from "./affine.js";
-import { gridsFrom, mseObserver } from "./observers/index.js";
+import { gridsFrom, mseObserver, scaleIndex } from "./observers/index.js";
 
 /** The rectified sigmoid reaches beyond 0 and 1, so that both can be met exactly (equation 23). */
 const STRETCH_LOW = -0.1;
@@ -62,11 +62,3 @@ export const softRounding: Quantizer = {
     return { ...values, rounding: { shape: rounding.shape, data } };
   },
 };
-
-/** Which scale belongs to the element at an index of the kernel. */
-function scaleIndex({ scheme, shape, channelAxis }: QuantizerSite): (index: number) => number {
-  if (scheme.granularity === "perTensor") return () => 0;
-  const inner = shape.slice(channelAxis + 1).reduce((a, b) => a * b, 1);
-  const channels = shape[channelAxis] ?? 1;
-  return (index) => Math.floor(index / inner) % channels;
-}

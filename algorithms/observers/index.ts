@@ -15,6 +15,7 @@ export { movingAverageObserver } from "./movingAverage.js";
 export { mseObserver } from "./mse.js";
 export { normObserver } from "./norm.js";
 export { percentileObserver } from "./percentile.js";
+export { keptValues, observeValues, sampleIndices } from "./values.js";
 
 /** Every observer that a matrix can start quantizers with. */
 export const observers: readonly Observer[] = [

@@ -1,109 +1,102 @@
 import ln from "@stdlib/math-base-special-ln";
-import {
-  coverRange,
-  keptValues,
-  observeValues,
-  quantizerOn,
-  rangeOfValues,
-  type Grid,
-  type Observer,
-} from "./observer.js";
+import type { QuantizerSite } from "../algorithm.js";
+import { magnitudeHistogram, observeMagnitudes, reachOf } from "./histogram.js";
+import { coverRange, extremes, type Observer, type Range } from "./observer.js";
 
 const BINS = 2048;
-/** Parts of the extremes that are tried: 1, 0.98, ..., 0.1. */
-const TRIED_PARTS = Array.from({ length: 46 }, (_, i) => 1 - i / 50);
+/** The smallest threshold that is tried, in bins. */
+const FIRST = 128;
 
 /**
- * The range whose quantized distribution is closest to the original one by Kullback-Leibler
- * divergence (the entropy calibration of Migacz, "8-bit inference with TensorRT", GTC 2017).
- *
- * Both distributions live on the same bins, and each level's mass is spread over the bins that
- * it holds and that are not empty: so no bin has mass in the one and none in the other, and the
- * divergence is finite. MQBench's takes two histograms over different ranges; any empty bin makes
- * its cost NaN.
+ * The threshold whose quantized distribution of magnitudes is closest to the original one by
+ * Kullback-Leibler divergence: the entropy calibration of Migacz ("8-bit inference with TensorRT",
+ * GTC 2017), as NVIDIA's pytorch-quantization has it for any bit width. Affine ranges, which those do
+ * not know, are cut off at the threshold on both sides.
  */
 export const klObserver: Observer = {
   name: "kl",
   clips: true,
-  observe: observeValues,
+  observe: observeMagnitudes,
   grid(batches, index, site) {
-    const values = keptValues(batches, index);
-    const { min, max } = rangeOfValues(values);
-    if (!(max > min)) return coverRange({ min, max }, site);
-    const histogram = histogramOf(values, min, max);
-    let best: Grid | undefined;
-    let least = Infinity;
-    for (const part of TRIED_PARTS) {
-      const grid = coverRange({ min: min * part, max: max * part }, site);
-      const divergence = klDivergence(histogram, quantizerOn(grid, site));
-      if (divergence < least) [best, least] = [grid, divergence];
-    }
-    return best ?? coverRange({ min, max }, site);
+    const range = extremes(batches, index);
+    const reach = reachOf(range);
+    if (!(reach > 0)) return coverRange(range, site);
+    const histogram = magnitudeHistogram(batches, index, { bins: BINS, reach });
+    const threshold = (entropyThreshold(histogram, levelsOnOneSide(range, site)) * reach) / BINS;
+    const [min, max] = [Math.max(range.min, -threshold), Math.min(range.max, threshold)];
+    return coverRange({ min, max }, site);
   },
 };
 
-interface Histogram {
-  readonly counts: Float64Array;
-  readonly centers: Float64Array;
-}
-
-function histogramOf(values: Float32Array, min: number, max: number): Histogram {
-  const width = (max - min) / BINS;
-  const counts = new Float64Array(BINS);
-  for (const value of values) {
-    const bin = Math.min(BINS - 1, Math.floor((value - min) / width));
-    counts[bin] = (counts[bin] ?? 0) + 1;
-  }
-  const centers = Float64Array.from({ length: BINS }, (_, bin) => min + (bin + 0.5) * width);
-  return { counts, centers };
+/** Levels between 0 and the threshold: all where no value is negative and no code is kept for one. */
+function levelsOnOneSide({ min }: Range, { scheme }: QuantizerSite): number {
+  const { symmetric, signed, bitWidth } = scheme;
+  return 2 ** (min < 0 || (symmetric && signed) ? bitWidth - 1 : bitWidth);
 }
 
 /**
- * Divergence of the quantized distribution from the original one. What a grid clips piles up in
- * the outermost bins that it reaches in the reference, as TensorRT has it, but not in the
- * quantized distribution: this is what makes clipping cost.
+ * Where to cut a histogram off, in bins: the last of those with the least divergence.
+ *
+ * The bin of 0 is taken to hold as much as its neighbour. Behind a ReLU it holds half of all values
+ * or more, none of which any threshold can hurt; counted, they outweigh all others, and what is
+ * clipped hardly matters.
+ *
+ * @param counts values of each bin of magnitudes
+ * @param levels how many levels quantization has between 0 and the threshold
  */
-export function klDivergence(
-  { counts, centers }: Histogram,
-  quantize: (x: number) => number,
-): number {
-  const levels = Array.from(centers, quantize);
-  const distinct = [...new Set(levels)].sort((a, b) => a - b);
-  const [lowest = 0, second = lowest] = distinct;
-  const [highest = 0, nextHighest = highest] = distinct.toReversed();
-  // What lies more than half a step beyond the outermost levels is clipped.
-  const [low, high] = [lowest - (second - lowest) / 2, highest + (highest - nextHighest) / 2];
-  const inside = Array.from(centers, (center) => center >= low && center <= high);
-  const first = inside.indexOf(true);
-  const last = inside.lastIndexOf(true);
-  if (first < 0) return Infinity;
-  const reference = new Float64Array(BINS);
-  const total = counts.reduce((a, b) => a + b, 0);
-  counts.forEach((count, bin) => {
-    const target = Math.min(Math.max(bin, first), last);
-    reference[target] = (reference[target] ?? 0) + count / total;
-  });
-  // Each level's mass of unclipped values, spread over its bins that hold any reference.
-  const mass = new Map<number, { sum: number; bins: number }>();
-  let kept = 0;
-  for (let bin = first; bin <= last; bin++) {
-    const level = levels[bin] ?? 0;
-    const entry = mass.get(level) ?? { sum: 0, bins: 0 };
-    const count = counts[bin] ?? 0;
-    kept += count;
-    mass.set(level, {
-      sum: entry.sum + count,
-      bins: entry.bins + Number((reference[bin] ?? 0) > 0),
-    });
+export function entropyThreshold(counts: Float64Array, levels: number): number {
+  const bins = Float64Array.from(counts);
+  bins[0] = bins[1] ?? 0;
+  let best = bins.length;
+  let least = Infinity;
+  const divergence = divergenceOfThresholds(bins, levels);
+  for (let end = FIRST; end <= bins.length; end++) {
+    const found = divergence(end);
+    if (found <= least) [best, least] = [end, found];
   }
-  let divergence = 0;
-  for (let bin = first; bin <= last; bin++) {
-    const p = reference[bin] ?? 0;
-    if (p === 0) continue;
-    const { sum = 0, bins = 1 } = mass.get(levels[bin] ?? 0) ?? {};
-    // A level that holds clipped values alone would have no mass: one value's worth stands for it.
-    const q = Math.max(sum, 1) / Math.max(kept, 1) / bins;
-    divergence += p * ln(p / q);
-  }
-  return divergence;
+  return best;
 }
+
+/**
+ * The divergence of the quantized from the original distribution for a threshold behind the bin
+ * `end - 1`. In the original, that bin holds what lies beyond as well; in the quantized one it does
+ * not, which is the price of clipping. There each level's mass is spread evenly over those of its bins
+ * that hold any.
+ *
+ * With P and Q of total 1, the sum of P log(P / Q) comes apart into sums from the first bin on and a
+ * term for each level, so that no bin is looked at.
+ */
+function divergenceOfThresholds(bins: Float64Array, levels: number): (end: number) => number {
+  const sumsOf = (term: (count: number) => number): Float64Array => {
+    const sums = new Float64Array(bins.length + 1);
+    bins.forEach((count, i) => (sums[i + 1] = (sums[i] ?? 0) + term(count)));
+    return sums;
+  };
+  const masses = sumsOf((count) => count);
+  const filled = sumsOf((count) => Number(count > 0));
+  const entropies = sumsOf(timesLog);
+  const total = masses[bins.length] ?? 0;
+  return (end) => {
+    const kept = masses[end] ?? 0;
+    const last = bins[end - 1] ?? 0;
+    const beyond = total - kept;
+    // Nothing of the quantized distribution stands for the values beyond.
+    if (kept === 0 || (last === 0 && beyond > 0)) return Infinity;
+    let crossed = 0;
+    let from = 0;
+    for (let level = 1; level <= levels && from < end; level++) {
+      const to = Math.ceil((level * end) / levels);
+      const mass = (masses[to] ?? 0) - (masses[from] ?? 0);
+      const places = (filled[to] ?? 0) - (filled[from] ?? 0);
+      if (mass > 0) {
+        const original = to === end ? mass + beyond : mass;
+        crossed += original * ln(mass / places / kept);
+      }
+      from = to;
+    }
+    const own = (entropies[end - 1] ?? 0) + timesLog(last + beyond) - total * ln(total);
+    return (own - crossed) / total;
+  };
+}
+
+const timesLog = (x: number): number => (x > 0 ? x * ln(x) : 0);

@@ -15,7 +15,10 @@ export const meanStdObserver: Observer = {
     const axes = sharedAxes(x, site);
     const mean = tf.mean(x, axes, true);
     const difference = tf.sub(x, mean);
-    const variance = tf.mean(tf.mul(difference, difference), axes);
+    const squares = tf.sum(tf.mul(difference, difference), axes);
+    // As torch.std, which MQBench's observer calls: divided by one less than the number of values.
+    const freedom = x.size / mean.size - 1;
+    const variance = tf.div(squares, Math.max(freedom, 1));
     return {
       ...observeMinMax(x, site),
       mean: tf.reshape(mean, scaleShape(site)),

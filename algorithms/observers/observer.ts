@@ -39,6 +39,18 @@ export function gridsFrom(
     : { scale, zeroPoint: perScale(site, (i) => gridAt(i).zeroPoint) };
 }
 
+/** Which scale belongs to the element at an index of a kernel. */
+export function scaleIndex({
+  scheme,
+  shape,
+  channelAxis,
+}: QuantizerSite): (index: number) => number {
+  if (scheme.granularity === "perTensor") return () => 0;
+  const inner = shape.slice(channelAxis + 1).reduce((a, b) => a * b, 1);
+  const channels = shape[channelAxis] ?? 1;
+  return (index) => Math.floor(index / inner) % channels;
+}
+
 /** The least and the greatest value, per tensor or per channel. */
 export function observeMinMax(x: tf.Tensor, site: QuantizerSite): QuantizerTensors {
   const axes = sharedAxes(x, site);
@@ -61,54 +73,6 @@ export const extremes = (batches: readonly QuantizerValues[], index: number): Ra
   min: Math.min(...statistic(batches, "min", index)),
   max: Math.max(...statistic(batches, "max", index)),
 });
-
-/** At most so many values of a tensor are kept for each scale and batch. */
-const KEPT_VALUES = 2 ** 16;
-
-/**
- * The values themselves, [scales, count]: all of them, or evenly spread ones of a tensor that
- * has more than 65,536 for a scale.
- */
-export function observeValues(x: tf.Tensor, site: QuantizerSite): QuantizerTensors {
-  const scales = scaleShape(site).reduce((a, b) => a * b, 1);
-  const axis = site.channelAxis;
-  const order = [axis, ...[...x.shape.keys()].filter((other) => other !== axis)];
-  const rows = tf.reshape(scales === 1 ? x : tf.transpose(x, order), [scales, -1]);
-  const count = x.size / scales;
-  if (count <= KEPT_VALUES) return { values: rows };
-  const stride = Math.ceil(count / KEPT_VALUES);
-  const kept = Math.floor(count / stride);
-  const grouped = tf.reshape(tf.slice(rows, [0, 0], [scales, kept * stride]), [
-    scales,
-    kept,
-    stride,
-  ]);
-  return { values: tf.reshape(tf.slice(grouped, [0, 0, 0], [scales, kept, 1]), [scales, kept]) };
-}
-
-/** What `observeValues` kept for the scale at `index`, of all batches together. */
-export function keptValues(batches: readonly QuantizerValues[], index: number): Float32Array {
-  const parts = batches.map(({ values }) => {
-    const count = values?.shape[1] ?? 0;
-    return values?.data.subarray(index * count, (index + 1) * count) ?? new Float32Array(0);
-  });
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    all.set(part, offset);
-    offset += part.length;
-  }
-  return all;
-}
-
-export function rangeOfValues(values: Float32Array): Range {
-  let [min, max] = [Infinity, -Infinity];
-  for (const value of values) {
-    if (value < min) min = value;
-    if (value > max) max = value;
-  }
-  return { min, max };
-}
 
 /**
  * Scale and zero point that cover [min, max] and represent 0 exactly, by the rule of PyTorch's

@@ -1,4 +1,5 @@
-import { coverRange, keptValues, observeValues, type Observer } from "./observer.js";
+import { coverRange, type Observer } from "./observer.js";
+import { keptValues, observeValues } from "./values.js";
 
 /** Share of the values below the upper bound, and above the lower one. */
 const SHARE = 0.9999;

@@ -15,7 +15,7 @@ import { models } from "../models/index.js";
 import type { OwnNetwork } from "../inputs/index.js";
 
 /** Raised whenever the pipeline's own arithmetic changes, so that older results are not reused. */
-export const NUMERICS_VERSION = 3;
+export const NUMERICS_VERSION = 4;
 
 export interface Cell {
   /** Hash of the configuration. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { coverRange, roundHalfToEven } from "../../algorithms/observers/index.js";
-import { int4, site } from "../support.js";
+import { coverRange, roundHalfToEven } from "../../../algorithms/observers/index.js";
+import { int4, site } from "../../support.js";
 
 test.each([
   [0.5, 0],
