@@ -12,11 +12,13 @@ import type { Observer } from "../../algorithms/observers/index.js";
 import type { BackendProfile } from "../../backends/backend.js";
 import type { Engine } from "../engine/index.js";
 import { quantizerOf, resolveScheme } from "../network/index.js";
+import { calibrationProblems } from "./calibration.js";
 import { problemsOf } from "./checks.js";
 import { staysFinite } from "./extremes.js";
 import { notFiniteOn } from "./extremesOnEngine.js";
 import { numbers, SHAPE } from "./subject.js";
 
+export { calibrationProblems } from "./calibration.js";
 export { checks, problemsOf } from "./checks.js";
 export { fingerprint } from "./fingerprint.js";
 export { toTensors, toValues } from "./subject.js";
@@ -108,6 +110,7 @@ export async function checkAlgorithm(
     tried.set(key, problems);
     findings.push(...problems.map((problem) => ({ place, ...problem })));
   }
+  findings.push(...calibrationProblems((site) => quantizerOf(algorithm, site), supported));
   for (const engine of engines) findings.push(...(await extremesOn(engine, algorithm, supported)));
   const isKnown = ({ check }: Finding) => algorithm.knownDefects?.includes(check) ?? false;
   return {
