@@ -1,21 +1,16 @@
 import * as tf from "@tensorflow/tfjs";
-import type { Algorithm, BitAllocation, QuantizerSite } from "../../algorithms/algorithm.js";
+import type { BitAllocation, QuantizerSite } from "../../algorithms/algorithm.js";
+import { coverRange, quantizerOn, scaleIndex } from "../../algorithms/observers/index.js";
 import type { Batch } from "../train/index.js";
 import {
   type Engine,
   float32,
+  type HostTensor,
   type HostTensors,
   randomStream,
   type StepTensors,
 } from "../engine/index.js";
-import {
-  existing,
-  forward,
-  type QuantizedNetwork,
-  quantizerOf,
-  unquantized,
-  valueName,
-} from "../network/index.js";
+import { existing, forward, type QuantizedNetwork, unquantized } from "../network/index.js";
 
 /** Random directions; each costs two gradients on every calibration batch. */
 const DIRECTIONS = 8;
@@ -23,7 +18,6 @@ const DIRECTIONS = 8;
 const STEP = 1e-2;
 
 interface Allocation extends QuantizedNetwork {
-  readonly algorithm: Algorithm;
   readonly allocation: BitAllocation;
   readonly parameters: HostTensors;
   readonly batches: readonly Batch[];
@@ -39,7 +33,7 @@ interface Allocation extends QuantizedNetwork {
  * @returns the sites with their new bit widths
  */
 export async function allocateBits(engine: Engine, task: Allocation): Promise<QuantizerSite[]> {
-  const { sites, allocation, algorithm, parameters } = task;
+  const { sites, allocation, parameters } = task;
   const layers = sites.filter(({ role }) => role === "weight");
   const inner = layers.slice(1, -1);
   if (inner.length === 0) return [...sites];
@@ -58,7 +52,7 @@ export async function allocateBits(engine: Engine, task: Allocation): Promise<Qu
     const options: Choice[] = [];
     for (const bitWidth of allocation.candidates) {
       const changed = { ...site, scheme: { ...site.scheme, bitWidth } };
-      const error = await squaredError(engine, algorithm, changed, parameters);
+      const error = squaredError(changed, existing(parameters, site.id));
       options.push({
         bitWidth,
         cost: unit(site) * bitWidth,
@@ -205,49 +199,27 @@ async function hessianTraces(
   } finally {
     await compiled.release();
   }
-  // A small negative estimate is noise about a flat direction.
-  return new Map([...sums].map(([name, trace]) => [name, Math.max(trace, 0)]));
+  return sums;
 }
 
 const rootMeanSquare = (data: ArrayLike<number>): number =>
   Math.sqrt(Array.from(data).reduce((sum, x) => sum + x * x, 0) / data.length) || 1e-3;
 
-/** Sum over the weights of the squared quantization error. */
-async function squaredError(
-  engine: Engine,
-  algorithm: Algorithm,
-  site: QuantizerSite,
-  parameters: HostTensors,
-): Promise<number> {
-  const quantizer = quantizerOf(algorithm, site);
-  const kernel = existing(parameters, site.id);
-  const observing = await engine.compile(({ w }) => quantizer.observe(w as tf.Tensor, site), {
-    w: kernel,
+/**
+ * Sum over the weights of the squared error that the grid between their extremes makes, which is what
+ * the authors' code rounds to before it trains.
+ */
+export function squaredError(site: QuantizerSite, { data }: HostTensor): number {
+  const scaleAt = scaleIndex(site);
+  const ranges: { min: number; max: number }[] = [];
+  data.forEach((weight: number, i: number) => {
+    const range = (ranges[scaleAt(i)] ??= { min: weight, max: weight });
+    range.min = Math.min(range.min, weight);
+    range.max = Math.max(range.max, weight);
   });
-  const observed = await observing.run({ w: kernel });
-  await observing.release();
-  const statistics = Object.fromEntries(
-    Object.entries(observed).map(([name, { shape, data }]) => [
-      name,
-      { shape, data: Float32Array.from(data) },
-    ]),
-  );
-  const values = Object.entries(quantizer.initialize([statistics], site));
-  const tensors = Object.fromEntries(
-    values.map(([name, { shape, data }]) => [valueName(site, name), float32(data, shape)]),
-  );
-  const measuring = await engine.compile(
-    ({ w, ...current }) => {
-      const weights = w as tf.Tensor;
-      const named = Object.fromEntries(
-        values.map(([name]) => [name, existing(current, valueName(site, name))]),
-      );
-      const error = tf.sub(quantizer.fakeQuantize(weights, named, site), weights);
-      return { error: tf.sum(tf.mul(error, error)) };
-    },
-    { w: kernel, ...tensors },
-  );
-  const { error } = await measuring.run({ w: kernel, ...tensors });
-  await measuring.release();
-  return error?.data[0] ?? NaN;
+  const quantizers = ranges.map((range) => quantizerOn(coverRange(range, site), site));
+  return Array.from<number>(data).reduce((sum, weight, i) => {
+    const quantized = quantizers[scaleAt(i)]?.(weight) ?? NaN;
+    return sum + (quantized - weight) ** 2;
+  }, 0);
 }

@@ -64,7 +64,7 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
     bitAllocation === undefined
       ? quantized.sites
       : await allocateBits(engine, {
-          ...{ network, sites: quantized.sites, algorithm, allocation: bitAllocation },
+          ...{ network, sites: quantized.sites, allocation: bitAllocation },
           ...{ parameters, batches, classes: dataset.classes, seed },
         });
   const common = { network, sites: allocated, algorithm };

@@ -14,9 +14,12 @@ import {
 } from "../../network/index.js";
 import type { ReconstructionTask } from "./learnedUnit.js";
 
+/** The authors' code averages the divergence over so many images before it takes gradients. */
+const FISHER_BATCH = 32;
+
 /**
- * BRECQ's weights: the magnitude of the gradient of the divergence between the float network's
- * prediction and that with the quantized unit, at the unit's output, plus 1.
+ * BRECQ's weights: the magnitude of the gradient, at the unit's output, of the mean divergence between
+ * the float network's prediction and that with the quantized unit, plus 1.
  */
 export async function fisherWeights(
   engine: Engine,
@@ -57,7 +60,8 @@ export async function fisherWeights(
         training: false,
         quantize: unquantized,
       });
-      return tf.neg(tf.sum<tf.Scalar>(tf.mul(exact, tf.logSoftmax(reached))));
+      const summed = tf.sum<tf.Scalar>(tf.mul(exact, tf.logSoftmax(reached)));
+      return tf.div(summed, -FISHER_BATCH);
     };
     const gradient = tf.grad(divergence)(existing(current, inputName("output")));
     return { result: tf.add(tf.abs(gradient), 1) };

@@ -30,13 +30,6 @@ function outputOf(task: ReconstructionTask, unit: LearnedUnit, current: StepTens
   return output;
 }
 
-/** The reconstruction error of a unit as it is. */
-export function errorStep(task: ReconstructionTask, unit: LearnedUnit) {
-  return (current: StepTensors) => ({
-    error: reconstructionError(outputOf(task, unit, current), current),
-  });
-}
-
 /** One step of Adam on the roundings and scales of a unit. */
 export function learningStep(task: ReconstructionTask, unit: LearnedUnit) {
   return (inputs: StepTensors): Record<string, tf.Tensor> => {

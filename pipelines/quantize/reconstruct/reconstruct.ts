@@ -7,6 +7,7 @@ import {
   type HostTensor,
   type HostTensors,
   onlyValue,
+  permutation,
   randomStream,
   scalar,
   type StepTensors,
@@ -29,7 +30,7 @@ import {
 } from "../../network/index.js";
 import { fisherWeights } from "./fisherWeights.js";
 import { LearnedUnit, type ReconstructionTask } from "./learnedUnit.js";
-import { ADAM, errorStep, learningStep } from "./learningStep.js";
+import { ADAM, learningStep } from "./learningStep.js";
 
 /** Weight of the term that pushes roundings to 0 or 1 (equation 21 of AdaRound). */
 const REGULARIZATION = 0.01;
@@ -39,14 +40,11 @@ const FIRST_EXPONENT = 20;
 const LAST_EXPONENT = 2;
 /** Scales of activations learn slower than roundings. */
 const SCALE_RATE = 0.1;
-/** How often the deployed error is looked at, and after how many looks without gain it ends. */
-const LOOKS = 10;
-const PATIENCE = 4;
 
 /**
  * Learns roundings and activation scales so that each layer or block gives what it gives in
  * float, from the input to the output of the network; what is done already is quantized while the
- * next one learns. The best state of each unit is kept, that of the start included.
+ * next one learns. Where the last step of a unit leads is kept, as the authors of all methods do.
  */
 export async function reconstruct(
   engine: Engine,
@@ -117,15 +115,10 @@ class StepCache {
     this.#task = task;
   }
 
-  /** A step that learns, or one that only measures the error as deployed. */
-  async get(unit: LearnedUnit, learns: boolean, inputs: HostTensors): Promise<CompiledStep> {
-    const key = `${String(learns)} ${unit.key} ${JSON.stringify(Object.keys(inputs))}`;
+  async get(unit: LearnedUnit, inputs: HostTensors): Promise<CompiledStep> {
+    const key = `${unit.key} ${JSON.stringify(Object.keys(inputs))}`;
     const known =
-      this.#compiled.get(key) ??
-      this.#engine.compile(
-        learns ? learningStep(this.#task, unit) : errorStep(this.#task, unit),
-        inputs,
-      );
+      this.#compiled.get(key) ?? this.#engine.compile(learningStep(this.#task, unit), inputs);
     this.#compiled.set(key, known);
     return known;
   }
@@ -162,43 +155,31 @@ async function learn(steps: StepCache, unit: LearnedUnit, learning: Learning) {
     ),
   );
   /** What a step reads besides the unit's tensors, for chosen images. */
-  const batch = (indices: ArrayLike<number>, learns: boolean): HostTensors => ({
+  const batch = (indices: ArrayLike<number>): HostTensors => ({
     target: chosenRows(target, indices),
     ...(weights && { weights: chosenRows(weights, indices) }),
     ...Object.fromEntries(
       unit.inputs.map((name) => {
         const exact = chosenRows(valuesOfNode(quantized, name), indices);
-        const mixed = learns && mixInput;
         return [
           inputName(unit.short(name)),
-          mixed ? mix(exact, chosenRows(valuesOfNode(float, name), indices), bits) : exact,
+          mixInput ? mix(exact, chosenRows(valuesOfNode(float, name), indices), bits) : exact,
         ];
       }),
     ),
   });
   const bits = randomBits(() => random.integer(2 ** 31));
   const masks = (): HostTensors => (drop === 0 ? {} : keptValues(unit, batchSize, bits));
-  const looked = Uint32Array.from({ length: Math.min(count, 4 * batchSize) }, (_, i) => i);
-  const errorOf = async (): Promise<number> => {
-    const deployed = finished(task.algorithm, unit.sites, current);
-    const inputs = { ...deployed, ...batch(looked, false) };
-    const { error } = await (await steps.get(unit, false, inputs)).run(inputs);
-    return onlyValue(error);
-  };
-
   const losses: number[] = [];
-  let best = { error: await errorOf(), tensors: current };
-  let looksWithoutGain = 0;
-  const lookEvery = Math.max(1, Math.floor(schedule.steps / LOOKS));
   if (unit.learned.length === 0) return { tensors: {}, losses };
   for (let step = 0; step < schedule.steps; step++) {
     const progress = step / schedule.steps;
     const late = Math.max(0, (progress - WARM_UP) / (1 - WARM_UP));
-    const indices = Uint32Array.from({ length: batchSize }, () => random.integer(count));
+    const indices = permutation(count, random).subarray(0, batchSize);
     const inputs: HostTensors = {
       ...current,
       ...moments,
-      ...batch(indices, true),
+      ...batch(indices),
       ...masks(),
       rate: scalar(schedule.learningRate),
       scaleRate: scalar(schedule.learningRate * SCALE_RATE * cosine(progress)),
@@ -207,18 +188,12 @@ async function learn(steps: StepCache, unit: LearnedUnit, learning: Learning) {
       firstCorrection: scalar(1 / (1 - pow(ADAM.first, step + 1))),
       secondCorrection: scalar(1 / (1 - pow(ADAM.second, step + 1))),
     };
-    const outputs = await (await steps.get(unit, true, inputs)).run(inputs);
+    const outputs = await (await steps.get(unit, inputs)).run(inputs);
     losses.push(onlyValue(outputs["loss"]));
     current = take(current, outputs);
     moments = take(moments, outputs);
-    if ((step + 1) % lookEvery !== 0 && step + 1 !== schedule.steps) continue;
-    const error = await errorOf();
-    if (error < best.error) {
-      best = { error, tensors: current };
-      looksWithoutGain = 0;
-    } else if (progress > 0.5 && ++looksWithoutGain >= PATIENCE) break;
   }
-  const result = finished(task.algorithm, unit.sites, best.tensors);
+  const result = finished(task.algorithm, unit.sites, current);
   return {
     tensors: Object.fromEntries(
       unit.learned.map((name) => [unit.long(name), existing(result, name)]),

@@ -1,0 +1,174 @@
+import { expect, test } from "vitest";
+import { adaRound } from "../../../algorithms/adaRound.js";
+import type { Algorithm } from "../../../algorithms/algorithm.js";
+import { brecq } from "../../../algorithms/brecq.js";
+import { academic } from "../../../backends/academic.js";
+import { snpe } from "../../../backends/snpe.js";
+import { resnet8 } from "../../../benchmarks/models/index.js";
+import { float32, loadEngine } from "../../../pipelines/engine/index.js";
+import {
+  blockUnits,
+  foldBatchNorm,
+  initialParameters,
+  layerUnits,
+  placeQuantizers,
+  quantizeWith,
+  runPart,
+} from "../../../pipelines/network/index.js";
+import { squaredError } from "../../../pipelines/quantize/allocateBits.js";
+import { calibrate } from "../../../pipelines/quantize/calibrate.js";
+import { quantize } from "../../../pipelines/quantize/quantize.js";
+import { fisherWeights } from "../../../pipelines/quantize/reconstruct/fisherWeights.js";
+import { int4, normalValues, site, toyDataset } from "../../support.js";
+
+const dataset = toyDataset();
+const engine = await loadEngine("onnxruntime");
+const width = 4;
+const floatNetwork = resnet8.build({ inputShape: dataset.shape, classes: dataset.classes, width });
+const checkpoint = initialParameters(floatNetwork, 0);
+const schedule = { epochs: 1, learningRate: 0.01 };
+const hyperparameters = {
+  ...{ batchSize: 8, momentum: 0.9, weightDecay: 1e-4, calibrationBatches: 2 },
+  ...{ augmentation: { shift: 0, flip: false }, pretrain: schedule, quantizedTraining: schedule },
+};
+
+function reconstructed(
+  algorithm: Algorithm,
+  reconstruction: { batchSize: number; steps: number; learningRate: number },
+  seed = 0,
+) {
+  const quantized = placeQuantizers(foldBatchNorm(floatNetwork, 4), snpe, {
+    weights: 4,
+    activations: 8,
+  });
+  return quantize(engine, {
+    ...{ algorithm, floatNetwork, checkpoint, rewritten: floatNetwork, batchNorm: 4 },
+    ...{ quantized, dataset, seed },
+    hyperparameters: { ...hyperparameters, reconstruction: { images: 16, ...reconstruction } },
+  });
+}
+
+test("every unit learns for all steps, and what the last one gives is kept", async () => {
+  const { reconstruction, ...rest } = adaRound;
+  const options = { batchSize: 8, steps: 12, learningRate: 1e4 };
+  const [wild, untouched] = [
+    await reconstructed({ ...rest, reconstruction }, options),
+    await reconstructed(rest, options),
+  ];
+  const units = layerUnits(foldBatchNorm(floatNetwork, 4));
+  expect(wild.losses).toHaveLength(units.length * options.steps);
+  // Steps so large make things worse, and are kept all the same.
+  expect(wild.tensors["stem/kernel:rounding"]?.data).not.toEqual(
+    untouched.tensors["stem/kernel:rounding"]?.data,
+  );
+});
+
+test("the images of a step differ: all of them where a batch holds all", async () => {
+  const options = { batchSize: 16, steps: 4, learningRate: 0.01 };
+  const [a, b] = [
+    await reconstructed(adaRound, options, 1),
+    await reconstructed(adaRound, options, 2),
+  ];
+  expect(a.losses.length).toBeGreaterThan(0);
+  a.losses.forEach((loss, i) => {
+    expect((b.losses[i] ?? NaN) / loss).toBeCloseTo(1, 3);
+  });
+});
+
+test("BRECQ's weights are 1 and the gradient of the mean divergence of 32 images", async () => {
+  const placed = placeQuantizers(floatNetwork, academic, { weights: 4, activations: 4 });
+  const values = await calibrate(engine, {
+    ...{ ...placed, algorithm: brecq, parameters: checkpoint, dataset, hyperparameters },
+  });
+  const tensors = { ...checkpoint, ...values };
+  const unit = blockUnits(placed.network).at(-2);
+  const [input] = unit?.inputs ?? [];
+  if (unit === undefined || input === undefined) throw new Error("no block before the classifier");
+  const count = 48;
+  const channels = 4 * width;
+  const inner = unit.network.nodes[0];
+  const shape = inner?.op === "input" ? inner.shape : [];
+  const size = count * shape.reduce((a, b) => a * b, 1);
+  const quantized = new Map([
+    [input, float32(Float32Array.from(normalValues(size, 1), Math.abs), [count, ...shape])],
+  ]);
+  const output = await runPart(engine, {
+    ...{ unit, values: quantized, tensors },
+    mode: (current) => ({ quantize: quantizeWith(brecq, placed.sites, current) }),
+  });
+  const exact = Float32Array.from(output.data, (v, i) => v * (1 + 0.5 * Math.sin(i)));
+  const task = {
+    ...{ ...placed, algorithm: brecq, tensors, hyperparameters, seed: 0 },
+    images: float32(new Float32Array(0), [0]),
+  };
+  const float = new Map([[unit.output, float32(exact, output.shape)]]);
+  const weights = await fisherWeights(engine, task, { unit, tensors, quantized, float });
+
+  // Behind the block: the mean over places and the classifier, in float64.
+  const places = output.data.length / count / channels;
+  const kernel = checkpoint["classifier/kernel"]?.data ?? [];
+  const bias = checkpoint["classifier/bias"]?.data ?? [];
+  const classes = dataset.classes;
+  const prediction = (data: ArrayLike<number>, image: number): number[] => {
+    const logits = Array.from({ length: classes }, (_, k) => {
+      let sum = bias[k] ?? 0;
+      for (let place = 0; place < places; place++)
+        for (let c = 0; c < channels; c++)
+          sum +=
+            ((data[(image * places + place) * channels + c] ?? NaN) / places) *
+            (kernel[c * classes + k] ?? NaN);
+      return Math.exp(sum);
+    });
+    const total = logits.reduce((a, b) => a + b);
+    return logits.map((v) => v / total);
+  };
+  expect(weights?.shape).toEqual(output.shape);
+  let largest = 0;
+  for (let image = 0; image < count; image++) {
+    const [p, q] = [prediction(exact, image), prediction(output.data, image)];
+    for (let c = 0; c < channels; c++) {
+      const gradient = p.reduce(
+        (sum, share, k) => sum + ((q[k] ?? NaN) - share) * (kernel[c * classes + k] ?? NaN),
+        0,
+      );
+      const expected = Math.abs(gradient) / places / 32;
+      largest = Math.max(largest, expected);
+      const found = (weights?.data[image * places * channels + c] ?? NaN) - 1;
+      expect(Math.abs(found - expected)).toBeLessThan(2e-7 + 1e-3 * expected);
+    }
+  }
+  expect(largest).toBeGreaterThan(1e-5);
+});
+
+test("HAWQ's errors are those of the grid between the extremes of each scale", () => {
+  // Two output channels: steps of 3 / 1.5 and 1 / 1.5 at 2 bits, codes -2 to 1.
+  const kernel = float32(Float32Array.of(3, 1, -1, 0.5, 0.5, -0.2), [3, 2]);
+  const place = site({
+    shape: [3, 2],
+    channelAxis: 1,
+    scheme: { ...int4, bitWidth: 2, granularity: "perChannel" },
+  });
+  // 3 -> 2, -1 -> 0 (a tie), 0.5 -> 0; 1 -> 2/3, 0.5 -> 2/3, -0.2 -> 0.
+  const expected = 1 + 1 + 0.25 + (1 / 3) ** 2 + (1 / 6) ** 2 + 0.04;
+  expect(squaredError(place, kernel)).toBeCloseTo(expected, 5);
+});
+
+test("errors of a kernel of real size equal a float64 computation", () => {
+  const shape = [3, 3, 16, 32];
+  const values = Float32Array.from(normalValues(3 * 3 * 16 * 32, 5), (v, i) => v * (1 + (i % 32)));
+  const place = site({
+    shape,
+    channelAxis: 3,
+    scheme: { ...int4, granularity: "perChannel" },
+  });
+  let expected = 0;
+  for (let channel = 0; channel < 32; channel++) {
+    const own = values.filter((_, i) => i % 32 === channel);
+    const scale = Math.max(...own.map(Math.abs)) / 7.5;
+    for (const w of own) {
+      const code = Math.min(Math.max(Math.round(w / scale), -8), 7);
+      expected += (code * scale - w) ** 2;
+    }
+  }
+  expect(squaredError(place, float32(values, shape)) / expected).toBeCloseTo(1, 5);
+});
