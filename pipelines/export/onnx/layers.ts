@@ -82,6 +82,7 @@ function kernel(node: ConvNode | DenseNode, writing: Writing): string {
     return graph.add("Gather", [table, places], { axis: 0 }, name);
   }
   const type = writing.packWeights ? smallestType(siteOf(id)) : storageType(siteOf(id));
-  const inputs = [codes(type), ...gridConstants(graph, weight.on, type)];
+  const own = free(`${id} zero point`);
+  const inputs = [codes(type), ...gridConstants(graph, weight.on, { type, own })];
   return graph.add("DequantizeLinear", inputs, { axis }, name);
 }

@@ -17,7 +17,7 @@ export function quantizer({ name, input }: QuantizeNode, writing: Writing): stri
   }
   if (isCodebook(levels)) return lookUp(graph, valueOf(writing, input), { levels, name });
   const type = storageType(site);
-  const grid = gridConstants(graph, levels, type);
+  const grid = gridConstants(graph, levels, { type });
   // onnxruntime pools in integers only where the quantizer is next to the pool.
   const x = writing.valueOf(input);
   const rounded = site.scheme.rounding === "dpu" ? dpuRounded(graph, x, levels) : x;

@@ -32,12 +32,17 @@ export function fillsType({ quantMin, quantMax }: QuantRange, type: StorageType)
   return quantMin === typeMin && quantMax === typeMax;
 }
 
-/** Scale and zero point as constants: one of each, or one for each channel. */
+/**
+ * Scale and zero point as constants: one of each, or one for each channel.
+ *
+ * @param own a name for the zero point that no other layer shares: where onnxruntime turns signed
+ *   weights into unsigned ones, it replaces that constant once a layer and refuses the second time
+ */
 export function gridConstants(
   graph: OnnxGraph,
   { scale, zeroPoint }: FrozenGrid,
-  type: OnnxType,
+  { type, own }: { readonly type: OnnxType; readonly own?: string },
 ): [scale: string, zeroPoint: string] {
   const shape = scale.length === 1 ? [] : [scale.length];
-  return [graph.constant("float32", shape, scale), graph.constant(type, shape, zeroPoint)];
+  return [graph.constant("float32", shape, scale), graph.constant(type, shape, zeroPoint, own)];
 }

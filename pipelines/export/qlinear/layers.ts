@@ -37,7 +37,8 @@ function operands(node: ConvNode | DenseNode, writing: Writing) {
     return refuse(node.name, "its weights or inputs are not integers");
   const type = storageType(writing.siteOf(id));
   const codes = graph.constant(type, shape, ordered(weight.codes), writing.free(id));
-  const inputs = [...operand(x), codes, ...gridConstants(graph, weight.on, type)];
+  const own = writing.free(`${id} zero point`);
+  const inputs = [...operand(x), codes, ...gridConstants(graph, weight.on, { type, own })];
   const bias = int32Bias(frozen, node, { steps, refuse });
   return { type: x.type, inputs, bias: bias && graph.constant("int32", [bias.length], bias) };
 }

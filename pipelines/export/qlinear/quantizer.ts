@@ -18,7 +18,7 @@ export function quantizer({ name, input }: QuantizeNode, writing: Writing): Valu
   const value = writing.valueOf(input);
   // A ReLU on integers: nothing below the zero point.
   const cutsOff = isWaiting(value) && value.rectified && zero > kept.quantMin;
-  const grid = gridConstants(graph, levels, type);
+  const grid = gridConstants(graph, levels, { type });
   const target: Target = { type, grid, ...(isFree && !cutsOff && { name }) };
   const codes = isWaiting(value)
     ? value.into(target)
