@@ -1,3 +1,4 @@
+import pow from "@stdlib/math-base-special-pow";
 import type { QuantizerSite } from "../algorithm.js";
 import { rangeOf } from "../affine.js";
 import {
@@ -15,7 +16,7 @@ import { keptValues, observeValues } from "./values.js";
 /** Parts of the extremes that are tried: 1, 0.99, ..., 0.06 (MQBench's), and down to 0.001. */
 const TRIED_PARTS = [
   ...Array.from({ length: 95 }, (_, i) => 1 - i / 100),
-  ...Array.from({ length: 18 }, (_, i) => 0.05 * 0.8 ** i),
+  ...Array.from({ length: 18 }, (_, i) => 0.05 * pow(0.8, i)),
 ];
 /** Every fourth of them: what an end is moved to while the other one stays. */
 const COARSE_PARTS = TRIED_PARTS.filter((_, i) => i % 4 === 0);

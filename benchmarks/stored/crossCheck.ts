@@ -5,7 +5,14 @@ import { join } from "node:path";
 import type { EngineName } from "../../pipelines/engine/index.js";
 import type { CellResult } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
-import { pretrain, runCell, stageKeys, storedOnce, type Checkpoint } from "../cell/index.js";
+import {
+  pretrain,
+  runCell,
+  stageKeys,
+  storedOnce,
+  type CellContext,
+  type Checkpoint,
+} from "../cell/index.js";
 import { planCell } from "../planning/index.js";
 import { contextFor } from "./storedCell.js";
 import { chosenCells, type VerifyOptions } from "./verify.js";
@@ -77,18 +84,20 @@ async function checkCell(
     },
   });
   const float = {
-    stored: await storedFloat(result, context.dataset, options, own),
+    stored: await storedFloat(result, context, options, own),
     other: await pretrain(cell, context),
   };
   const common = await directoryAt(join(scratch, "common"));
-  await storedOnce(common, stageKeys(cell)[0], () => Promise.resolve(float.stored));
+  await storedOnce({ ...context, directory: common }, stageKeys(cell)[0], () =>
+    Promise.resolve(float.stored),
+  );
   const repeated = await runCell(cell, { ...context, directory: common });
   const { engine } = cell.config;
   return {
     cell: cellName(result),
     engines: {
-      stored: `${computed.name} ${computed.version}`,
-      other: `${engine.name} ${engine.version}`,
+      stored: `${computed.name} ${String(computed.version)}`,
+      other: `${engine.name} ${String(engine.version)}`,
     },
     distances: [
       ...losses("float", float.stored.losses, float.other.losses),
@@ -107,7 +116,7 @@ async function directoryAt(path: string): Promise<RunDirectory> {
 /** The float checkpoint of the run; where it did not keep it, it is computed again. */
 async function storedFloat(
   result: CellResult,
-  dataset: Parameters<typeof planCell>[1],
+  { dataset, onNote }: CellContext,
   { directory, dataDirectory, onStage }: VerifyOptions,
   scratch: RunDirectory,
 ): Promise<Checkpoint> {
@@ -115,7 +124,9 @@ async function storedFloat(
   const cell = planCell(result.config, dataset);
   const [key] = stageKeys(cell);
   if (existsSync(run.stageFile(key))) {
-    return storedOnce(run, key, () => Promise.reject(new Error(`${key} has vanished`)));
+    return storedOnce({ directory: run, onNote }, key, () =>
+      Promise.reject(new Error(`${key} has vanished`)),
+    );
   }
   const { context } = await contextFor(result, {
     ...{ dataDirectory, stored: run, directory: scratch },

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Quantizer, QuantizerSite, QuantizerTensors } from "../../algorithms/algorithm.js";
-import type { Engine, HostTensor, HostTensors, StepTensors } from "../engine/index.js";
+import type { Engine, HostTensors, StepTensors } from "../engine/index.js";
 import { casesAt, notFinite, prefixed, stateFrom, step } from "./extremes.js";
 import { toValues } from "./subject.js";
 

@@ -75,10 +75,9 @@ const stateOf = ({ values }: Subject): QuantizerTensors =>
 function fits(subject: Subject, x: tf.Tensor, motion: Motion, slack?: number): boolean {
   const { quantizer, site } = subject;
   const state = stateOf(subject);
-  const after = Object.entries(motion.values).map(([name, part]) => [
-    name,
-    part.after(state[name] as tf.Tensor),
-  ]);
+  const after = Object.entries(motion.values).map(
+    ([name, part]) => [name, part.after(state[name] as tf.Tensor)] as const,
+  );
   const before = quantizer.fakeQuantize(x, state, site);
   const expected = motion.y.after(before);
   const actual = quantizer.fakeQuantize(

@@ -3,9 +3,10 @@ import { ENGINE_NAMES, type EngineName } from "./engine.js";
 
 const require = createRequire(import.meta.url);
 
-/** What each engine runs on; the first that is installed is taken. */
+/** What each engine runs on, if not on its own kernels; the first that is installed is taken. */
 export const ENGINE_PACKAGES: Readonly<Record<EngineName, readonly string[]>> = {
   onnxruntime: ["onnxruntime-node"],
+  portable: [],
   "tfjs-node": ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"],
   tfjs: ["@tensorflow/tfjs"],
 };

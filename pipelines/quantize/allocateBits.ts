@@ -219,7 +219,7 @@ export function squaredError(site: QuantizerSite, { data }: HostTensor): number 
   });
   const quantizers = ranges.map((range) => quantizerOn(coverRange(range, site), site));
   return Array.from<number>(data).reduce((sum, weight, i) => {
-    const quantized = quantizers[scaleAt(i)]?.(weight) ?? NaN;
-    return sum + (quantized - weight) ** 2;
+    const error = (quantizers[scaleAt(i)]?.(weight) ?? NaN) - weight;
+    return sum + error * error;
   }, 0);
 }

@@ -1,7 +1,7 @@
 import * as ort from "onnxruntime-node";
 import { installedEngines } from "../../engines.js";
 import { describe, expect, test } from "vitest";
-import { loadEngine, randomStream } from "../../../pipelines/engine/index.js";
+import { randomStream } from "../../../pipelines/engine/index.js";
 import { evaluate } from "../../../pipelines/train/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { freezeFloat } from "../../../pipelines/freeze/index.js";

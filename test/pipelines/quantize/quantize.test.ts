@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Algorithm, QuantizerSite } from "../../../algorithms/algorithm.js";
+import { adaRound } from "../../../algorithms/adaRound.js";
 import { algorithms } from "../../../algorithms/index.js";
 import { channelwiseSize } from "../../../algorithms/channelwiseSize.js";
 import { hawq } from "../../../algorithms/hawq.js";
