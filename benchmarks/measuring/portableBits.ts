@@ -29,9 +29,9 @@ export const EXPECTED_BITS: Readonly<Record<string, string>> = {
   "float MobileNetV2": "204fd19b6ef87047",
   "LSQ on Academic": "2f36557f26f605b9",
   "LSQ on TVM": "bd207080272513a9",
-  "DSQ on Academic": "7afca9e35eb3c34e",
-  "TQT on Academic": "fd9608864aa99bc9",
-  "AdaRound on Academic": "617e9474699f3ccb",
+  "DSQ on Academic": "1301850bd51c5a29",
+  "TQT on Academic": "3e64d12f5bca74e9",
+  "AdaRound on Academic": "77e723e1d8a8160f",
   "HAWQ on Academic": "83997a5cf16e6152",
 };
 

@@ -31,9 +31,9 @@ function slope(f: (x: number) => number, x: number, step = 1e-2): number {
 
 describe("LSQ+", () => {
   test("weights start at max(|mean - 3 sd|, |mean + 3 sd|) / 2^(bits - 1)", () => {
-    // mean 1, sd 2: the farther end is 7.
-    const w = tf.tensor1d([-1, 3, -1, 3]);
-    const place = site({ shape: [4] });
+    // Mean 1; deviation (divided by N - 1) 2: the farther end is 7.
+    const w = tf.tensor1d([-1, 3, 1]);
+    const place = site({ shape: [3] });
     const values = lsqPlus.weight.initialize([toValues(lsqPlus.weight.observe(w, place))], place);
     expect(values["scale"]?.data[0]).toBeCloseTo(7 / 8, 6);
   });

@@ -108,11 +108,17 @@ const distance = (logits: Float32Array): number =>
   logits.reduce((sum, v, i) => sum + (v - (floatLogits[i] ?? 0)) ** 2, 0) / logits.length;
 
 describe.each(installedEngines)("%s", (_, engine) => {
-  const tried = [adaRound, qdrop, hawq, channelwiseSize, mse] as readonly Algorithm[];
-  test.each(tried.map((algorithm) => [algorithm.name, algorithm] as const))(
+  const tried: readonly (readonly [Algorithm, BackendProfile])[] = [
+    ...[adaRound, qdrop, hawq, mse].map((algorithm) => [algorithm, academic] as const),
+    // Widths of channels need scales of channels for weights, which the academic profile does not have.
+    [channelwiseSize, onnxruntime],
+  ];
+  test.each(tried.map(([algorithm, profile]) => [algorithm.name, algorithm, profile] as const))(
     "calibrates, searches, reconstructs or trains %s, which is deployed as simulated",
-    async (__, algorithm) => {
-      const { simulated, agreement } = await quantized(algorithm, academic, { engine });
+    async (__, algorithm, profile) => {
+      const { simulated, agreement } = await quantized(algorithm, profile, {
+        ...{ engine, bits: profile === academic ? 4 : 8 },
+      });
       expect(accuracyOf(simulated, dataset)).toBeGreaterThan(0.8);
       expect(agreement.share).toBeGreaterThanOrEqual(63 / 64);
     },
