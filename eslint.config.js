@@ -5,8 +5,7 @@ export default tseslint.config(
     ignores: [
       "dist/",
       "node_modules/",
-      "results/runs/",
-      "results/reference/",
+      "results/*/",
       "eslint.config.js",
       "test/structure/rules.mjs",
       "reports/browser/",

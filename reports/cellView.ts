@@ -55,7 +55,7 @@ export function cellView(
     name,
     previous: neighborView(neighbors.previous),
     next: neighborView(neighbors.next),
-    jsonHref: files && `../../cells/${encoded}.json`,
+    jsonHref: files?.cells.has(name) === true ? `../../cells/${encoded}.json` : undefined,
     onnxHref: files?.models.has(name) === true ? `../../models/${encoded}.onnx` : undefined,
     matrix: files?.matrix === true ? "../../matrix.yaml" : undefined,
     title: run.title,

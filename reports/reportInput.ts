@@ -8,6 +8,8 @@ export interface ReportInput {
   readonly results: readonly CellResult[];
   /** What lies beside the results, for links; nothing where the report is made elsewhere. */
   readonly files?: {
+    /** Cells that have a file of their own, by name. */
+    readonly cells: ReadonlySet<string>;
     /** Cells whose exported network is there, by name. */
     readonly models: ReadonlySet<string>;
     readonly matrix: boolean;

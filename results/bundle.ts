@@ -7,7 +7,7 @@ import { Zip, ZipDeflate } from "fflate";
 const DATE = new Date(1980, 0, 1);
 /** Checkpoints are large, and can be computed again. */
 const LEFT_OUT = new Set(["stages"]);
-const ENDINGS = /\.(?:json|csv|yaml|html|css|js|onnx|safetensors)$/;
+const ENDINGS = /\.(?:json|csv|yaml|html|css|js|onnx|safetensors|br)$/;
 
 /**
  * Writes a run directory into one zip file, without its checkpoints; it appears whole or not at all.

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
-import { readdir, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import { accuracyCsv, latencyCsv } from "./csv.js";
 import { makeDirectory } from "./makeDirectory.js";
+import { PACKED_CELLS, packCells, unpackCells } from "./packedCells.js";
 import {
   cellResultSchema,
   environmentSchema,
@@ -31,6 +32,9 @@ const STAGE_ENDING = ".safetensors";
  *     cells/     one JSON file for each finished cell
  *     models/    the exported networks
  *     stages/    checkpoints that cells share
+ *
+ * Where results are to stay small, one file, cells.jsonl.br, has the finished cells; what cells/
+ * has beside it counts more.
  */
 export class RunDirectory {
   readonly path: string;
@@ -50,6 +54,9 @@ export class RunDirectory {
   }
   get #cells(): string {
     return join(this.path, "cells");
+  }
+  get #packedCells(): string {
+    return join(this.path, PACKED_CELLS);
   }
 
   stageFile(key: string): string {
@@ -87,16 +94,39 @@ export class RunDirectory {
    * @throws Error naming the file and the field when a file is not a valid result
    */
   async readCells(): Promise<Map<string, CellResult>> {
-    const results = new Map<string, CellResult>();
-    // Leftovers of a killed write end otherwise.
-    const files = (await readdir(this.#cells).catch(nothingIfMissing)).filter((file) =>
-      file.endsWith(".json"),
-    );
-    for (const file of files) {
+    const results = new Map(this.#readPacked().map((result) => [result.id, result]));
+    for (const file of await this.#cellFiles()) {
       const result = readJson(join(this.#cells, file), cellResultSchema);
       results.set(result.id, result);
     }
     return results;
+  }
+
+  /** Leftovers of a killed write end otherwise. */
+  async #cellFiles(): Promise<string[]> {
+    const files = await readdir(this.#cells).catch(nothingIfMissing);
+    return files.filter((file) => file.endsWith(".json"));
+  }
+
+  #readPacked(): CellResult[] {
+    const path = this.#packedCells;
+    if (!existsSync(path)) return [];
+    try {
+      return unpackCells(readFileSync(path));
+    } catch (error) {
+      throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  /**
+   * Writes results into one small file, over the one that is there.
+   *
+   * @throws Error where cells lie in files of their own, which would count more
+   */
+  async writePacked(results: readonly CellResult[]): Promise<void> {
+    if ((await this.#cellFiles()).length > 0)
+      throw new Error(`${this.#cells} has results already; choose another directory`);
+    await writeAtomically(this.#packedCells, packCells(results));
   }
 
   writeRun(run: Run): Promise<void> {
@@ -110,10 +140,19 @@ export class RunDirectory {
     return writeAtomically(join(this.path, MATRIX_FILE), text);
   }
 
-  /** What a report can lead to beside the results: exported networks by cell, and the matrix. */
-  async linkedFiles(): Promise<{ readonly models: ReadonlySet<string>; readonly matrix: boolean }> {
+  /** That matrix, where one was written. */
+  async readMatrix(): Promise<string | undefined> {
+    return readFile(join(this.path, MATRIX_FILE), "utf8").catch((error: unknown) => {
+      expectMissing(error);
+      return undefined;
+    });
+  }
+
+  /** What a report can lead to: results in files of their own and exported networks by cell, the matrix. */
+  async linkedFiles() {
     const models = await readdir(this.models).catch(nothingIfMissing);
     return {
+      cells: new Set((await this.#cellFiles()).map((file) => file.replace(/\.json$/, ""))),
       models: new Set(models.map((file) => file.replace(/\.onnx$/, ""))),
       matrix: existsSync(join(this.path, MATRIX_FILE)),
     };
@@ -160,13 +199,16 @@ export class RunDirectory {
   }
 }
 
-/** For a folder that may not be there. */
+/** @throws what went wrong, if it is not that a file or folder is missing */
+function expectMissing(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+}
 function nothingIfMissing(error: unknown): string[] {
-  if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-  throw error;
+  expectMissing(error);
+  return [];
 }
 
-/** Readable and unique: what the cell is, then the start of its id. */
+/** Readable and unique: what the cell is, then the start of its id. The name of a file, whatever a result says. */
 export function cellName({ id, config }: { id: string; config: CellConfig }): string {
   const { model, algorithm, backend, bits, seed } = config;
   return [
@@ -176,7 +218,9 @@ export function cellName({ id, config }: { id: string; config: CellConfig }): st
     `w${String(bits.weights)}a${String(bits.activations)}`,
     `seed${String(seed)}`,
     id.slice(0, HASH_DIGITS),
-  ].join("--");
+  ]
+    .join("--")
+    .replace(/[^\w.-]+/g, "-");
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {

@@ -4,5 +4,5 @@ export { crossCheck, distanceOf, isTooFar, type CrossCheck } from "./crossCheck.
 export { type Merged, mergeRuns } from "./mergeRuns.js";
 export { type LiveReport, serveReport } from "./serve.js";
 export { contextFor, findCell } from "./storedCell.js";
-export { readStoredRun, writeReport } from "./storedRun.js";
+export { packRun, readStoredRun, writeReport } from "./storedRun.js";
 export { verify } from "./verify.js";

@@ -1,5 +1,5 @@
 import { constants, existsSync } from "node:fs";
-import { copyFile, readdir, readFile } from "node:fs/promises";
+import { copyFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { questionOf } from "../../reports/cells.js";
 import { configurationDifferences } from "../../reports/configuration.js";
@@ -42,7 +42,9 @@ export async function mergeRuns(paths: readonly string[], target: string): Promi
   for (const result of results.values()) await directory.writeCell(result);
   for (const { path } of runs) await copyFiles(path, target);
   await directory.writeEnvironment(first.environment);
-  const matrices = new Set(await Promise.all(paths.map(matrixOf)));
+  const matrices = new Set(
+    await Promise.all(paths.map((path) => new RunDirectory(path).readMatrix())),
+  );
   const [matrix] = matrices;
   if (matrices.size === 1 && matrix !== undefined) await directory.writeMatrix(matrix);
   await directory.writeRun(unitedRun(runs.map(({ run }) => run)));
@@ -124,12 +126,6 @@ async function copyFiles(from: string, to: string): Promise<void> {
       await copyFile(join(from, folder, file), join(to, folder, file), constants.COPYFILE_FICLONE);
   }
 }
-
-const matrixOf = (path: string): Promise<string | undefined> =>
-  readFile(join(path, "matrix.yaml"), "utf8").catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  });
 
 function environmentDifferences(runs: readonly ReadRun[]): string[] {
   const [first, ...others] = runs;

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { extname, join, resolve, sep } from "node:path";
+import { PACKED_CELLS } from "../../results/packedCells.js";
 import { RunDirectory } from "../../results/store.js";
 import { writeReport } from "./storedRun.js";
 
@@ -109,17 +110,16 @@ function watchCells(root: string, onChange: () => void) {
 /** Changes when a cell is added or computed again; empty while there is no run. */
 async function signatureOf(root: string): Promise<string> {
   const files = await readdir(join(root, "cells")).catch(() => []);
-  const run = await stat(join(root, "run.json")).catch(() => undefined);
+  const stamp = (file: string) =>
+    stat(join(root, file)).then(
+      ({ mtimeMs, size }) => `${file} ${String(mtimeMs)} ${String(size)}`,
+      () => undefined,
+    );
+  const run = await stamp("run.json");
   if (run === undefined) return "";
-  const times = await Promise.all(
-    files
-      .filter((file) => file.endsWith(".json"))
-      .map(async (file) => {
-        const { mtimeMs, size } = await stat(join(root, "cells", file));
-        return `${file} ${String(mtimeMs)} ${String(size)}`;
-      }),
-  );
-  return [String(run.mtimeMs), ...times.sort()].join("\n");
+  const cells = files.filter((file) => file.endsWith(".json")).map((file) => join("cells", file));
+  const stamps = await Promise.all([PACKED_CELLS, ...cells.sort()].map(stamp));
+  return [run, ...stamps].join("\n");
 }
 
 interface Reply {

@@ -1,6 +1,7 @@
 import { join, relative } from "node:path";
 import { renderReport } from "../../reports/report.js";
 import type { CellResult, Environment, Run } from "../../results/schema.js";
+import { makeDirectory } from "../../results/makeDirectory.js";
 import type { RunDirectory } from "../../results/store.js";
 
 /** A run as it lies in its directory. */
@@ -18,12 +19,28 @@ export async function readStoredRun(directory: RunDirectory): Promise<StoredRun>
   return { run, environment, results: run.cells.flatMap((id) => stored.get(id) ?? []) };
 }
 
+/**
+ * Writes a run's results, tables and environment into a directory where they stay small.
+ *
+ * @returns how many cells there are
+ */
+export async function packRun(from: RunDirectory, to: RunDirectory): Promise<number> {
+  const { run, environment, results } = await readStoredRun(from);
+  const matrix = await from.readMatrix();
+  await makeDirectory(to.path);
+  await to.writePacked(results);
+  await to.writeRun(run);
+  await to.writeEnvironment(environment);
+  if (matrix !== undefined) await to.writeMatrix(matrix);
+  await to.writeTables(results);
+  return results.length;
+}
+
 /** Writes tables and report of a run's stored results. */
 export async function writeReport(
   directory: RunDirectory,
 ): Promise<StoredRun & { /** Path of the report. */ readonly file: string }> {
   const stored = await readStoredRun(directory);
-  await directory.create(); // a run that was copied or committed may lack the report's folder
   await directory.writeTables(stored.results);
   const path = relative("", directory.path) || ".";
   await directory.writeReport(

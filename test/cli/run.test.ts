@@ -179,15 +179,33 @@ describe("a run", async () => {
     expect(names.toSorted()).toEqual((await cellFiles(out)).toSorted());
   });
 
-  test("is verified cell by cell, by the start of an id", async () => {
+  test("packed for a repository is the same run to every command, and verified cell by cell", async () => {
+    const packed = join(await temporary(), "packed");
+    const bundled = await quantbench(["bundle", out, "--out", packed]);
+    expect(bundled.code, bundled.stderr).toBe(0);
+    expect((await readdir(packed)).toSorted()).toEqual(
+      ["accuracy.csv", "cells.jsonl.br", "environment.json", "latency.csv"].concat(
+        ...["matrix.yaml", "run.json"],
+      ),
+    );
+    expect(await csv(packed)).toBe(await csv(out));
+    const compared = await quantbench(["compare", out, packed]);
+    expect(compared.stdout).toMatch(/4 in both: 4 identical/);
+    const [table, same] = [await quantbench(["table", out]), await quantbench(["table", packed])];
+    expect(same.stdout).toBe(table.stdout);
+
     const [file = ""] = await cellFiles(out);
     const id = file.slice(-17, -5);
-    const { code, stdout, stderr } = await quantbench(["verify", out, "--cell", id]);
+    const { code, stdout, stderr } = await quantbench(["verify", packed, "--cell", id]);
     expect(code, stderr).toBe(0);
     expect(stdout).toBe(`equal   ${file.replace(/\.json$/, "")}\n`);
-    expect((await quantbench(["verify", out, "--cell", "xyz"])).stderr).toMatch(
+    expect((await quantbench(["verify", packed, "--cell", "xyz"])).stderr).toMatch(
       /no stored cell has an id that starts with "xyz"/,
     );
+    const again = await quantbench(["run", "smoke", "--out", packed]);
+    expect(again.stderr).toContain("4 of 4 cells are finished already");
+    const page = await readFile(join(packed, "report", "cells", file.replace("json", "html")));
+    expect(page.toString()).not.toContain("../../cells/"); // there are no such files to lead to
   });
 
   test("compares equal with itself, and a loss fails the comparison", async () => {

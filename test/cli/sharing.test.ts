@@ -113,6 +113,26 @@ test("bundle packs a run into one file, the same every time, which is a run agai
   expect(compared.stdout).toMatch(/1 identical/);
 });
 
+test("a small directory is packed again over the one before, never over cells, and merges", async () => {
+  const small = join(await temporary(), "small");
+  const pack = async (path: string) => quantbench(["bundle", path, "--out", small]);
+  expect((await pack(await stored([zero], seeds))).stderr).toMatch(/^1 cells, [\d.]+ \w+\n/);
+  const { code, stdout } = await pack(await stored([zero, one], seeds));
+  expect([code, stdout.trim()]).toEqual([0, small]);
+  const merged = join(await temporary(), "merged");
+  const { stderr } = await quantbench([
+    "merge",
+    small,
+    await stored([two], seeds),
+    "--out",
+    merged,
+  ]);
+  expect(stderr).toMatch(/3 cells of 2 runs, 0 of them in several/);
+  const refused = await quantbench(["bundle", small, "--out", merged]);
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toMatch(/has results already; choose another directory/);
+});
+
 describe("serve", () => {
   let path = "";
   beforeAll(async () => {
