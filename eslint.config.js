@@ -36,6 +36,24 @@ export default tseslint.config(
       "@typescript-eslint/no-unnecessary-type-parameters": "off",
     },
   },
+  // One TensorFlow.js, with gradients and kernels: its packages alone lack them, or bring hundreds of megabytes.
+  {
+    files: ["**/*.ts"],
+    ignores: ["algorithms/tf.ts"],
+    rules: {
+      "no-restricted-imports": [
+        "error",
+        {
+          patterns: [
+            {
+              regex: "^@tensorflow/",
+              message: 'Write: import * as tf from "#tf" (algorithms/tf.ts says why).',
+            },
+          ],
+        },
+      ],
+    },
+  },
   // What decides results must be the same everywhere, and these are not: Math.pow has other last bits in
   // Node 22 than in 20 and 24, Math.cos, Math.log and Math.exp on ARM than on x64.
   {

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { quantRange, type QuantRange, type QuantScheme } from "../backends/scheme.js";
 import type { Quantizer, QuantizerSite, QuantizerTensors, QuantizerValue } from "./algorithm.js";
 import { stopGradient, straightThrough, sumTo } from "./gradients.js";

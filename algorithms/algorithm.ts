@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import type { Source } from "../backends/backend.js";
 import type { QuantScheme } from "../backends/scheme.js";
 import type { Network } from "./network.js";

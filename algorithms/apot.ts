@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
 import { perScale, sampleDeviation, valueOf } from "./affine.js";
 import { codebookQuantizer } from "./codebook.js";

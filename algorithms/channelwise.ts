@@ -1,5 +1,5 @@
 import pow from "@stdlib/math-base-special-pow";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { MPIC_MACS_PER_CYCLE, MPIC_SOURCE } from "../backends/hardware/mpic.js";
 import type {
   Algorithm,

@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import type { Codebook, Quantizer, QuantizerSite, QuantizerTensors } from "./algorithm.js";
 import { fixedGrid } from "./fixedGrid.js";
 import { minMaxObserver } from "./observers/index.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { TRAIN_ALL, type Algorithm, type Quantizer } from "./algorithm.js";
 import { coveringGrid, fakeQuantize, MIN_SCALE, perScale, rangeOf } from "./affine.js";
 import { fixedGrid } from "./fixedGrid.js";

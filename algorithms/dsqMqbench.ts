@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { MQBENCH } from "../backends/backend.js";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
 import { gridOver, sampleDeviation, scaleShape, sharedAxes } from "./affine.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Quantizer } from "./algorithm.js";
 import { fakeQuantize, rangeOf, valueOf } from "./affine.js";
 import { gridsFrom, type Observer } from "./observers/index.js";

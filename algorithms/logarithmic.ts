@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { MQBENCH_TOOLKIT } from "../backends/backend.js";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerTensors } from "./algorithm.js";
 import { MIN_SCALE, perScale, valueOf } from "./affine.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { MQBENCH } from "../backends/backend.js";
 import { TRAIN_ALL, type Algorithm, type Quantizer } from "./algorithm.js";
 import { fakeQuantize, gridOver, rangeOf } from "./affine.js";

@@ -1,5 +1,5 @@
 import ln from "@stdlib/math-base-special-ln";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Quantizer, QuantizerTensors, QuantizerValues } from "./algorithm.js";
 import { perScale, rangeOf, valueOf } from "./affine.js";
 import { gridsFrom, mseObserver, scaleIndex } from "./observers/index.js";

@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import type { QuantizerSite } from "../algorithms/algorithm.js";
 import type { QuantScheme } from "../backends/scheme.js";
 import * as ort from "onnxruntime-node";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { QuantizerSite, QuantizerTensors, QuantizerValues } from "../algorithm.js";
 import { scaleShape } from "../affine.js";
 import { extremes, observeMinMax, type Range } from "./observer.js";

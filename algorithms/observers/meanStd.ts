@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { scaleShape, sharedAxes } from "../affine.js";
 import { coverRange, observeMinMax, statistic, usable, type Observer } from "./observer.js";
 

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { rangeOf, scaleShape, sharedAxes } from "../affine.js";
 import { roundHalfToEven, statistic, usable, observeMinMax, type Observer } from "./observer.js";
 

@@ -1,5 +1,5 @@
 import log2 from "@stdlib/math-base-special-log2";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { QuantizerSite, QuantizerTensors, QuantizerValues } from "../algorithm.js";
 import { MIN_SCALE, perScale, rangeOf, scaleShape, sharedAxes } from "../affine.js";
 

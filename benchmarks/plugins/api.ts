@@ -1,7 +1,7 @@
 // What a plugin may import as "quantbench": types of what it adds, and what the algorithms here are built
 // from. tf is the one that records steps; a plugin uses it instead of its own.
 import { readFileSync } from "node:fs";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Network } from "../../algorithms/network.js";
 import { decodeSafetensors, type HostTensors } from "../../pipelines/engine/index.js";
 import { forward, unquantized } from "../../pipelines/network/index.js";

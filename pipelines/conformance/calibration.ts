@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Quantizer, QuantizerSite } from "../../algorithms/algorithm.js";
 import { randomStream } from "../engine/index.js";
 import { numbers, toTensors, toValues } from "./subject.js";

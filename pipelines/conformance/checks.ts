@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Codebook, QuantizerSite } from "../../algorithms/algorithm.js";
 import { rangeOf } from "../../algorithms/affine.js";
 import { roundHalfToEven } from "../../algorithms/observers/index.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Quantizer, QuantizerSite, QuantizerTensors } from "../../algorithms/algorithm.js";
 import type { Check } from "./check.js";
 import { gradientsAt, numbers, sample, SHAPE, toTensors, toValues } from "./subject.js";

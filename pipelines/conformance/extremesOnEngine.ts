@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Quantizer, QuantizerSite, QuantizerTensors } from "../../algorithms/algorithm.js";
 import type { Engine, HostTensors, StepTensors } from "../engine/index.js";
 import { casesAt, notFinite, prefixed, stateFrom, step } from "./extremes.js";

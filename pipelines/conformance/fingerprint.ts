@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import {
   phasesOf,
   UnsupportedNetwork,

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Codebook, QuantizerSite, QuantParams } from "../../algorithms/algorithm.js";
 import { rangeOf } from "../../algorithms/affine.js";
 import { codebookCodes, integerCodes } from "../freeze/index.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Check } from "./check.js";
 import { gradientsAt, numbers, SHAPE, toTensors, type Subject } from "./subject.js";
 import { rangeOf } from "../../algorithms/affine.js";

@@ -1,7 +1,7 @@
 // What every quantizer must hold, tried on every number format of every backend (quantbench check). A
 // newcomer adds a check, with a deliberately wrong quantizer that it catches; what one algorithm alone
 // must hold is a test of that algorithm.
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import {
   unsupportedLevels,
   type Algorithm,

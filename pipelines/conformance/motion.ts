@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { QuantizerTensors } from "../../algorithms/algorithm.js";
 import { gradientsAt, learnedIn, numbers, type Subject } from "./subject.js";
 

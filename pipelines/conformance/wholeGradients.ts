@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { QuantizerValues } from "../../algorithms/algorithm.js";
 import type { Check } from "./check.js";
 import { gridEnds, hasFixedGrid } from "./inRange.js";

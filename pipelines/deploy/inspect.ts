@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import * as ort from "onnxruntime-node";
 import { rangeOf } from "../../algorithms/affine.js";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";

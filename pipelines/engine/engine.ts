@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 
 /** A tensor outside any engine: plain memory that can be stored, hashed and fed to a step. */
 export interface HostTensor {

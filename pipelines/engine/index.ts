@@ -1,7 +1,7 @@
 // How tensors are computed: engines that run steps written in TensorFlow.js operations, the lowerings that
 // make them fast, named streams of random numbers, and tensors in files. A newcomer adds an engine (one
 // contract, one conformance suite) or a faster form of one operator; bits depend on both.
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { eagerEngine } from "./eager.js";
 import {
   ENGINE_NAMES,
@@ -71,7 +71,7 @@ export async function loadEngine(
       return (await import("./portable/index.js")).portableEngine();
     case "tfjs":
       await tf.setBackend("cpu");
-      return eagerEngine("tfjs", "cpu", tf.version.tfjs);
+      return eagerEngine("tfjs", "cpu", tf.version_core);
     case "tfjs-node":
       return (await import("./tensorflow/index.js")).tensorflowEngine();
     default:

@@ -8,7 +8,7 @@ export const ENGINE_PACKAGES: Readonly<Record<EngineName, readonly string[]>> = 
   onnxruntime: ["onnxruntime-node"],
   portable: [],
   "tfjs-node": ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"],
-  tfjs: ["@tensorflow/tfjs"],
+  tfjs: ["@tensorflow/tfjs-core"],
 };
 
 /** The package that an engine runs on here, with its version, without loading it. */

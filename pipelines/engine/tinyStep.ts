@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { float32, type Engine, type HostTensors, type StepFunction } from "./engine.js";
 
 const PADDING: tf.backend_util.ExplicitPadding = [

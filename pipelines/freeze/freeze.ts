@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import { rangeOf } from "../../algorithms/affine.js";
 import type { QuantRange } from "../../backends/scheme.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { FoldStrategy } from "../../algorithms/network.js";
 
 /** As PyTorch and MQBench have it. */

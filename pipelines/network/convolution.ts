@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { ConvNode } from "../../algorithms/network.js";
 import { foldedBias, foldedTraining, foldFactor } from "./batchNorm.js";
 import { batchNormOf, biasOf, type Pass } from "./pass.js";

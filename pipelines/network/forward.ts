@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { MaxPoolNode, Network, NetworkNode } from "../../algorithms/network.js";
 import { normalizeByBatch, normalizeByRunning } from "./batchNorm.js";
 import { convolution } from "./convolution.js";

@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import type { Engine, HostTensor, HostTensors, StepFunction } from "../engine/index.js";
 import { forward } from "./forward.js";
 import type { ForwardOptions } from "./pass.js";

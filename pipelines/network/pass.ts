@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import type { ConvNode, DenseNode } from "../../algorithms/network.js";
 import type { BatchNormParameters } from "./batchNorm.js";
 

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { BitAllocation, QuantizerSite } from "../../algorithms/algorithm.js";
 import { coverRange, quantizerOn, scaleIndex } from "../../algorithms/observers/index.js";
 import type { Batch } from "../train/index.js";

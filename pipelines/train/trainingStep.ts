@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Phase } from "../../algorithms/algorithm.js";
 import type { StepFunction, StepTensors } from "../engine/index.js";
 import {

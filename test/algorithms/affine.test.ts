@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import * as ort from "onnxruntime-node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { fakeQuantize, MIN_SCALE, toPowerOfTwo, usableScale } from "../../algorithms/affine.js";

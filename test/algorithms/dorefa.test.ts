@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { beforeAll, expect, test } from "vitest";
 import { dorefa } from "../../algorithms/dorefa.js";
 import { normalValues, numbers, site, toValues } from "../support.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { beforeAll, expect, test } from "vitest";
 import { lsq } from "../../algorithms/lsq.js";
 import { int4, numbers, site, toTensors, toValues } from "../support.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { beforeAll, describe, expect, test } from "vitest";
 import { apot, apotLevels } from "../../algorithms/apot.js";
 import { mixedWidths, relativeCost, widthShares } from "../../algorithms/channelwise.js";

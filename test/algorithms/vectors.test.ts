@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { describe, expect, test } from "vitest";
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";

@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import { sizeOf } from "../engine.js";
 import type { Call, DataId, Program } from "../trace/program.js";
 import { formulas, operandsOf } from "./formulas.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { sizeOf } from "../engine.js";
 import { stridesOf, type Assembler, type Assembly } from "./assembly.js";
 import type { Block } from "./memory.js";

@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 
 /** An attribute of one of TensorFlow's operators, as tfjs-node's binding takes it. */
 export interface OperatorAttribute {

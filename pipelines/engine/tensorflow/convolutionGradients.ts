@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { OperatorAttribute, TensorFlowBackend } from "./backend.js";
 
 type ConvolutionInfo = tf.backend_util.Conv2DInfo;

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import util from "node:util";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Engine } from "../engine.js";
 import { installedPackage } from "../packages.js";
 import type { TensorFlowBackend } from "./backend.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { TensorFlowBackend } from "./backend.js";
 import { registerConvolutionGradients } from "./convolutionGradients.js";
 import { RELU6_GRADIENT, RELU_GRADIENT } from "./fuseGradients.js";

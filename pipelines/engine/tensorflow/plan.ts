@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import type { HostTensor } from "../engine.js";
 import type { DataId } from "../trace/program.js";
 import type { RecordedProgram } from "../trace/trace.js";

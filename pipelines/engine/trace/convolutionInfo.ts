@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 
 /** What tfjs knows of a convolution: sizes, strides, dilations and padding. */
 export type ConvolutionInfo = tf.backend_util.Conv2DInfo;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Signature, StepFunction } from "../engine.js";
 import { Program, type Call, type DataId } from "./program.js";
 import { onnxType, TRACE_BACKEND, type TraceBackend } from "./traceBackend.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { dataTypeCode } from "../../onnx/index.js";
 import type { Layout } from "./layout.js";
 import { lower, onnxType, type TraceBackend } from "./traceBackend.js";

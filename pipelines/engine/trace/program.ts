@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 
 /** tfjs identifies a tensor's data by an opaque object. */
 export type DataId = object;

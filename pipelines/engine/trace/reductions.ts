@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { dataTypeCode } from "../../onnx/index.js";
 import { CHANNELS_FIRST } from "./layout.js";
 import { sliceAxis } from "./shapes.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { outputType, type HostTensor, type Signature, type StepFunction } from "../engine.js";
 import { recordBlocked, widestImages } from "./blocked/index.js";
 import { STANDARD, type Lowering } from "./lowering.js";

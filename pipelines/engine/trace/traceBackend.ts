@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { OnnxGraph, type OnnxType } from "../../onnx/index.js";
 import type { BlockedOptions } from "./imageForms.js";
 import { BlockedImages } from "./images.js";

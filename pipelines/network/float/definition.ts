@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import type { OnnxGraph } from "../../onnx/index.js";
 import type { HostTensor } from "../../engine/index.js";
 import type { FeatureShape, FloatKind, FloatOptions } from "../../../algorithms/network.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { FeatureShape } from "../../../algorithms/network.js";
 import { first, one, type Definition, type DefinitionOf } from "./definition.js";
 

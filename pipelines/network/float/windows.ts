@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { FloatOptions } from "../../../algorithms/network.js";
 import { windowOf, windowOutput } from "../window.js";
 import { shiftedWindows } from "./shiftedWindows.js";

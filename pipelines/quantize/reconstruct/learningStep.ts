@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { rectifiedSigmoid } from "../../../algorithms/softRounding.js";
 import type { StepTensors } from "../../engine/index.js";
 import { existing, forward, inputName, quantizeWith } from "../../network/index.js";

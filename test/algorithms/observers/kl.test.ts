@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { beforeAll, describe, expect, test } from "vitest";
 import { klObserver } from "../../../algorithms/observers/index.js";
 import { entropyThreshold } from "../../../algorithms/observers/kl.js";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { beforeAll, expect, test } from "vitest";
 import { meanStdObserver } from "../../../algorithms/observers/index.js";
 import { int4, normalValues, site } from "../../support.js";

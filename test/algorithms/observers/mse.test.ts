@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { beforeAll, describe, expect, test } from "vitest";
 import { coverRange, mseObserver } from "../../../algorithms/observers/index.js";
 import { int4, normalValues, site } from "../../support.js";

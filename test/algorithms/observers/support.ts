@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
 import { rangeOf } from "../../../algorithms/affine.js";
 import type { Grid, Observer } from "../../../algorithms/observers/index.js";

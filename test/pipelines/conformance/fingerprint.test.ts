@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { describe, expect, test } from "vitest";
 import { fakeQuantize, rangeOf, valueOf } from "../../../algorithms/affine.js";
 import { TRAIN_ALL, type Algorithm, type Quantizer } from "../../../algorithms/algorithm.js";

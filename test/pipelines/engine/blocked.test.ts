@@ -1,6 +1,6 @@
 // The blocked lowering fuses, cuts and reorders what a step computes: whole pieces of networks, with
 // their gradients, against tfjs's plain JavaScript backend and against the standard lowering.
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { describe, expect, test } from "vitest";
 import { fakeQuantize } from "../../../algorithms/affine.js";
 import { lsq } from "../../../algorithms/lsq.js";

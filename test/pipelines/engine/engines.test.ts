@@ -1,5 +1,5 @@
 // What every engine promises beside its kernels.
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { describe, expect, test } from "vitest";
 import {
   float32,

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { expect, test } from "vitest";
 import { planOf, type Plan } from "../../../pipelines/engine/tensorflow/plan.js";
 import { recordProgram } from "../../../pipelines/engine/trace/index.js";

@@ -1,6 +1,6 @@
 // Kernels and generated loops of the portable engine at the sizes of real networks, against the standard
 // lowering on onnxruntime, and what the contract of engines does not say.
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { describe, expect, test } from "vitest";
 import { lsq } from "../../../algorithms/lsq.js";
 import { academic } from "../../../backends/academic.js";

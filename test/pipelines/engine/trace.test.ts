@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { expect, test } from "vitest";
 import { float32, loadEngine } from "../../../pipelines/engine/index.js";
 

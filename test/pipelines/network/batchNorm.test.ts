@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { beforeAll, describe, expect, test } from "vitest";
 import { BATCH_NORM_STRATEGIES } from "../../../backends/backend.js";
 import { models, resnet8 } from "../../../benchmarks/models/index.js";

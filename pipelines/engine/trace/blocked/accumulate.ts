@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { inputOf, isImages, lowerBlocked, outputOf, type BlockedContext } from "./registry.js";
 
 // Where two gradients meet, the convolution that gives one of them adds to the other, instead of

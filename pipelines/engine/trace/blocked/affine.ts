@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { Call } from "../program.js";
 import type { TraceBackend } from "../traceBackend.js";
 import { inputOf, isImages, lowerBlocked, outputOf, type BlockedContext } from "./registry.js";

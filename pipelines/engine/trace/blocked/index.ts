@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import type { Program } from "../program.js";
 import { standardLowering, type TraceBackend } from "../traceBackend.js";
 // What fuses several calls is tried before what records one of them.

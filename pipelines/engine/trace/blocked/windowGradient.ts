@@ -1,4 +1,4 @@
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "#tf";
 import { dataTypeCode } from "../../../onnx/index.js";
 import type { ConvolutionInfo } from "../convolutionInfo.js";
 import type { Grouping } from "../imageForms.js";
