@@ -1,39 +1,28 @@
 import { createHash } from "node:crypto";
-import * as tf from "#tf";
+import type * as tf from "#tf";
 import type { Signature, StepFunction } from "../engine.js";
 import { Program, type Call, type DataId } from "./program.js";
-import { onnxType, TRACE_BACKEND, type TraceBackend } from "./traceBackend.js";
+import { traced } from "./trace.js";
+import type { TraceBackend } from "./traceBackend.js";
 
 /**
  * What a step computes, as a hash for each of its outputs: of the kernels that lead there with their
  * attributes and constants, from the named inputs. Names of variables, the order of statements that
  * do not depend on each other, and what no output needs make no difference.
  */
-export async function describeStep(
+export function describeStep(
   step: StepFunction,
   signature: Signature,
 ): Promise<Readonly<Record<string, string>>> {
-  // Typed as a string, but undefined until some backend was used.
-  const previous = tf.getBackend() as string | undefined;
-  await tf.setBackend(TRACE_BACKEND);
-  const backend = tf.backend() as TraceBackend; // the one registered under this name
-  backend.begin();
-  tf.engine().startScope();
-  try {
-    const known = new Map<DataId, string>();
-    const inputs = Object.entries(signature).map(([name, { shape, dtype }]) => {
-      const value = backend.graph.input(name, onnxType(dtype), shape);
-      const info = backend.result(value, shape, dtype);
-      known.set(info.dataId, hashOf("input", name, dtype, shape));
-      return [name, tf.engine().makeTensorFromTensorInfo(info, backend)] as const;
-    });
-    const results = step(Object.fromEntries(inputs));
+  return traced(step, signature, (backend, { inputs, results }) => {
+    const known = new Map<DataId, string>(
+      Object.entries(inputs).map(([name, { dataId, dtype, shape }]) => [
+        dataId,
+        hashOf("input", name, dtype, shape),
+      ]),
+    );
     return hashesOf(backend, results, known);
-  } finally {
-    tf.engine().endScope();
-    backend.begin();
-    if (previous !== undefined && previous !== TRACE_BACKEND) await tf.setBackend(previous);
-  }
+  });
 }
 
 function hashesOf(
