@@ -137,7 +137,7 @@ describe("a cell's page", () => {
       "hyperparameters: quantized training: learning rate",
       "--only algorithm=lsq --only backend=onnxruntime --only model=resnet8 --only bits=w4a4 --only seed=0",
       `quantbench verify results/runs/test --cell ${cell.id.slice(0, 12)}`,
-      `cells/resnet8-w8--lsq--onnxruntime--w4a4--seed0--${cell.id.slice(0, 12)}.json`,
+      `resnet8-w8--lsq--onnxruntime--w4a4--seed0--${cell.id.slice(0, 12)}`,
     ]) {
       expect(html).toContain(text);
     }
