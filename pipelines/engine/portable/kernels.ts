@@ -13,6 +13,7 @@ export type KernelName =
   | "convolveDepthwise"
   | "convolveFew"
   | "copyStrided"
+  | "countIntegers"
   | "cumulate"
   | "depthwiseFilterGradient"
   | "fill"

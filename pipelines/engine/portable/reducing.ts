@@ -106,4 +106,16 @@ export const reducing: Readonly<Record<string, Assembler>> = {
       ...[Number(exclusive), Number(reverse)],
     );
   },
+
+  Bincount(call, assembly) {
+    const { x, weights } = call.inputs;
+    if (x === undefined || weights === undefined) throw new TypeError("bincount lacks a tensor");
+    const { size } = call.attributes as { size: number };
+    const isWeighed = sizeOf(weights.shape) > 0;
+    assembly.call(
+      "countIntegers",
+      ...[assembly.block(x), isWeighed ? assembly.block(weights) : 0, assembly.result(call)],
+      ...[sizeOf(x.shape), size],
+    );
+  },
 };

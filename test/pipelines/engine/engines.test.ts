@@ -67,8 +67,9 @@ describe.each(installedEngines)("%s", (_, engine) => {
     );
     exact.forEach((value, i) => {
       const errors = [(sum?.data[i] ?? NaN) / value, ((mean?.data[i] ?? NaN) * count) / value];
-      // onnxruntime adds rows of this layout one by one; a network's images lie otherwise in it.
-      const limit = engine.name === "onnxruntime" ? 2e-5 : 5e-7;
+      // onnxruntime adds rows of this layout one by one (a network's images lie otherwise in it), the portable
+      // engine in long runs.
+      const limit = { onnxruntime: 2e-5, portable: 1e-6 }[engine.name as string] ?? 5e-7;
       for (const quotient of errors) expect(Math.abs(quotient - 1)).toBeLessThan(limit);
     });
   });

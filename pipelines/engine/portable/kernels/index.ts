@@ -4,7 +4,7 @@ export { convolveDepthwise, depthwiseFilterGradient } from "./depthwise";
 export { convolveFew } from "./fewOutputs";
 export { filterGradient } from "./filterGradient";
 export { copyStrided, fill, gather, oneHot } from "./moving";
-export { cumulate, logSoftmax, reduceRows, softmax, sumColumns } from "./reductions";
+export { countIntegers, cumulate, logSoftmax, reduceRows, softmax, sumColumns } from "./reductions";
 export { cos, erf, exp, expm1, log, log1p, pow, sigmoid, sin, softplus, tanh } from "./mathematics";
 
 /** Where memory is free: behind what the kernels keep for themselves. */

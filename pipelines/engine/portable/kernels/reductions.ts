@@ -192,3 +192,19 @@ export function cumulate(
     y += <usize>length * step;
   }
 }
+
+/**
+ * How often each of the integers below `size` is there, or the sum of their weights; others count nothing.
+ *
+ * @param weights 0 where each counts 1
+ */
+export function countIntegers(x: usize, weights: usize, y: usize, count: i32, size: i32): void {
+  memory.fill(y, 0, (<usize>size) << 2);
+  for (let i = 0; i < count; i++) {
+    const offset = (<usize>i) << 2;
+    const integer = <i32>load<f32>(x + offset);
+    if (integer < 0 || integer >= size) continue;
+    const place = y + ((<usize>integer) << 2);
+    store<f32>(place, load<f32>(place) + (weights == 0 ? 1 : load<f32>(weights + offset)));
+  }
+}
