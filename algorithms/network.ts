@@ -114,9 +114,36 @@ export interface FloatOptions {
   readonly hardSigmoid: { readonly alpha: number; readonly beta: number };
   readonly clip: { readonly min: number; readonly max: number };
   readonly leakyRelu: { readonly slope: number };
-  readonly softmax: object;
+  /** Over the channels unless another axis is named. */
+  readonly softmax: { readonly axis?: number };
+  readonly logSoftmax: object;
+  readonly erf: object;
+  readonly exp: object;
+  readonly sqrt: object;
+  readonly abs: object;
+  readonly softplus: object;
+  readonly gelu: { readonly approximate?: "tanh" };
+  readonly elu: { readonly alpha: number };
   readonly mul: object;
+  readonly sub: object;
+  readonly div: object;
+  /** A sum whose addends are repeated along axes of size 1. */
+  readonly sum: object;
   readonly channelAffine: object;
+  /** With a constant that is repeated along axes of size 1. */
+  readonly addConstant: { readonly shape: FeatureShape };
+  readonly mulConstant: { readonly shape: FeatureShape };
+  /** The same values for every image of its input. */
+  readonly constant: { readonly shape: FeatureShape };
+  /** Less its mean over some axes, divided by its standard deviation. */
+  readonly normalize: { readonly axes: readonly number[]; readonly epsilon: number };
+  /** Over axes that stay, of size 1. */
+  readonly reduce: { readonly by: "mean" | "sum" | "max"; readonly axes: readonly number[] };
+  /** Products of the matrices that the last two axes make. */
+  readonly matMul: object;
+  /** Axes in another order (axis i is axis order[i] of the input), then reshaped. */
+  readonly rearrange: { readonly order: readonly number[]; readonly shape: FeatureShape };
+  readonly join: { readonly axis: number };
   readonly flatten: { readonly channelsLast?: boolean };
   readonly pixel: object;
   readonly slice: { readonly axis: number; readonly begin: number; readonly size: number };

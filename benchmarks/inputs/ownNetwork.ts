@@ -2,26 +2,17 @@ import { createHash } from "node:crypto";
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve, sep } from "node:path";
-import * as ort from "onnxruntime-node";
-import { loadModel, infer } from "../../pipelines/deploy/index.js";
-import { SESSION_OPTIONS } from "../../pipelines/session.js";
 import {
   decodeSafetensors,
   encodeSafetensors,
   type HostTensors,
-  randomStream,
 } from "../../pipelines/engine/index.js";
-import { exportOnnx } from "../../pipelines/export/index.js";
-import { freezeFloat } from "../../pipelines/freeze/index.js";
-import {
-  type ImportedNetwork,
-  importOnnx,
-  type ReadExternal,
-} from "../../pipelines/import/index.js";
+import { importOnnx, type ReadExternal } from "../../pipelines/import/index.js";
 import type { FeatureShape, Network } from "../../algorithms/network.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
 import { makeDirectory } from "../../results/makeDirectory.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
+import { compareWithOriginal } from "./compareWithOriginal.js";
 
 /** A network that a user brought, as a run works with it. */
 export interface OwnNetwork {
@@ -32,6 +23,8 @@ export interface OwnNetwork {
   readonly classes: number;
   /** Over the network and its parameters: part of every cell's identity. */
   readonly checksum: string;
+  /** What reading it had to convert; said once, and no part of the network. */
+  readonly notes?: readonly string[];
 }
 
 /** Networks that this process has read, by checksum: what a cell's configuration names. */
@@ -50,14 +43,23 @@ const MAX_FILE_BYTES = 2 ** 31 - 1; // what a protocol buffer can hold
  * Reads an ONNX file and checks that it computes here what it computes in onnxruntime.
  *
  * @param imageShape [height, width, channels] of the data set
+ * @param output which one has the class scores, where the network has several
  * @throws Error naming the file and what is wrong or not supported
  */
-export async function readOwnNetwork(path: string, imageShape: FeatureShape): Promise<OwnNetwork> {
+export async function readOwnNetwork(
+  path: string,
+  imageShape: FeatureShape,
+  output?: string,
+): Promise<OwnNetwork> {
   try {
     const { size } = await stat(path);
     if (size > MAX_FILE_BYTES) throw new Error(`has ${String(size)} bytes; 2 GiB are accepted`);
     const bytes = await readFile(path);
-    const imported = importOnnx(bytes, { imageShape, readExternal: readBeside(path) });
+    const readExternal = readBeside(path);
+    const imported = importOnnx(bytes, {
+      ...{ imageShape, readExternal },
+      ...(output !== undefined && { output }),
+    });
     await compareWithOriginal(path, imported, imageShape);
     return remember({
       name:
@@ -68,6 +70,7 @@ export async function readOwnNetwork(path: string, imageShape: FeatureShape): Pr
       parameters: imported.parameters,
       classes: imported.classes,
       checksum: checksumOf(imported),
+      notes: imported.notes,
     });
   } catch (error) {
     const { message } = error as Error;
@@ -115,71 +118,6 @@ function readBeside(model: string): ReadExternal {
       );
     return readFileSync(real).subarray(offset, end);
   };
-}
-
-const COMPARED_IMAGES = 4;
-/** Of the largest score: float32 sums in another order. */
-const TOLERANCE = 1e-4;
-
-/** @throws Error when the imported network gives other scores than the original */
-async function compareWithOriginal(
-  path: string,
-  { network, parameters, input, output, endedWithSoftmax }: ImportedNetwork,
-  shape: FeatureShape,
-): Promise<void> {
-  const random = randomStream(0, "imported network");
-  const [height = 1, width = 1, channels = 1] = shape;
-  const here = await loadModel(exportOnnx(freezeFloat(network, parameters), "imported"));
-  const original = await ort.InferenceSession.create(path, SESSION_OPTIONS);
-  try {
-    for (let image = 0; image < COMPARED_IMAGES; image++) {
-      const pixels = Float32Array.from(
-        { length: height * width * channels },
-        () => 2 * random.uniform() - 1,
-      );
-      const tensor = (data: Float32Array, layout: "NCHW" | "NHWC") =>
-        new ort.Tensor(
-          "float32",
-          data,
-          layout === "NCHW" ? [1, channels, height, width] : [1, height, width, channels],
-        );
-      const logits = await infer(here, tensor(pixels, "NCHW"));
-      const given =
-        input.layout === "NCHW" ? pixels : channelsLast(pixels, { height, width, channels });
-      const results = await original.run({ [input.name]: tensor(given, input.layout) });
-      const expected = results[output]?.data as Float32Array;
-      const found = endedWithSoftmax ? softmax(logits) : logits;
-      const reach = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
-      const wrong = found.findIndex(
-        (value, i) => !(Math.abs(value - (expected[i] ?? NaN)) <= TOLERANCE * reach),
-      );
-      if (wrong >= 0 || found.length !== expected.length)
-        throw new Error(
-          `the imported network gives score ${String(found[wrong])} where the original gives ${String(expected[wrong])}; please report this`,
-        );
-    }
-  } finally {
-    await here.release();
-    await original.release();
-  }
-}
-
-function channelsLast(
-  pixels: Float32Array,
-  { height, width, channels }: { height: number; width: number; channels: number },
-): Float32Array {
-  const area = height * width;
-  return Float32Array.from(
-    pixels,
-    (_, i) => pixels[(i % channels) * area + Math.floor(i / channels)] ?? 0,
-  );
-}
-
-function softmax(logits: Float32Array): Float32Array {
-  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  const exponents = logits.map((logit) => Math.exp(logit - largest));
-  const sum = exponents.reduce((a, b) => a + b, 0);
-  return exponents.map((value) => value / sum);
 }
 
 const fileOf = (runDirectory: string, checksum: string): string =>

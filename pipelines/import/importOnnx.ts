@@ -1,16 +1,31 @@
+import type { NodeProto } from "onnx-buf";
 import type { HostTensors } from "../engine/index.js";
 import { inputsOf } from "../network/index.js";
 import type { FeatureShape, Network, NetworkNode } from "../../algorithms/network.js";
+import { CHANNELS_FIRST, CHANNELS_LAST, dimensionsOf, type Feature, type View } from "./feature.js";
 import { Importing, Source, type OperatorReaders, type Value } from "./importing.js";
 import { onConstants } from "./operators/constants.js";
 import { elementwise } from "./operators/elementwise.js";
 import { layers } from "./operators/layers.js";
+import { normalizations } from "./operators/normalizations.js";
+import { parts } from "./operators/parts.js";
 import { pools } from "./operators/pools.js";
+import { products } from "./operators/products.js";
+import { resizes } from "./operators/resize.js";
 import { shapes } from "./operators/shapes.js";
 import { nodeTitle, readModel, type SourceModel } from "./readModel.js";
 import type { ReadExternal } from "./tensor.js";
 
-const readers: OperatorReaders = { ...layers, ...pools, ...elementwise, ...shapes };
+const readers: OperatorReaders = {
+  ...layers,
+  ...products,
+  ...normalizations,
+  ...pools,
+  ...elementwise,
+  ...shapes,
+  ...parts,
+  ...resizes,
+};
 
 /** Operators of ONNX that an imported network may have. */
 export const importedOperators: readonly string[] = [
@@ -20,63 +35,156 @@ export const importedOperators: readonly string[] = [
 export interface ImportedNetwork {
   readonly network: Network;
   readonly parameters: HostTensors;
-  /** The input of the original: its name, and the order of an image's axes. */
-  readonly input: { readonly name: string; readonly layout: "NCHW" | "NHWC" };
+  readonly input: ImportedInput;
   readonly output: string;
   readonly classes: number;
-  /** A softmax at the end was left out: the network gives logits, whose order is the same. */
-  readonly endedWithSoftmax: boolean;
+  /** What ended the original and was left out: the network gives logits, whose order is the same. */
+  readonly ending?: Ending;
+  /** What a user should know: types that were converted. */
+  readonly notes: readonly string[];
+  /** The original rounds values to 16 bits on their way, which the network does not. */
+  readonly halfPrecision: boolean;
+}
+export type Ending = "softmax" | "logSoftmax";
+
+/** The input of the original. */
+export interface ImportedInput {
+  readonly name: string;
+  /** Order of an image's axes; features and rows lie as the data does, like channels last. */
+  readonly layout: "NCHW" | "NHWC";
+  /** Behind the batch. */
+  readonly shape: readonly number[];
+  /** Images at once, where the file fixes them. */
+  readonly batch?: number;
+  readonly type: "float32" | "float16";
 }
 
 export interface ImportOptions {
   /** [height, width, channels] of the images, for inputs whose shape the file leaves open. */
   readonly imageShape: FeatureShape;
   readonly readExternal: ReadExternal;
+  /** Which output has the class scores, where there are several. */
+  readonly output?: string;
 }
 
 /**
- * Reads a float ONNX network: standard operators of opsets 9 to 21, one image in, one vector of
- * class scores out.
+ * Reads a float ONNX network: standard operators of opsets 7 to 24, one image (or row, or vector of
+ * features) in, one vector of class scores out.
  *
  * @throws Error naming the node and what about it is not supported
  */
 export function importOnnx(bytes: Uint8Array, options: ImportOptions): ImportedNetwork {
-  const source = readModel(bytes, options.readExternal);
+  const source = readModel(bytes, options.readExternal, options.output);
   const importing = new Importing(source);
-  const layout = layoutOf(source);
-  const shape = inputShape(source, layout, options.imageShape);
-  importing.values.set(
-    source.input.name,
-    importing.add("image", (name) => ({ op: "input", name, shape }), layout === "NHWC"),
-  );
-  for (const node of source.graph.node) {
+  const input = readInput(importing, options.imageShape);
+  for (const node of neededNodes(source)) {
     const read = readNode(new Source(importing, node));
     const values: readonly Value[] = isList(read) ? read : [read];
     node.output.forEach((name, i) => {
       const value = values[i];
-      if (value !== undefined && name !== "") importing.values.set(name, value);
+      if (value !== undefined && name !== "") importing.define(name, value, node.input);
     });
   }
   const result = importing.values.get(source.output);
   if (result?.kind !== "feature")
     throw new Error(`the output "${source.output}" is not computed from the image`);
   const last = importing.find(result.node);
-  const endedWithSoftmax = last?.op === "float" && last.operation.kind === "softmax";
-  const logits = endedWithSoftmax ? (last.inputs[0] ?? "") : result.node;
-  const network = { nodes: needed(importing.nodes, asFeatures(importing, logits, result.shape)) };
+  const kind = last?.op === "float" ? last.operation.kind : undefined;
+  const ending = kind === "softmax" || kind === "logSoftmax" ? kind : undefined;
+  const logits: Feature =
+    last?.op === "float" && ending !== undefined
+      ? { ...result, node: last.inputs[0] ?? "" }
+      : result;
+  const scores = asFeatures(importing, logits);
+  const network = { nodes: needed(importing.nodes, scores.node) };
   const names = new Set(network.nodes.map(({ name }) => name));
-  return {
-    network,
-    parameters: Object.fromEntries(
-      Object.entries(importing.parameters).filter(([key]) =>
-        names.has(key.slice(0, key.lastIndexOf("/"))),
-      ),
+  const parameters = Object.fromEntries(
+    Object.entries(importing.parameters).filter(([key]) =>
+      names.has(key.slice(0, key.lastIndexOf("/"))),
     ),
-    input: { name: source.input.name, layout },
+  );
+  checkNumbers(parameters);
+  return {
+    ...{ network, parameters, input },
     output: source.output,
-    classes: result.shape.at(-1) ?? 1,
-    endedWithSoftmax,
+    classes: scores.shape.at(-1) ?? 1,
+    ...(ending && { ending }),
+    notes: source.notes,
+    halfPrecision: source.halfPrecision,
   };
+}
+
+/** Nodes that the output is computed from: heads for training alone need not be understood. */
+function neededNodes({ graph, output }: SourceModel): NodeProto[] {
+  const wanted = new Set([output]);
+  return graph.node
+    .toReversed()
+    .filter((node) => {
+      const reads = node.output.some((name) => wanted.has(name));
+      if (reads) node.input.forEach((name) => wanted.add(name));
+      return reads;
+    })
+    .toReversed();
+}
+
+/** @throws Error naming the parameter that no training or quantizer could work with */
+function checkNumbers(parameters: HostTensors): void {
+  for (const [name, { data }] of Object.entries(parameters)) {
+    const at = data.findIndex((value) => !Number.isFinite(value));
+    if (at >= 0)
+      throw new Error(
+        `the parameter "${name}" has the value ${String(data[at])} at place ${String(at)}: the network cannot be quantized; look at the training that it comes from`,
+      );
+  }
+}
+
+/** Declares the image, and how the original's input lies in it. */
+function readInput(importing: Importing, image: FeatureShape): ImportedInput {
+  const { input } = importing.source;
+  const { name, shape: declared } = input;
+  const layout = layoutOf(importing.source);
+  const [height = 1, width = 1, channels = 1] = image;
+  const shape =
+    declared.length === 3
+      ? layout === "NCHW"
+        ? [channels, height, width]
+        : [...image]
+      : declared.length === 1
+        ? [height * width * channels]
+        : channels === 1
+          ? [height, width]
+          : [height * width, channels];
+  if (declared.some((size, axis) => size !== undefined && size !== shape[axis]))
+    throw new Error(
+      declared.length === 3
+        ? `the input "${name}" takes images of [${inOrder(declared, layout)}] (height, width, channels); the data set has [${image.join()}]: say how to resize and crop`
+        : `the input "${name}" takes [${declared.map((size) => String(size ?? "any")).join()}] for each sample; the data set has [${image.join()}]`,
+    );
+  const given = importing.add("image", (own) => ({ op: "input", name: own, shape: image }));
+  const view: View =
+    declared.length === 3
+      ? layout === "NCHW"
+        ? CHANNELS_FIRST
+        : CHANNELS_LAST
+      : { axes: channels === 1 && declared.length === 2 ? [0, 1] : [1, 2] };
+  const last: Feature = { ...given, ...CHANNELS_LAST };
+  const inRow = shape.length === 2 && channels > 1;
+  const value: Feature =
+    shape.length === 1 || inRow
+      ? importing.rearranged("features", last, {
+          order: [0, 1, 2],
+          shape: inRow ? [1, ...shape] : [1, 1, ...shape],
+          view: inRow ? view : { axes: [2] },
+        })
+      : { ...given, ...view };
+  importing.values.set(name, value);
+  const { batch, type } = input;
+  return { name, layout, shape, type, ...(batch !== undefined && { batch }) };
+}
+
+function inOrder(declared: readonly (number | undefined)[], layout: "NCHW" | "NHWC"): string {
+  const [a, b, c] = declared;
+  return (layout === "NCHW" ? [b, c, a] : [a, b, c]).map((size) => String(size ?? "any")).join();
 }
 
 const isList = (read: Value | readonly Value[]): read is readonly Value[] => Array.isArray(read);
@@ -85,12 +193,16 @@ function readNode(source: Source): Value | readonly Value[] {
   const { node } = source;
   const title = nodeTitle(node);
   if (node.domain !== "" && node.domain !== "ai.onnx")
-    throw new Error(`${title} is of the domain "${node.domain}"; only standard operators are read`);
+    throw new Error(
+      `${title} is of the domain "${node.domain}"; only standard operators are read: export the network before it is optimized for a runtime`,
+    );
   const given = node.input.map((name) => source.importing.values.get(name));
   const constant = given.every((value) => value === undefined || value.kind === "constant");
   const reader = (constant ? onConstants[node.opType] : undefined) ?? readers[node.opType];
   if (reader === undefined)
-    throw new Error(`${title} is not supported; networks may have ${importedOperators.join(", ")}`);
+    throw new Error(
+      `${title} is not supported. Export the network up to it (--output names another output) or simplify the file (onnxsim); networks may have ${importedOperators.join(", ")}`,
+    );
   try {
     return reader(source);
   } catch (error) {
@@ -101,38 +213,29 @@ function readNode(source: Source): Value | readonly Value[] {
 
 /** Channels last where the graph itself begins by moving them to the front. */
 function layoutOf({ graph, input: { name, shape } }: SourceModel): "NCHW" | "NHWC" {
+  if (shape.length !== 3) return "NHWC";
   const firsts = graph.node.filter(({ input }) => input.includes(name));
   const turned = firsts.every(
     ({ opType, attribute }) =>
       opType === "Transpose" && attribute.some(({ ints }) => ints.map(Number).join() === "0,3,1,2"),
   );
-  const [, channels, , last] = shape;
+  const [channels, , last] = shape;
   const looksLast = (last === 3 || last === 1) && channels !== 3 && channels !== 1;
   return (firsts.length > 0 && turned) || looksLast ? "NHWC" : "NCHW";
 }
 
-function inputShape(
-  { input: { name, shape } }: SourceModel,
-  layout: "NCHW" | "NHWC",
-  image: FeatureShape,
-): FeatureShape {
-  const declared = layout === "NCHW" ? [shape[2], shape[3], shape[1]] : shape.slice(1);
-  if (declared.some((size, axis) => size !== undefined && size !== image[axis]))
-    throw new Error(
-      `the input "${name}" takes images of [${declared.map((size) => String(size ?? "any")).join()}] (height, width, channels); the data set has [${image.join()}]: say how to resize and crop`,
-    );
-  return image;
-}
-
 /** Class scores that are an image of one pixel become features. */
-function asFeatures(importing: Importing, logits: string, shape: FeatureShape): string {
-  if (shape.length === 1) return logits;
-  if (shape[0] !== 1 || shape[1] !== 1)
-    throw new Error(`the output must be one score a class for each image, not [${shape.join()}]`);
+function asFeatures(importing: Importing, logits: Feature): Feature {
+  if (logits.shape.length === 1) return logits;
+  const wide = dimensionsOf(logits).filter((size) => size !== 1);
+  if (wide.length > 1 || logits.folded !== undefined)
+    throw new Error(
+      `the output must be one score a class for each image, not [${dimensionsOf(logits).join()}]; name another output with --output`,
+    );
   return importing.add("scores", (name) => ({
-    ...{ op: "float", name, inputs: [logits] },
+    ...{ op: "float", name, inputs: [logits.node] },
     operation: { kind: "flatten" },
-  })).node;
+  }));
 }
 
 /** The nodes that the result is computed from, in their order. */

@@ -3,31 +3,33 @@ import { sizeOf, type HostTensor } from "../engine/index.js";
 import { inputsOf, outputShape } from "../network/index.js";
 import type { FeatureShape, NetworkNode } from "../../algorithms/network.js";
 import { nodeTitle, type SourceModel } from "./readModel.js";
+import {
+  CHANNELS_FIRST,
+  dimensionsOf,
+  rowMajor,
+  sameView,
+  sizesOf,
+  unnamedAxes,
+  usualView,
+  type Feature,
+  type View,
+} from "./feature.js";
+import type { MadeSelection } from "./selecting.js";
 import { readTensor, type Constant } from "./tensor.js";
 
 /** What a name of the ONNX graph stands for while it is read. */
-export type Value =
-  | { readonly kind: "constant"; readonly constant: Constant }
-  | Feature
-  /** Channels of an image in groups, as channel shuffles have them in between. */
-  | {
-      readonly kind: "groups";
-      readonly feature: Feature;
-      readonly groups: number;
-      readonly turned: boolean;
-    };
-
-/** The value of a node of the network. */
-export interface Feature {
-  readonly kind: "feature";
-  readonly node: string;
-  readonly shape: FeatureShape;
-  /** Order of the axes in the ONNX graph, where it is an image. */
-  readonly channelsLast: boolean;
-}
+export type Value = { readonly kind: "constant"; readonly constant: Constant } | Feature;
 
 /** Values that a node may give for one image. */
 const MAX_VALUES = 2 ** 26;
+
+export interface Rearrangement {
+  /** Axis i of what is reshaped is axis order[i] of the input. */
+  readonly order: readonly number[];
+  readonly shape: FeatureShape;
+  /** Of the result. */
+  readonly view: View;
+}
 
 /** A network that grows while an ONNX graph is read. */
 export class Importing {
@@ -35,34 +37,88 @@ export class Importing {
   readonly nodes: NetworkNode[] = [];
   readonly parameters: Record<string, HostTensor> = {};
   readonly values = new Map<string, Value>();
+  /** Convolutions that only select pixels and channels. */
+  readonly selections = new Map<string, MadeSelection>();
+  readonly #producers = new Map<string, NodeProto>();
   readonly #shapes = new Map<string, FeatureShape>();
   readonly #readers = new Map<string, number>();
+  /** What an ONNX name stands for the same node as, by Identity and the like. */
+  readonly #aliases = new Map<string, string>();
 
   constructor(source: SourceModel) {
     this.source = source;
     for (const [name, constant] of source.constants)
       this.values.set(name, { kind: "constant", constant });
+    for (const node of source.graph.node)
+      for (const name of node.output) this.#producers.set(name, node);
     for (const name of [...source.graph.node.flatMap(({ input }) => input), source.output])
       this.#readers.set(name, (this.#readers.get(name) ?? 0) + 1);
   }
 
+  /** Keeps what a name stands for. @param read the names that its node reads */
+  define(name: string, value: Value, read: readonly string[]): void {
+    this.values.set(name, value);
+    const same = read.find((input) => {
+      const known = this.values.get(input);
+      return value.kind === "feature" && known?.kind === "feature" && known.node === value.node;
+    });
+    if (same !== undefined) this.#aliases.set(name, same);
+  }
+
+  /** The ONNX node that gives a value. */
+  producer(name = ""): NodeProto | undefined {
+    return this.#producers.get(name);
+  }
+
+  /** @throws Error when there is no such node */
+  shapeOf(node: string): FeatureShape {
+    const shape = this.#shapes.get(node);
+    if (shape === undefined) throw new Error(`there is no node "${node}"`);
+    return shape;
+  }
+
   /** Whether nothing but one node reads a value, so that it may be merged into that node. */
   isReadOnce(name: string): boolean {
-    return this.#readers.get(name) === 1;
+    const original = this.#aliases.get(name);
+    return this.#readers.get(name) === 1 && (original === undefined || this.isReadOnce(original));
   }
 
   /**
    * Adds a node.
    *
    * @param wanted the ONNX name of its value, which its own follows
+   * @param view of the value, images with channels first unless given
    */
-  add(wanted: string, make: (name: string) => NetworkNode, channelsLast = false): Feature {
+  add(wanted: string, make: (name: string) => NetworkNode, view?: View): Feature {
     const name = this.#freeName(wanted);
     const node = make(name);
     const shape = this.#shapeOf(node);
     this.nodes.push(node);
     this.#shapes.set(name, shape);
-    return { kind: "feature", node: name, shape, channelsLast };
+    const { axes, folded = 0 } = view ?? usualView(shape);
+    return { kind: "feature", node: name, shape, axes, ...(folded > 0 && { folded }) };
+  }
+
+  /** The same values with axes in another order, and of another shape. */
+  rearranged(wanted: string, x: Feature, to: Rearrangement): Feature {
+    const { order, shape, view } = to;
+    const moves = order.some((axis, i) => axis !== i) || shape.join() !== x.shape.join();
+    if (!moves) return { kind: "feature", node: x.node, shape: x.shape, ...view };
+    return this.add(
+      wanted,
+      (name) => ({
+        ...{ op: "float", name, inputs: [x.node] },
+        operation: { kind: "rearrange", order, shape },
+      }),
+      view,
+    );
+  }
+
+  /** A value whose axes lie as the ONNX graph has them. */
+  ordered(x: Feature): Feature {
+    const { shape, view } = rowMajor(sizesOf(x), x.folded);
+    const order = [...unnamedAxes(x), ...x.axes];
+    return this.rearranged(`${x.node}.ordered`, x, { order, shape, view });
   }
 
   /** The last added node of a name, to be looked at or replaced. */
@@ -164,14 +220,22 @@ export class Source {
       : this.fail(`needs a computed value as input ${String(index)}, not a ${value.kind}`);
   }
 
-  /** An image whose channels come first in the ONNX graph. */
+  /** An image, brought into the order of ONNX's convolutions where it is in another one. */
   image(index: number): Feature {
-    const value = this.feature(index);
-    if (value.shape.length !== 3 || value.channelsLast)
-      this.fail(
-        `needs an image with channels first; it reads [${value.shape.join()}]${value.channelsLast ? " with channels last" : ""}`,
+    const x = this.feature(index);
+    if (x.shape.length === 3 && sameView(x, CHANNELS_FIRST)) return x;
+    const dimensions = dimensionsOf(x);
+    const [channels = 1, height = 1, width = 1] = dimensions;
+    if (dimensions.length !== 3 || x.folded !== undefined)
+      return this.fail(
+        `needs a batch of images with 4 axes; it reads [${["batch", ...dimensions].join()}]`,
       );
-    return value;
+    const [first = 0, second = 0, third = 0] = x.axes;
+    return this.importing.rearranged(`${x.node}.image`, x, {
+      order: [...unnamedAxes(x), second, third, first],
+      shape: [height, width, channels],
+      view: CHANNELS_FIRST,
+    });
   }
 
   constant(index: number): Constant {
@@ -214,6 +278,10 @@ export class Source {
     return found && readTensor(found, this.importing.source.readExternal);
   }
 
+  hasAttribute(name: string): boolean {
+    return this.#attribute(name) !== undefined;
+  }
+
   #attribute(name: string) {
     return this.node.attribute.find((attribute) => attribute.name === name);
   }
@@ -223,7 +291,8 @@ export class Source {
 export type OperatorReader = (source: Source) => Value | readonly Value[];
 export type OperatorReaders = Readonly<Record<string, OperatorReader>>;
 
-export const constantValue = (shape: readonly number[], data: ArrayLike<number>): Value => ({
-  kind: "constant",
-  constant: { shape, data },
-});
+export const constantValue = (
+  shape: readonly number[],
+  data: ArrayLike<number>,
+  integer = false,
+): Value => ({ kind: "constant", constant: { shape, data, integer } });

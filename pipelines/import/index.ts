@@ -1,5 +1,11 @@
 // From the files of others to our network: reads ONNX, checks it, folds what is constant. A newcomer
 // adds operators, one entry each in operators/, with a model built by hand in the test. Whatever is
 // read may be damaged or hostile: sizes and names are checked before use.
-export { type ImportedNetwork, importOnnx } from "./importOnnx.js";
-export type { ReadExternal } from "./tensor.js";
+export {
+  type Ending,
+  type ImportedInput,
+  type ImportedNetwork,
+  type ImportOptions,
+  importOnnx,
+} from "./importOnnx.js";
+export { floatToHalf, halfToFloat, type ReadExternal } from "./tensor.js";

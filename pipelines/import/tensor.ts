@@ -11,6 +11,8 @@ export interface Constant {
   readonly shape: readonly number[];
   /** Integers beyond 2^53 are rounded; no model that is supported has them. */
   readonly data: ArrayLike<number>;
+  /** Division of integers drops what is behind the point. */
+  readonly integer?: boolean;
 }
 
 /** Reads a part of a file beside the model. @throws Error when it must not or cannot be read */
@@ -42,8 +44,19 @@ export function readTensor(tensor: TensorProto, readExternal: ReadExternal): Con
     fail(
       `of shape [${shape.join()}] holds ${String(data.length)} values instead of ${String(size)}`,
     );
-  return { shape, data };
+  return { shape, data, integer: !isFloatType(type) };
 }
+
+const FLOAT_TYPES: readonly DataType[] = [
+  DataType.FLOAT,
+  DataType.DOUBLE,
+  DataType.FLOAT16,
+  DataType.BFLOAT16,
+];
+
+/** Whether values of an ONNX element type have places behind the point. */
+export const isFloatType = (type: number): boolean =>
+  FLOAT_TYPES.some((one) => (one as number) === type);
 
 function external({ name, externalData }: TensorProto, read: ReadExternal): Uint8Array {
   const entries = new Map(externalData.map(({ key, value }) => [key, value]));
@@ -69,6 +82,8 @@ function listed(tensor: TensorProto, type: DataType, fail: (what: string) => nev
       return tensor.int64Data.map(Number);
     case DataType.FLOAT16:
       return tensor.int32Data.map(halfToFloat);
+    case DataType.BFLOAT16:
+      return tensor.int32Data.map(brainToFloat);
     case DataType.INT8:
     case DataType.UINT8:
     case DataType.INT16:
@@ -84,17 +99,29 @@ function listed(tensor: TensorProto, type: DataType, fail: (what: string) => nev
 /** Values in little-endian bytes. */
 function decode(type: DataType, bytes: Uint8Array, fail: (what: string) => never) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const each = (width: number, read: (offset: number) => number): Float64Array => {
+  const filled = <T extends Float32Array | Float64Array>(
+    values: (length: number) => T,
+    width: number,
+    read: (offset: number) => number,
+  ): T => {
     if (bytes.length % width !== 0) fail(`is cut off: ${String(bytes.length)} bytes`);
-    return Float64Array.from({ length: bytes.length / width }, (_, i) => read(i * width));
+    const result = values(bytes.length / width);
+    for (let i = 0; i < result.length; i++) result[i] = read(i * width);
+    return result;
   };
+  const each = (width: number, read: (offset: number) => number) =>
+    filled((length) => new Float64Array(length), width, read);
+  const floats = (width: number, read: (offset: number) => number) =>
+    filled((length) => new Float32Array(length), width, read);
   switch (type) {
     case DataType.FLOAT:
-      return each(4, (at) => view.getFloat32(at, true));
+      return floats(4, (at) => view.getFloat32(at, true));
     case DataType.DOUBLE:
       return each(8, (at) => view.getFloat64(at, true));
     case DataType.FLOAT16:
-      return each(2, (at) => halfToFloat(view.getUint16(at, true)));
+      return floats(2, (at) => halfToFloat(view.getUint16(at, true)));
+    case DataType.BFLOAT16:
+      return floats(2, (at) => brainToFloat(view.getUint16(at, true)));
     case DataType.INT64:
       return each(8, (at) => Number(view.getBigInt64(at, true)));
     case DataType.INT32:
@@ -114,7 +141,7 @@ function decode(type: DataType, bytes: Uint8Array, fail: (what: string) => never
 }
 
 const unsupportedType = (type: DataType): string =>
-  `has the element type ${DataType[type]}; accepted are float, double, float16 and integers of 8 to 64 bits`;
+  `has the element type ${DataType[type]}; accepted are float, double, float16, bfloat16 and integers of 8 to 64 bits`;
 
 /** IEEE 754 binary16. */
 export function halfToFloat(bits: number): number {
@@ -124,4 +151,27 @@ export function halfToFloat(bits: number): number {
   if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
   if (exponent === 0) return sign * fraction * 2 ** -24;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** The nearest IEEE 754 binary16, ties to even, as its bits. */
+export function floatToHalf(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (Number.isNaN(value)) return 0x7e00;
+  if (size >= 65520) return sign | 0x7c00; // half a step beyond the largest
+  let exponent = -14;
+  while (2 ** (exponent + 1) <= size) exponent++;
+  const step = 2 ** (exponent - 10);
+  const floor = Math.floor(size / step);
+  const rest = size / step - floor;
+  const steps = floor + (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? 1 : 0);
+  // Carries move into the exponent by themselves.
+  return sign | (size === 0 ? 0 : (exponent + 14) * 1024 + steps);
+}
+
+/** bfloat16: the upper half of a float32. */
+export function brainToFloat(bits: number): number {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setUint32(0, bits * 2 ** 16);
+  return view.getFloat32(0);
 }

@@ -1,7 +1,8 @@
-import { sizeOf } from "../../engine/index.js";
 import { BATCH_NORM_EPSILON } from "../../network/index.js";
 import type { ConvNode, Sides } from "../../../algorithms/network.js";
-import type { Feature, OperatorReaders, Source } from "../importing.js";
+import { axisOf, dimensionsOf, type Feature } from "../feature.js";
+import type { OperatorReaders, Source } from "../importing.js";
+import { transposed } from "../arrays.js";
 import { readWindow } from "../window.js";
 
 /** Convolutions, dense layers and batch norms: what has weights. */
@@ -9,11 +10,6 @@ export const layers: OperatorReaders = {
   Conv: readConvolution,
   ConvTranspose: readTransposed,
   BatchNormalization: readBatchNorm,
-  Gemm: readGemm,
-  MatMul(source) {
-    const { shape, data } = source.constant(1);
-    return dense(source, source.feature(0), { shape, data, transposed: false });
-  },
 };
 
 function readConvolution(source: Source): Feature {
@@ -42,14 +38,8 @@ function readConvolution(source: Source): Feature {
     ...(source.has(2) && { bias: true }),
   } as const satisfies Omit<ConvNode, "name">;
   const feature = importing.add(source.output, (name) => ({ name, ...node }));
-  const kernel = new Float32Array(data.length); // [rows, columns, channels of a group, filters]
-  const [height, width] = [rows, columns];
-  for (let filter = 0; filter < filters; filter++)
-    for (let channel = 0; channel < perGroup; channel++)
-      for (let row = 0; row < height; row++)
-        for (let column = 0; column < width; column++)
-          kernel[((row * width + column) * perGroup + channel) * filters + filter] =
-            data[((filter * perGroup + channel) * height + row) * width + column] ?? 0;
+  // [rows, columns, channels of a group, filters]
+  const kernel = transposed({ shape, data }, [2, 3, 1, 0]).data;
   const kernelShape = depthwise ? [rows, columns, filters, 1] : [rows, columns, perGroup, filters];
   importing.setParameter(`${feature.node}/kernel`, kernelShape, kernel);
   if (source.has(2))
@@ -131,13 +121,8 @@ function readTransposed(source: Source): Feature {
       groups,
     },
   }));
-  const kernel = new Float32Array(data.length); // [rows, columns, filters of a group, channels]
-  for (let i = 0; i < data.length; i++) {
-    const [column, row] = [i % columns, Math.floor(i / columns) % rows];
-    const filter = Math.floor(i / (rows * columns)) % perGroup;
-    const channel = Math.floor(i / (rows * columns * perGroup));
-    kernel[((row * columns + column) * perGroup + filter) * channels + channel] = data[i] ?? 0;
-  }
+  // [rows, columns, filters of a group, channels]
+  const kernel = transposed({ shape, data }, [2, 3, 1, 0]).data;
   importing.setParameter(`${feature.node}/kernel`, [rows, columns, perGroup, channels], kernel);
   importing.setParameter(
     `${feature.node}/bias`,
@@ -152,7 +137,10 @@ function readBatchNorm(source: Source): Feature {
   const x = source.feature(0);
   if (source.int("training_mode", 0) !== 0)
     source.fail("is in training mode; export for inference");
-  if (x.channelsLast) source.fail("normalizes an image with channels last");
+  if (axisOf(1, x) !== x.shape.length - 1)
+    return source.fail(
+      `normalizes axis 1 of [${["batch", ...dimensionsOf(x)].join()}], which holds no channels`,
+    );
   const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) =>
     Float32Array.from(source.constant(i).data),
   ) as [Float32Array, Float32Array, Float32Array, Float32Array];
@@ -170,66 +158,17 @@ function readBatchNorm(source: Source): Feature {
     Reflect.deleteProperty(importing.parameters, `${producer.name}/bias`);
     importing.replace({ ...producer, bias: false });
   }
-  const feature = importing.add(source.output, (name) => ({
-    op: "batchNorm",
-    name,
-    input: x.node,
-  }));
+  const feature = importing.add(
+    source.output,
+    (name) => ({
+      op: "batchNorm",
+      name,
+      input: x.node,
+    }),
+    x,
+  );
   const entries = { gamma, beta, mean, variance: adjusted };
   for (const [key, values] of Object.entries(entries))
     importing.setParameter(`${feature.node}/${key}`, [x.shape.at(-1) ?? 1], values);
-  return feature;
-}
-
-function readGemm(source: Source): Feature {
-  const { shape, data } = source.constant(1);
-  const alpha = source.float("alpha", 1);
-  const beta = source.float("beta", 1);
-  if (source.int("transA", 0) !== 0) source.fail("transposes its input, which is not supported");
-  const bias = source.optionalConstant(2);
-  return dense(source, source.feature(0), {
-    shape,
-    data: Float32Array.from(data, (value) => value * alpha),
-    transposed: source.int("transB", 0) !== 0,
-    ...(bias && { bias: Float32Array.from(bias.data, (value) => value * beta) }),
-  });
-}
-
-interface DenseWeights {
-  readonly shape: readonly number[];
-  readonly data: ArrayLike<number>;
-  /** [units, inputs] instead of [inputs, units] */
-  readonly transposed: boolean;
-  readonly bias?: Float32Array;
-}
-
-function dense(source: Source, x: Feature, weights: DenseWeights): Feature {
-  const { importing } = source;
-  const { shape, data, transposed, bias } = weights;
-  if (shape.length !== 2 || x.shape.length !== 1)
-    source.fail(
-      `multiplies [${x.shape.join()}] by a constant of [${shape.join()}]; only features times a matrix are supported`,
-    );
-  const [inputs = 1, units = 1] = transposed ? shape.toReversed() : shape;
-  if (inputs !== x.shape[0])
-    source.fail(`has weights for ${String(inputs)} features and reads ${String(x.shape[0])}`);
-  const kernel = transposed
-    ? Float32Array.from(
-        { length: sizeOf(shape) },
-        (_, i) => data[(i % units) * inputs + Math.floor(i / units)] ?? 0,
-      )
-    : data;
-  const feature = importing.add(source.output, (name) => ({
-    op: "dense",
-    name,
-    input: x.node,
-    units,
-  }));
-  importing.setParameter(`${feature.node}/kernel`, [inputs, units], kernel);
-  importing.setParameter(
-    `${feature.node}/bias`,
-    [units],
-    Float32Array.from({ length: units }, (_, i) => bias?.[bias.length === 1 ? 0 : i] ?? 0),
-  );
   return feature;
 }

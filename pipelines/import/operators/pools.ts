@@ -1,6 +1,9 @@
 import type { Sides } from "../../../algorithms/network.js";
 import type { Window } from "../../network/index.js";
-import type { Feature, OperatorReaders, Source } from "../importing.js";
+import { axisOf, rankOf, type Feature } from "../feature.js";
+import type { OperatorReaders, Source } from "../importing.js";
+import { withoutAxes } from "../views.js";
+import { axesOf } from "./constants.js";
 import { readWindow } from "../window.js";
 
 /** Pools over windows and over whole images. */
@@ -18,6 +21,8 @@ export const pools: OperatorReaders = {
     const x = source.image(0);
     const countsPadding = source.int("count_include_pad", 0) === 1;
     const { size, stride, padding, extended } = pooled(source, x);
+    const whole = size[0] === x.shape[0] && size[1] === x.shape[1];
+    if (whole && padding.every((side) => side === 0)) return mean(source, x);
     if (extended && countsPadding)
       source.fail("rounds its size up and counts padding, which is not supported");
     return source.importing.add(source.output, (name) => ({
@@ -27,7 +32,11 @@ export const pools: OperatorReaders = {
       operation: { kind: "averagePool", size, stride, padding, countsPadding },
     }));
   },
-  GlobalAveragePool: (source) => mean(source, source.image(0), true),
+  GlobalAveragePool(source) {
+    const x = source.feature(0);
+    const isRow = x.shape.length === 3 && rankOf(x) === 3 && axisOf(1, x) === 2;
+    return mean(source, isRow ? x : source.image(0));
+  },
   GlobalMaxPool(source) {
     const x = source.image(0);
     const [height = 1, width = 1] = x.shape;
@@ -36,27 +45,40 @@ export const pools: OperatorReaders = {
       ...{ size: [height, width] as const, stride: 1, padding: [0, 0, 0, 0] as const },
     }));
   },
-  ReduceMean(source) {
-    const x = source.feature(0);
-    const axes = source.ints("axes") ?? Array.from(source.optionalConstant(1)?.data ?? []);
-    const wanted = x.channelsLast ? "1,2" : "2,3";
-    const found = axes.map((axis) => (axis < 0 ? axis + 4 : axis)).sort((a, b) => a - b);
-    if (x.shape.length !== 3 || found.join() !== wanted)
-      source.fail(`takes the mean over axes [${axes.join()}]; only whole images are supported`);
-    return mean(source, x, source.int("keepdims", 1) === 1);
-  },
+  ReduceMean: (source) => reduced(source, "mean"),
+  ReduceSum: (source) => reduced(source, "sum"),
+  ReduceMax: (source) => reduced(source, "max"),
 };
 
-function mean(source: Source, x: Feature, keepsAxes: boolean): Feature {
-  return source.importing.add(
-    source.output,
-    (name) => ({
-      ...{ op: "globalAveragePool", name, input: x.node },
-      ...(keepsAxes && { keepsAxes }),
-    }),
-    x.channelsLast && keepsAxes,
-  );
+function reduced(source: Source, by: "mean" | "sum" | "max"): Feature {
+  const x = source.feature(0);
+  const wanted = axesOf(source).map((axis) => axisOf(axis, x));
+  if (wanted.length === 0 || wanted.includes(-1))
+    source.fail("reduces over the batch; name the axes of an image");
+  const axes = wanted.toSorted((a, b) => a - b);
+  const isImage = x.shape.length === 3 && rankOf(x) === 4;
+  const keeps = source.int("keepdims", 1) === 1;
+  const result =
+    by === "mean" && isImage && axes.join() === "0,1"
+      ? mean(source, x)
+      : source.importing.add(
+          source.output,
+          (name) => ({
+            ...{ op: "float", name, inputs: [x.node] },
+            operation: { kind: "reduce", by, axes },
+          }),
+          x,
+        );
+  return keeps ? result : withoutAxes(source, result, axes);
 }
+
+/** Over the whole image, which becomes one pixel. */
+const mean = (source: Source, x: Feature): Feature =>
+  source.importing.add(
+    source.output,
+    (name) => ({ op: "globalAveragePool", name, input: x.node, keepsAxes: true }),
+    x,
+  );
 
 /** The window, with rows and columns added where sizes are rounded up. */
 function pooled(source: Source, x: Feature): Window & { readonly extended: boolean } {

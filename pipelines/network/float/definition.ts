@@ -52,3 +52,31 @@ export function one<T>(values: readonly T[]): T {
   if (value === undefined) throw new TypeError("the operation has no input");
   return value;
 }
+
+/** Channels, rows and columns of an image in the order of ONNX, batch at 0. */
+const IMAGE_AXES = [2, 3, 1] as const;
+
+/** The ONNX axis, with the batch in front, of an axis of a value of so many axes. */
+export const onnxAxis = (axis: number, rank: number): number =>
+  rank === 3 ? (IMAGE_AXES[axis] ?? 1) : axis + 1;
+
+/**
+ * The shape of what is combined elementwise, where an axis of size 1 is repeated.
+ *
+ * @throws RangeError when sizes differ otherwise
+ */
+export function broadcast(shapes: readonly FeatureShape[]): FeatureShape {
+  const rank = Math.max(...shapes.map((shape) => shape.length));
+  return Array.from({ length: rank }, (_, axis) => {
+    const sizes = new Set(
+      shapes.map((shape) => (shape.length === rank ? (shape[axis] ?? 1) : NaN)),
+    );
+    sizes.delete(1);
+    const [size = 1, ...others] = sizes;
+    if (others.length > 0 || Number.isNaN(size))
+      throw new RangeError(
+        `cannot combine ${shapes.map((shape) => `[${shape.join()}]`).join(" and ")}`,
+      );
+    return size;
+  });
+}

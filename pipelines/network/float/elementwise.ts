@@ -1,6 +1,13 @@
 import * as tf from "#tf";
 import type { FeatureShape } from "../../../algorithms/network.js";
-import { first, one, type Definition, type DefinitionOf } from "./definition.js";
+import {
+  broadcast,
+  first,
+  one,
+  onnxAxis,
+  type Definition,
+  type DefinitionOf,
+} from "./definition.js";
 
 const sameShape = (_: unknown, shapes: readonly FeatureShape[]): FeatureShape => first(shapes);
 
@@ -52,59 +59,103 @@ export const leakyRelu: DefinitionOf<"leakyRelu"> = {
     graph.add("LeakyRelu", inputs, { alpha: { float: slope } }, name),
 };
 
-/** Over the channels. */
+export const erf: DefinitionOf<"erf"> = unary((x) => tf.erf(x), "Erf");
+export const abs: DefinitionOf<"abs"> = {
+  ...unary((x) => tf.abs(x), "Abs"),
+  negative: () => "never",
+};
+export const exp: DefinitionOf<"exp"> = {
+  ...unary((x) => tf.exp(x), "Exp"),
+  negative: () => "never",
+};
+export const sqrt: DefinitionOf<"sqrt"> = {
+  ...unary((x) => tf.sqrt(x), "Sqrt"),
+  negative: () => "never",
+};
+export const softplus: DefinitionOf<"softplus"> = {
+  // log(1 + exp x) without overflow.
+  ...unary((x) => tf.add(tf.relu(x), tf.log1p(tf.exp(tf.neg(tf.abs(x))))), "Softplus"),
+  negative: () => "never",
+};
+
+/** x times the normal distribution's share below it (Hendrycks and Gimpel 2016). */
+export const gelu: DefinitionOf<"gelu"> = {
+  shape: sameShape,
+  compute({ approximate }, { inputs }) {
+    const x = one(inputs);
+    const inner =
+      approximate === "tanh"
+        ? tf.tanh(
+            tf.mul(tf.add(x, tf.mul(tf.mul(tf.square(x), x), 0.044715)), Math.sqrt(2 / Math.PI)),
+          )
+        : tf.erf(tf.mul(x, Math.SQRT1_2));
+    return tf.mul(tf.mul(x, 0.5), tf.add(inner, 1));
+  },
+  onnx: ({ approximate = "none" }, { graph, inputs, name }) =>
+    graph.add("Gelu", inputs, { approximate }, name),
+};
+
+/** alpha (exp x - 1) below 0. */
+export const elu: DefinitionOf<"elu"> = {
+  shape: sameShape,
+  compute({ alpha }, { inputs }) {
+    const x = one(inputs);
+    const below = tf.neg(tf.relu(tf.neg(x)));
+    return tf.add(tf.relu(x), tf.mul(tf.sub(tf.exp(below), 1), alpha));
+  },
+  onnx: ({ alpha }, { graph, inputs, name }) =>
+    graph.add("Elu", inputs, { alpha: { float: alpha } }, name),
+};
+
 export const softmax: DefinitionOf<"softmax"> = {
+  shape: sameShape,
+  compute({ axis }, { inputs }) {
+    const x = one(inputs);
+    const at = axis === undefined ? x.rank - 1 : axis + 1;
+    const exponents = tf.exp(tf.sub(x, tf.max(x, at, true)));
+    return tf.div(exponents, tf.sum(exponents, at, true));
+  },
+  onnx({ axis }, { graph, inputs, shapes, name }) {
+    const rank = first(shapes).length;
+    return graph.add("Softmax", inputs, { axis: onnxAxis(axis ?? rank - 1, rank) }, name);
+  },
+  negative: () => "never",
+};
+
+/** Over the channels. */
+export const logSoftmax: DefinitionOf<"logSoftmax"> = {
   shape: sameShape,
   compute(_, { inputs }) {
     const x = one(inputs);
     const axis = x.rank - 1;
-    const exponents = tf.exp(tf.sub(x, tf.max(x, axis, true)));
-    return tf.div(exponents, tf.sum(exponents, axis, true));
+    const below = tf.sub(x, tf.max(x, axis, true));
+    return tf.sub(below, tf.log(tf.sum(tf.exp(below), axis, true)));
   },
-  onnx: (_, { graph, inputs, name }) => graph.add("Softmax", inputs, { axis: 1 }, name),
-  negative: () => "never",
+  onnx: (_, { graph, inputs, name }) => graph.add("LogSoftmax", inputs, { axis: 1 }, name),
 };
 
-/** Elementwise; an axis of size 1 is repeated. */
+/** Of two values elementwise; an axis of size 1 is repeated. */
+function binary(
+  compute: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
+  operator: string,
+): Definition<object> {
+  return {
+    shape: (_, shapes) => broadcast(shapes),
+    compute: (_, { inputs: [a, b] }) => compute(a as tf.Tensor, b as tf.Tensor),
+    onnx: (_, { graph, inputs, name }) => graph.add(operator, inputs, {}, name),
+  };
+}
+
 export const mul: DefinitionOf<"mul"> = {
-  shape: (_, shapes) => broadcast(shapes),
-  compute: (_, { inputs: [a, b] }) => tf.mul(a as tf.Tensor, b as tf.Tensor),
-  onnx: (_, { graph, inputs, name }) => graph.add("Mul", inputs, {}, name),
+  ...binary((a, b) => tf.mul(a, b), "Mul"),
   negative: () => "kept",
 };
-
-/** x * factor + shift, one of each for every channel. */
-export const channelAffine: DefinitionOf<"channelAffine"> = {
-  shape: sameShape,
-  compute: (_, { inputs, parameter }) =>
-    tf.add(tf.mul(one(inputs), parameter("factor")), parameter("shift")),
-  onnx(_, { graph, inputs, shapes, parameter, name }) {
-    const vector = (key: string) => {
-      const { data } = parameter(key);
-      const shape = first(shapes).length === 3 ? [data.length, 1, 1] : [data.length];
-      return graph.constant("float32", shape, data);
-    };
-    const product = graph.add("Mul", [one(inputs), vector("factor")]);
-    return graph.add("Add", [product, vector("shift")], {}, name);
-  },
-  parameters: (_, shapes) => {
-    const channels = first(shapes).at(-1) ?? 1;
-    return { factor: [channels], shift: [channels] };
-  },
+export const div: DefinitionOf<"div"> = {
+  ...binary((a, b) => tf.div(a, b), "Div"),
+  negative: () => "kept",
 };
-
-function broadcast(shapes: readonly FeatureShape[]): FeatureShape {
-  const rank = Math.max(...shapes.map((shape) => shape.length));
-  return Array.from({ length: rank }, (_, axis) => {
-    const sizes = new Set(
-      shapes.map((shape) => (shape.length === rank ? (shape[axis] ?? 1) : NaN)),
-    );
-    sizes.delete(1);
-    const [size = 1, ...others] = sizes;
-    if (others.length > 0 || Number.isNaN(size))
-      throw new RangeError(
-        `cannot multiply ${shapes.map((shape) => `[${shape.join()}]`).join(" and ")}`,
-      );
-    return size;
-  });
-}
+export const sum: DefinitionOf<"sum"> = {
+  ...binary((a, b) => tf.add(a, b), "Add"),
+  negative: () => "kept",
+};
+export const sub: DefinitionOf<"sub"> = binary((a, b) => tf.sub(a, b), "Sub");

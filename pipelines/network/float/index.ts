@@ -1,11 +1,15 @@
 import type { FloatKind, FloatOperation } from "../../../algorithms/network.js";
 import type { Definition, DefinitionOf } from "./definition.js";
+import * as arrays from "./arrays.js";
+import * as constants from "./constants.js";
 import * as elementwise from "./elementwise.js";
 import * as moving from "./moving.js";
 import { averagePool, convTranspose, resize } from "./windows.js";
 
 /** Everything that a network may compute in float besides what backends quantize. */
 const definitions: { readonly [K in FloatKind]: DefinitionOf<K> } = {
+  ...arrays,
+  ...constants,
   ...elementwise,
   ...moving,
   averagePool,

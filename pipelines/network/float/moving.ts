@@ -1,6 +1,6 @@
 import * as tf from "#tf";
 import { sizeOf } from "../../engine/index.js";
-import { first, one, type DefinitionOf } from "./definition.js";
+import { first, one, onnxAxis, type DefinitionOf } from "./definition.js";
 
 /** All values of an image behind one another: channel by channel, as ONNX flattens NCHW, or pixel by pixel. */
 export const flatten: DefinitionOf<"flatten"> = {
@@ -33,9 +33,6 @@ export const pixel: DefinitionOf<"pixel"> = {
   moves: true,
 };
 
-/** Channels, rows and columns of an image in the order of ONNX, batch at 0. */
-const ONNX_AXIS = [2, 3, 1] as const;
-
 /** A part along one axis of [height, width, channels]. */
 export const slice: DefinitionOf<"slice"> = {
   shape({ axis, begin, size }, shapes) {
@@ -53,8 +50,8 @@ export const slice: DefinitionOf<"slice"> = {
     return tf.slice(x, begins, sizes);
   },
   onnx({ axis, begin, size }, { graph, inputs, shapes, name }) {
-    const onnxAxis = first(shapes).length === 3 ? (ONNX_AXIS[axis] ?? 1) : axis + 1;
-    const bounds = [[begin], [begin + size], [onnxAxis]].map((values) => graph.integers(values));
+    const at = onnxAxis(axis, first(shapes).length);
+    const bounds = [[begin], [begin + size], [at]].map((values) => graph.integers(values));
     return graph.add("Slice", [one(inputs), ...bounds], {}, name);
   },
   negative: () => "kept",

@@ -3,6 +3,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import {
   AttributeProto_AttributeType as AttributeType,
   AttributeProtoSchema,
+  FunctionProtoSchema,
   GraphProtoSchema,
   ModelProtoSchema,
   NodeProtoSchema,
@@ -18,7 +19,14 @@ import {
   type TensorProto,
 } from "onnx-buf";
 
-type Attribute = number | string | readonly number[] | { readonly float: number } | TensorProto;
+type Attribute =
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly floats: readonly number[] }
+  | { readonly from: string; readonly type: AttributeType }
+  | TensorProto;
 
 export interface HandNode {
   readonly op: string;
@@ -34,6 +42,18 @@ export interface HandModel {
   readonly nodes: readonly HandNode[];
   readonly constants: readonly TensorProto[];
   readonly output?: string;
+  readonly outputs?: readonly string[];
+  readonly inputType?: TensorProto_DataType;
+  readonly outputType?: TensorProto_DataType;
+  readonly functions?: readonly HandFunction[];
+}
+
+/** A function of the model, of the domain "own"; attributes may be `{ from: name }` of the call's. */
+export interface HandFunction {
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly nodes: readonly HandNode[];
 }
 
 export const floats = (name: string, dims: readonly number[], data: readonly number[]) =>
@@ -52,6 +72,19 @@ export const integers = (name: string, dims: readonly number[], data: readonly n
     int64Data: data.map(BigInt),
   });
 
+/** Bits of 16-bit floats as they are stored. */
+export const halves = (
+  name: string,
+  dims: readonly number[],
+  bits: readonly number[],
+  dataType: TensorProto_DataType.FLOAT16 | TensorProto_DataType.BFLOAT16,
+) =>
+  create(TensorProtoSchema, {
+    ...{ name, dataType },
+    dims: dims.map(BigInt),
+    rawData: new Uint8Array(Uint16Array.from(bits).buffer),
+  });
+
 export const external = (
   name: string,
   dims: readonly number[],
@@ -65,15 +98,21 @@ export const external = (
     externalData: Object.entries(entries).map(([key, value]) => ({ key, value })),
   });
 
-export function modelByHand({ opset, input, nodes, constants, output = "y" }: HandModel) {
-  const value = (name: string, shape?: readonly (number | string)[]) =>
+export function modelByHand(model: HandModel) {
+  const { opset, input, nodes, constants, output = "y", outputs = [output] } = model;
+  const { inputType = FLOAT, outputType = FLOAT, functions = [] } = model;
+  const value = (
+    name: string,
+    elemType: TensorProto_DataType,
+    shape?: readonly (number | string)[],
+  ) =>
     create(ValueInfoProtoSchema, {
       name,
       type: create(TypeProtoSchema, {
         value: {
           case: "tensorType",
           value: create(TypeProto_TensorSchema, {
-            elemType: TensorProto_DataType.FLOAT,
+            elemType,
             ...(shape && {
               shape: create(TensorShapeProtoSchema, {
                 dim: shape.map((size) =>
@@ -93,26 +132,47 @@ export function modelByHand({ opset, input, nodes, constants, output = "y" }: Ha
   return toBinary(
     ModelProtoSchema,
     create(ModelProtoSchema, {
-      irVersion: 7n,
-      opsetImport: [{ domain: "", version: BigInt(opset) }],
+      irVersion: opset > 20 ? 10n : 8n,
+      opsetImport: [
+        { domain: "", version: BigInt(opset) },
+        ...(functions.length > 0 ? [{ domain: "own", version: 1n }] : []),
+      ],
+      functions: functions.map((own) =>
+        create(FunctionProtoSchema, {
+          ...{ name: own.name, domain: "own", input: [...own.inputs], output: [...own.outputs] },
+          opsetImport: [
+            { domain: "", version: BigInt(opset) },
+            { domain: "own", version: 1n },
+          ],
+          attribute: own.nodes.flatMap(({ attributes = {} }) =>
+            Object.values(attributes).flatMap((entry) =>
+              typeof entry === "object" && "from" in entry ? [entry.from] : [],
+            ),
+          ),
+          node: own.nodes.map(nodeOf),
+        }),
+      ),
       graph: create(GraphProtoSchema, {
         name: "by hand",
-        node: nodes.map(({ op, inputs, outputs, attributes = {}, domain = "" }) =>
-          create(NodeProtoSchema, {
-            opType: op,
-            domain,
-            input: [...inputs],
-            output: [...outputs],
-            attribute: Object.entries(attributes).map(([name, entry]) => attribute(name, entry)),
-          }),
-        ),
+        node: nodes.map(nodeOf),
         initializer: [...constants],
-        input: [value("x", input)],
-        output: [value(output)],
+        input: [value("x", inputType, input)],
+        output: outputs.map((name) => value(name, outputType)),
       }),
     }),
   );
 }
+
+const FLOAT = TensorProto_DataType.FLOAT;
+
+const nodeOf = ({ op, inputs, outputs, attributes = {}, domain = "" }: HandNode) =>
+  create(NodeProtoSchema, {
+    opType: op,
+    domain,
+    input: [...inputs],
+    output: [...outputs],
+    attribute: Object.entries(attributes).map(([name, entry]) => attribute(name, entry)),
+  });
 
 function attribute(name: string, value: Attribute): AttributeProto {
   if (typeof value === "number")
@@ -123,8 +183,15 @@ function attribute(name: string, value: Attribute): AttributeProto {
       type: AttributeType.STRING,
       s: new TextEncoder().encode(value),
     });
+  if ("from" in value)
+    return create(AttributeProtoSchema, { name, type: value.type, refAttrName: value.from });
   if ("$typeName" in value)
     return create(AttributeProtoSchema, { name, type: AttributeType.TENSOR, t: value });
+  if ("floats" in value)
+    return create(AttributeProtoSchema, {
+      ...{ name, type: AttributeType.FLOATS },
+      floats: [...value.floats],
+    });
   if ("float" in value)
     return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
   return create(AttributeProtoSchema, {
