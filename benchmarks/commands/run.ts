@@ -34,6 +34,7 @@ interface RunFlags {
   readonly lowering: RunOptions["lowering"];
   readonly data?: string;
   readonly model?: string;
+  readonly output?: string;
   readonly preprocessing?: string;
   readonly time?: number;
   readonly force: boolean;
@@ -88,6 +89,7 @@ export function addRun(program: Command): void {
       "--data <path>",
       "with --model your images: a folder, .npz file or data set name; else where data sets lie that are not embedded (or QUANTBENCH_DATA)",
     )
+    .option("--output <name>", "which output of your network has the class scores")
     .option("--preprocessing <file>", "a .yaml file: how your images become the network's input")
     .option("--time <span>", "run the most informative cells that fit, such as 30m", timeSpan)
     .option("--force", "run finished cells again", false)
@@ -134,14 +136,17 @@ export function addRun(program: Command): void {
 async function dataOptions({
   model,
   data,
+  output,
   preprocessing,
 }: RunFlags): Promise<Pick<RunOptions, "dataDirectory" | "ownModel" | "ownData">> {
   if (model === undefined) {
+    if (output !== undefined)
+      throw new Error("--output goes with --model; a matrix file names its own");
     if (preprocessing !== undefined)
       throw new Error("--preprocessing goes with --model; a matrix file has its own");
     return data === undefined ? {} : { dataDirectory: data };
   }
-  const ownModel = resolve(model);
+  const ownModel = { file: resolve(model), ...(output !== undefined && { output }) };
   if (data === undefined) return { ownModel };
   const isName = datasets.some(({ name }) => name === data);
   const path = isName ? data : resolve(data);
@@ -151,10 +156,11 @@ async function dataOptions({
 
 /** What reproduces the run; leaves out what does not change numbers. */
 function commandFor(matrix: string, flags: RunFlags): string {
-  const { seeds, engine, lowering, model, data, preprocessing } = flags;
+  const { seeds, engine, lowering, model, data, output, preprocessing } = flags;
   const extra = [
     ...(model === undefined ? [] : [`--model ${basename(model)}`]),
     ...(model === undefined || data === undefined ? [] : [`--data ${basename(data)}`]),
+    ...(output === undefined ? [] : [`--output ${output}`]),
     ...(preprocessing === undefined ? [] : [`--preprocessing ${basename(preprocessing)}`]),
     ...(seeds === undefined ? [] : [`--seeds ${String(seeds)}`]),
     ...(engine === "auto" ? [] : [`--engine ${engine}`]),
@@ -175,6 +181,9 @@ export async function runAndReport(options: RunOptions, json: boolean): Promise<
     });
   }
   const plan = await makePlan(options);
+  if (options.progress !== "none")
+    for (const { name, notes = [] } of plan.ownNetworks)
+      for (const note of notes) process.stderr.write(`${inert(`${name}: ${note}`)}\n`);
   const results = await executePlan(plan, options, interrupt.signal).catch((error: unknown) => {
     if (!interrupt.signal.aborted) throw error;
     process.stderr.write(`${(error as Error).message}\n`);

@@ -43,7 +43,10 @@ export const matrixSchema = z.strictObject({
     .array(
       z.union([
         z.strictObject({ name: z.string(), width: z.number().int().positive().optional() }),
-        z.strictObject({ file: z.string() }),
+        z.strictObject({
+          file: z.string(),
+          output: z.string().optional().describe("the class scores, where there are several"),
+        }),
       ]),
     )
     .min(1)
@@ -102,7 +105,9 @@ function besideFile(
   return {
     ...matrix,
     dataset: isPath ? { ...dataset, path: beside(dataset.path) } : dataset,
-    models: listed.map((model) => ("file" in model ? { file: beside(model.file) } : model)),
+    models: listed.map((model) =>
+      "file" in model ? { ...model, file: beside(model.file) } : model,
+    ),
   };
 }
 

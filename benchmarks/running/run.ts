@@ -40,7 +40,7 @@ export interface RunOptions {
   readonly lowering: LoweringChoice;
   readonly dataDirectory?: string;
   /** An ONNX file instead of the matrix's models, and with it images instead of its data set. */
-  readonly ownModel?: string;
+  readonly ownModel?: { readonly file: string; readonly output?: string };
   readonly ownData?: OwnData;
   /** Time to run cells in; those that tell most come first, and what does not fit is left out. */
   readonly seconds?: number;
@@ -76,7 +76,7 @@ export async function makePlan(options: RunOptions, load = loadDataset): Promise
     ...loaded,
     ...(seeds !== undefined && { seeds }),
     ...(ownData !== undefined && { dataset: ownData }),
-    ...(ownModel !== undefined && { models: [{ file: ownModel }] }),
+    ...(ownModel !== undefined && { models: [ownModel] }),
   };
   const dataDirectory =
     options.dataDirectory ?? matrix.dataDirectory ?? process.env["QUANTBENCH_DATA"] ?? "data";
@@ -84,7 +84,8 @@ export async function makePlan(options: RunOptions, load = loadDataset): Promise
   const images = await load(matrix.dataset, dataDirectory, matrix.hyperparameters);
   const own = new Map<string, OwnNetwork>();
   for (const model of matrix.models)
-    if ("file" in model) own.set(model.file, await readOwnNetwork(model.file, images.shape));
+    if ("file" in model)
+      own.set(model.file, await readOwnNetwork(model.file, images.shape, model.output));
   // One matrix has one number of classes; where own networks differ, the first mismatch is told.
   const dataset = [...own.values()].reduce((sum, { checksum, name }) => {
     return withClasses(sum, { name, version: 1, width: 1, checksum });

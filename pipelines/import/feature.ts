@@ -62,3 +62,15 @@ export function rowMajor(sizes: readonly number[], folded = 0) {
   const axes = sizes.map((_, axis) => axis + shape.length - sizes.length);
   return { shape, view: { axes, ...(folded > 0 && { folded }) } };
 }
+
+/** Which pixels and channels a value keeps of an image. */
+export interface Selection {
+  /** For each channel of the result, that of the image; undefined: zeros. */
+  readonly channels: readonly (number | undefined)[];
+  readonly stride: readonly [number, number];
+}
+
+/** A selection that was made, and for which value of the ONNX graph. */
+export interface MadeSelection extends Selection {
+  readonly by: string;
+}

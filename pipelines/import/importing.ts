@@ -12,9 +12,9 @@ import {
   unnamedAxes,
   usualView,
   type Feature,
+  type MadeSelection,
   type View,
 } from "./feature.js";
-import type { MadeSelection } from "./selecting.js";
 import { readTensor, type Constant } from "./tensor.js";
 
 /** What a name of the ONNX graph stands for while it is read. */

@@ -1,18 +1,6 @@
 import type { ConvNode } from "../../algorithms/network.js";
-import { CHANNELS_FIRST, sameView, type Feature } from "./feature.js";
+import { CHANNELS_FIRST, sameView, type Feature, type Selection } from "./feature.js";
 import type { Source } from "./importing.js";
-
-/** Which pixels and channels a value keeps of an image. */
-export interface Selection {
-  /** For each channel of the result, that of the image; undefined: zeros. */
-  readonly channels: readonly (number | undefined)[];
-  readonly stride: readonly [number, number];
-}
-
-/** A selection that was made, and for which value of the ONNX graph. */
-export interface MadeSelection extends Selection {
-  readonly by: string;
-}
 
 /**
  * Pixels at regular distances and channels of an image, in any order and with empty ones between, as a

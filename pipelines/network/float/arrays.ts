@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import { sizeOf } from "../../engine/index.js";
 import type { FeatureShape } from "../../../algorithms/network.js";
 import { first, one, onnxAxis, type DefinitionOf } from "./definition.js";

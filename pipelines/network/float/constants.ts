@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "#tf";
 import type { HostTensor } from "../../engine/index.js";
 import type { OnnxGraph } from "../../onnx/index.js";
 import {
