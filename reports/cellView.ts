@@ -109,6 +109,13 @@ const commandFor = (command: string, { algorithm, backend, model, bits, seed }: 
     `--only seed=${String(seed)}`,
   ].join(" ");
 
+/** Where training a network that came trained took more than it gave. */
+function worseByTraining({ fineTuning }: CompletedCell) {
+  if (fineTuning === undefined || fineTuning.trained >= fineTuning.calibrated) return undefined;
+  const { calibrated, trained, kept } = fineTuning;
+  return { calibrated: percent(calibrated), trained: percent(trained), kept };
+}
+
 function completedView(cell: CompletedCell) {
   const { accuracy, testImages, inspection, unquantized, measured } = cell;
   const device = deviceOf(cell);
@@ -123,6 +130,7 @@ function completedView(cell: CompletedCell) {
     largest: device.agreement.largestDifference.toPrecision(3),
     missesGate: missesGate(cell),
     gate: percent(GATE_TOLERANCE, 1),
+    worseByTraining: worseByTraining(cell),
     atChance: isAtChance(cell),
     worst: worstRuntime(cell).title,
     runtimeRows: runtimeRows(cell)

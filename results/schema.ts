@@ -31,6 +31,10 @@ export const hyperparametersSchema = z.strictObject({
   pretrain: schedule,
   calibrationBatches: z.number().int().min(1),
   quantizedTraining: schedule,
+  fineTuning: z
+    .strictObject({ batchNorm: z.enum(["frozen", "learned"]) })
+    .optional()
+    .describe("of networks that came trained; set by what the matrix says of the network"),
   reconstruction: z
     .strictObject({
       images: z.number().int().min(2),
@@ -165,6 +169,17 @@ const completedSchema = z.strictObject({
   ...common,
   state: z.literal("completed"),
   accuracy: z.strictObject({ float: fraction, simulated: fraction, deployed: fraction }),
+  /** Of networks that came trained: what training made of the calibrated network. */
+  fineTuning: z
+    .strictObject({
+      /** Accuracy on the test set after calibration, before training. */
+      calibrated: fraction,
+      /** The same after training. */
+      trained: fraction,
+      /** Which was kept: the one that is better on training images. */
+      kept: z.enum(["calibrated", "trained"]),
+    })
+    .optional(),
   /** Simulated against deployed, over the test set. */
   agreement: agreementSchema,
   /** By runtime; onnxruntime, whose accuracy is the deployed one, is the first. */

@@ -40,6 +40,7 @@ export async function completedCell(
       simulated: accuracyOf(simulated, dataset),
       deployed: accuracyOf(logits, dataset),
     },
+    ...(trained.fineTuned && { fineTuning: trained.fineTuned }),
     agreement: agreementOf(simulated, logits, dataset.classes),
     runtimes: results,
     testImages: dataset.test.count,

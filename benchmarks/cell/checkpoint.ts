@@ -5,6 +5,7 @@ import {
   float32,
   type HostTensors,
 } from "../../pipelines/engine/index.js";
+import type { FineTuned } from "../../pipelines/quantize/index.js";
 import type { TrainingKeeper } from "../../pipelines/train/index.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 import type { CellContext } from "./context.js";
@@ -23,6 +24,8 @@ export interface Checkpoint {
   readonly correct?: string;
   /** Bits of each site, as the algorithm chose them; empty for float trainings. */
   readonly bits: ReadonlyMap<string, number>;
+  /** What quantized training made of a network that came trained. */
+  readonly fineTuned?: FineTuned;
 }
 
 const LOSSES = "training losses";
@@ -56,6 +59,7 @@ export async function storedOnce(
       ...(result.correct !== undefined && { correct: result.correct }),
       ...(result.divergedAt !== undefined && { divergedAt: String(result.divergedAt) }),
       bits: JSON.stringify([...result.bits]),
+      ...(result.fineTuned && { fineTuned: JSON.stringify(result.fineTuned) }),
     },
   );
   await writeAtomically(path, file);
@@ -76,6 +80,9 @@ function decodeCheckpoint(file: Uint8Array, path: string): Checkpoint {
       ...(metadata["accuracy"] !== undefined && { accuracy: Number(metadata["accuracy"]) }),
       ...(metadata["correct"] !== undefined && { correct: metadata["correct"] }),
       ...(metadata["divergedAt"] !== undefined && { divergedAt: Number(metadata["divergedAt"]) }),
+      ...(metadata["fineTuned"] !== undefined && {
+        fineTuned: JSON.parse(metadata["fineTuned"]) as FineTuned,
+      }),
       bits: new Map(JSON.parse(metadata["bits"] ?? "[]") as [string, number][]),
     };
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { Network } from "../../algorithms/network.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
 import { initialParameters, unquantized } from "../../pipelines/network/index.js";
-import { quantize } from "../../pipelines/quantize/index.js";
+import { quantize, type FineTuned } from "../../pipelines/quantize/index.js";
 import {
   accuracyOf,
   correctOf,
@@ -67,13 +67,26 @@ function floatLogits(network: Network, tensors: HostTensors, { engine, dataset }
   return evaluate(engine, network, { tensors, dataset, mode: () => ({ quantize: unquantized }) });
 }
 
+/** Loud, since whoever trains expects a gain. */
+function describeLoss(
+  { config: { algorithm, backend } }: Cell,
+  { calibrated, trained, kept }: FineTuned,
+): string {
+  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
+  return (
+    `${algorithm.name} on ${backend.name}: training made it worse than post-training quantization ` +
+    `(${percent(calibrated)} after calibration, ${percent(trained)} after training); the ${kept} network is kept. ` +
+    "Train longer or at another rate (fineTuning at the model in the matrix)"
+  );
+}
+
 /** The quantized training that follows a float checkpoint; stored. */
 export function trainQuantized(
   cell: Cell,
   { parts, checkpoint }: { readonly parts: CellParts; readonly checkpoint: Checkpoint },
   context: CellContext,
 ): Promise<Checkpoint> {
-  const { engine, dataset, onProgress } = context;
+  const { engine, dataset, onProgress, onNote } = context;
   const { hyperparameters, seed } = cell.config;
   return storedOnce(context, stageKeys(cell)[1], async (keeper) => {
     const { sites, ...result } = await quantize(engine, {
@@ -85,6 +98,9 @@ export function trainQuantized(
       },
       keeper,
     });
+    const { fineTuned } = result;
+    if (fineTuned !== undefined && fineTuned.trained < fineTuned.calibrated)
+      onNote(describeLoss(cell, fineTuned));
     const bits = new Map(sites.map(({ id, scheme }) => [id, scheme.bitWidth]));
     return { ...result, bits };
   });

@@ -35,6 +35,15 @@ const blockSchema = z.strictObject({
     .describe("only these of the matrix's models; all of them if left out"),
 });
 
+const fineTuningSchema = z
+  .strictObject({
+    trainedAt: z.number().positive().optional().describe("peak rate of the network's own training"),
+    learningRate: z.number().positive().optional().describe("else a hundredth of trainedAt"),
+    epochs: z.number().positive().optional().describe("else quantizedTraining's"),
+    batchNorm: z.enum(["frozen", "learned"]).optional().describe("frozen unless given"),
+  })
+  .describe("how quantized training treats a network that came trained");
+
 export const matrixSchema = z.strictObject({
   title: z.string().min(1),
   dataset: z.union([z.string(), ownDataSchema]).describe("a data set's name, or your own images"),
@@ -46,6 +55,7 @@ export const matrixSchema = z.strictObject({
         z.strictObject({
           file: z.string(),
           output: z.string().optional().describe("the class scores, where there are several"),
+          fineTuning: fineTuningSchema.optional(),
         }),
       ]),
     )

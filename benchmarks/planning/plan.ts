@@ -11,6 +11,7 @@ import { costOf } from "./costs.js";
 import { identifyAlgorithm } from "./identity.js";
 import { lookup } from "../lookup.js";
 import { modelName, type Matrix } from "./matrix.js";
+import { ownRecipe } from "./ownRecipe.js";
 import { models } from "../models/index.js";
 import type { OwnNetwork } from "../inputs/index.js";
 
@@ -123,7 +124,8 @@ async function* configurations(
       for (const bits of block.bits) {
         for (const algorithm of chosen("algorithm", block.algorithms, algorithms)) {
           for (const backend of chosen("backend", block.backends, backends)) {
-            for (const [variant, hyperparameters] of variantsOf(block, matrix)) {
+            for (const [variant, given] of variantsOf(block, matrix)) {
+              const hyperparameters = "file" in listed ? ownRecipe(given, listed) : given;
               const identity = await identifyAlgorithm(algorithm.name, variant);
               for (let seed = 0; seed < matrix.seeds; seed++) {
                 yield {

@@ -3,4 +3,5 @@
 // for by data; the algorithms themselves live in algorithms/.
 export { withBits } from "./allocateBits.js";
 export { calibrate } from "./calibrate.js";
+export type { FineTuned } from "./trainKept.js";
 export { channelBits, chosenWidths, quantize } from "./quantize.js";

@@ -9,7 +9,6 @@ import {
   type Dataset,
   DEFAULT_RECONSTRUCTION,
   type Hyperparameters,
-  train,
   type TrainingKeeper,
   type TrainingProgress,
   type TrainingResult,
@@ -25,6 +24,7 @@ import {
   valueName,
 } from "../network/index.js";
 import type { Network } from "../../algorithms/network.js";
+import { trainKept, type FineTuned } from "./trainKept.js";
 import { reconstruct } from "./reconstruct/reconstruct.js";
 
 export interface Quantization {
@@ -45,6 +45,8 @@ export interface Quantization {
 export interface QuantizationResult extends TrainingResult {
   /** Those of the network, with bit widths as the algorithm chose them. */
   readonly sites: readonly QuantizerSite[];
+  /** What training made of a network that came trained. */
+  readonly fineTuned?: FineTuned;
 }
 
 /**
@@ -73,7 +75,7 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
   if (corrections.recalibrateBatchNorm)
     tensors = await recalibrateBatchNorm(engine, { ...common, tensors, batches });
   if (corrections.correctBias) tensors = await correctBias(engine, { ...common, tensors, batches });
-  const result: TrainingResult = await (async () => {
+  const result: TrainingResult & { readonly fineTuned?: FineTuned } = await (async () => {
     if (reconstruction !== undefined) {
       const reconstructed = await reconstruct(engine, {
         ...common,
@@ -89,7 +91,7 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
     if (phasesOf(algorithm, network).length === 0) {
       return { tensors, losses: new Float32Array(0), accuracies: new Float32Array(0) };
     }
-    return train(engine, {
+    return trainKept(engine, {
       network,
       tensors,
       quantizers: {

@@ -30,11 +30,19 @@ export interface Hyperparameters {
   readonly calibrationBatches: number;
   /** Quantization-aware training, from the float checkpoint. */
   readonly quantizedTraining: Schedule;
+  /** For networks that came trained; absent for those that are trained here from scratch. */
+  readonly fineTuning?: FineTuning | undefined;
   /** How algorithms that reconstruct layers or blocks do it. */
   readonly reconstruction?: ReconstructionSchedule | undefined;
   /** Only the first images of the data set, for trying things. */
   readonly trainImages?: number | undefined;
   readonly testImages?: number | undefined;
+}
+
+/** What protects a network that came trained. */
+export interface FineTuning {
+  /** "frozen" keeps the statistics with which the network arrived, in training too. */
+  readonly batchNorm: "frozen" | "learned";
 }
 
 /** Reconstruction of one layer or block after another, by Adam. */

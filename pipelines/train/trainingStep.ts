@@ -86,7 +86,7 @@ function lossOf(
   const { images, labels, current } = batch;
   const { logits, statistics, outputs } = forward(network, images, {
     parameters: current,
-    training: true,
+    training: hyperparameters.fineTuning?.batchNorm !== "frozen",
     quantize: quantizers
       ? quantizeWith(quantizers.algorithm, quantizers.sites, current)
       : unquantized,

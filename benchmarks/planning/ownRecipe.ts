@@ -1,0 +1,26 @@
+import type { Matrix } from "./matrix.js";
+
+type Hyperparameters = Matrix["hyperparameters"];
+type Listed = Extract<Matrix["models"][number], { readonly file: string }>;
+
+/** Of the peak rate with which a network was trained. */
+const SHARE_OF_RATE = 0.01;
+/** Where that is not known: what a network trained at the usual 0.1 gets. */
+const GENTLE_RATE = 0.001;
+
+/**
+ * The recipe for a network that came trained, whatever a matrix does to networks of its own: a peak
+ * rate that moves weights little, and batch norm as it arrived.
+ */
+export function ownRecipe(hyperparameters: Hyperparameters, { fineTuning }: Listed): Hyperparameters {
+  const { quantizedTraining } = hyperparameters;
+  const { trainedAt, epochs = quantizedTraining.epochs, batchNorm = "frozen" } = fineTuning ?? {};
+  const gentle = trainedAt === undefined ? GENTLE_RATE : SHARE_OF_RATE * trainedAt;
+  const otherwise = Math.min(quantizedTraining.learningRate, gentle);
+  const { learningRate = otherwise } = fineTuning ?? {};
+  return {
+    ...hyperparameters,
+    quantizedTraining: { epochs, learningRate },
+    fineTuning: { batchNorm },
+  };
+}
