@@ -182,8 +182,7 @@ export async function runAndReport(options: RunOptions, json: boolean): Promise<
   }
   const plan = await makePlan(options);
   if (options.progress !== "none")
-    for (const { name, notes = [] } of plan.ownNetworks)
-      for (const note of notes) process.stderr.write(`${inert(`${name}: ${note}`)}\n`);
+    for (const note of plan.notes) process.stderr.write(`${inert(note)}\n`);
   const results = await executePlan(plan, options, interrupt.signal).catch((error: unknown) => {
     if (!interrupt.signal.aborted) throw error;
     process.stderr.write(`${(error as Error).message}\n`);

@@ -1,5 +1,9 @@
 import type { Dataset } from "../../pipelines/train/index.js";
 
+/** What some files of a data set hold. */
+export type SomeOfDataset = Omit<Dataset, "train" | "test"> &
+  Partial<Pick<Dataset, "train" | "test">>;
+
 /** A data set that can be loaded; `load` reads and verifies its files. */
 export interface DatasetSource {
   readonly name: string;
@@ -14,6 +18,8 @@ export interface DatasetSource {
    * @throws Error naming the file that is missing, truncated or has another checksum
    */
   load(directory: string): Promise<Dataset>;
+  /** A part of the files, where they can be read apart: those that are there. */
+  loadSome?(directory: string, files: readonly string[]): Promise<SomeOfDataset>;
   /** What is known without the files, for --dry-run where they are not there. */
   declared?(): Dataset;
 }

@@ -45,22 +45,45 @@ export async function readImageFolder(
   return { set, classes, checksum };
 }
 
-/** @throws Error naming the directory when it is missing or holds no class */
-export async function findLabelledFiles(directory: string): Promise<LabelledFiles> {
+/** Folders that programs and systems leave behind, such as .ipynb_checkpoints, __MACOSX and @eaDir. */
+const LEFT_BEHIND = /^([.@]|__|lost\+found$|\$)/;
+
+/**
+ * Names of the folders of classes, in order.
+ *
+ * @throws Error naming the directory when it is missing
+ */
+export async function classFolders(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { withFileTypes: true }).catch((error: unknown) => {
     throw new Error(`missing data directory ${directory}: it must hold a folder for each class`, {
       cause: error,
     });
   });
-  const classes = entries
-    .filter((entry) => entry.isDirectory())
+  return entries
+    .filter((entry) => entry.isDirectory() && !LEFT_BEHIND.test(entry.name))
     .map(({ name }) => name)
     .sort();
-  if (classes.length === 0) throw new Error(`${directory} holds no folder of a class`);
+}
+
+/**
+ * @param order all classes, where other folders have some that this one lacks
+ * @throws Error naming the directory when it is missing or holds no class, or one that is not expected
+ */
+export async function findLabelledFiles(
+  directory: string,
+  order?: readonly string[],
+): Promise<LabelledFiles> {
+  const folders = await classFolders(directory);
+  if (folders.length === 0) throw new Error(`${directory} holds no folder of a class`);
+  const classes = order ?? folders;
+  const unknown = folders.find((name) => !classes.includes(name));
+  if (unknown !== undefined)
+    throw new Error(`${directory} has the folder "${unknown}", which "classes" does not list`);
   const files: string[] = [];
   const labels: number[] = [];
   const hash = createHash("sha256");
-  for (const [label, name] of classes.entries()) {
+  for (const name of folders) {
+    const label = classes.indexOf(name);
     for (const image of await imageFiles(join(directory, name))) {
       files.push(join(directory, name, image));
       labels.push(label);

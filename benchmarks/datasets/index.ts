@@ -3,13 +3,13 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { CIFAR_SHAPE, readCifar } from "./cifar.js";
-import { combinedChecksum, readDataFile } from "./dataFile.js";
+import { combinedChecksum, readDataFile, type DataFile } from "./dataFile.js";
 import type { Dataset } from "../../pipelines/train/index.js";
 import type { DatasetSource } from "./dataset.js";
 import { readIdx } from "./idx.js";
 import { readImageFolder } from "./imageFolder.js";
 export type { DatasetSource } from "./dataset.js";
-export { findLabelledFiles, imageFiles, readImageFolder } from "./imageFolder.js";
+export { classFolders, findLabelledFiles, imageFiles, readImageFolder } from "./imageFolder.js";
 export { type Image, type Region, readImage, resized } from "./images.js";
 
 interface Description {
@@ -62,19 +62,28 @@ function cifarDataset(
   labelBytes: 1 | 2,
   files: { readonly train: readonly string[]; readonly test: readonly string[] },
 ): DatasetSource {
+  const read = (directory: string, names: readonly string[]) =>
+    Promise.all(names.map((name) => readDataFile(directory, name)));
+  const images = (from: readonly DataFile[]) => readCifar(from, labelBytes, description.classes);
   return {
     ...description,
     embedded: false,
     files: [...files.train, ...files.test],
     async load(directory): Promise<Dataset> {
-      const read = (names: readonly string[]) =>
-        Promise.all(names.map((name) => readDataFile(directory, name)));
-      const [train, test] = [await read(files.train), await read(files.test)];
+      const [train, test] = [await read(directory, files.train), await read(directory, files.test)];
+      const checksum = combinedChecksum([...train, ...test]);
+      const [trainSet, testSet] = [images(train), images(test)];
+      return { ...description, shape: CIFAR_SHAPE, train: trainSet, test: testSet, checksum };
+    },
+    async loadSome(directory, names) {
+      const chosen = (wanted: readonly string[]) => wanted.filter((name) => names.includes(name));
+      const train = await read(directory, chosen(files.train));
+      const test = await read(directory, chosen(files.test));
       return {
         ...description,
         shape: CIFAR_SHAPE,
-        train: readCifar(train, labelBytes, description.classes),
-        test: readCifar(test, labelBytes, description.classes),
+        ...(train.length > 0 && { train: images(train) }),
+        ...(test.length > 0 && { test: images(test) }),
         checksum: combinedChecksum([...train, ...test]),
       };
     },

@@ -3,6 +3,7 @@
 // here. A newcomer adds options of matrices, which are part of a cell's identity.
 export { type CellParts, buildCell, buildFloatNetwork } from "./cellParts.js";
 export { type Matrix, loadMatrix, presetNames } from "./matrix.js";
+export { ownRecipe } from "./ownRecipe.js";
 export { identifyAlgorithm } from "./identity.js";
 export { mostInformativeFirst } from "./informative.js";
 export { SECONDS_PER_COST, pretrainCost } from "./costs.js";

@@ -11,7 +11,7 @@ import { costOf } from "./costs.js";
 import { identifyAlgorithm } from "./identity.js";
 import { lookup } from "../lookup.js";
 import { modelName, type Matrix } from "./matrix.js";
-import { ownRecipe } from "./ownRecipe.js";
+import { ownRecipe, ownVariant } from "./ownRecipe.js";
 import { models } from "../models/index.js";
 import type { OwnNetwork } from "../inputs/index.js";
 
@@ -124,8 +124,10 @@ async function* configurations(
       for (const bits of block.bits) {
         for (const algorithm of chosen("algorithm", block.algorithms, algorithms)) {
           for (const backend of chosen("backend", block.backends, backends)) {
-            for (const [variant, given] of variantsOf(block, matrix)) {
-              const hyperparameters = "file" in listed ? ownRecipe(given, listed) : given;
+            for (const [asked, given] of variantsOf(block, matrix)) {
+              const isOwn = "file" in listed;
+              const hyperparameters = isOwn ? ownRecipe(given, listed) : given;
+              const variant = isOwn ? ownVariant(algorithm, asked) : asked;
               const identity = await identifyAlgorithm(algorithm.name, variant);
               for (let seed = 0; seed < matrix.seeds; seed++) {
                 yield {

@@ -24,6 +24,7 @@ import {
   readOwnNetwork,
   withClasses,
 } from "../inputs/index.js";
+import { notesOn } from "./notes.js";
 import type { ScheduledJob } from "./scheduler.js";
 
 export interface RunOptions {
@@ -56,6 +57,8 @@ export interface Plan {
   readonly matrix: Matrix;
   readonly dataset: Dataset;
   readonly ownNetworks: readonly OwnNetwork[];
+  /** What whoever runs it should know of own networks and images. */
+  readonly notes: readonly string[];
   readonly engine: EngineName;
   readonly lowering: LoweringChoice;
   readonly dataDirectory: string;
@@ -96,6 +99,7 @@ export async function makePlan(options: RunOptions, load = loadDataset): Promise
     matrix,
     dataset,
     ownNetworks: [...own.values()],
+    notes: notesOn(matrix, [...own.values()], images),
     engine: engine.name,
     lowering: options.lowering,
     dataDirectory,

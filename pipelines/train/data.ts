@@ -28,6 +28,8 @@ export interface Dataset {
   /** [height, width, channels] */
   readonly shape: readonly number[];
   readonly classes: number;
+  /** Of folders of images, in the order of the labels. */
+  readonly classNames?: readonly string[];
   /** Per channel, of pixel values from 0 to 1: networks see (pixel - mean) / deviation. */
   readonly mean: readonly number[];
   readonly deviation: readonly number[];

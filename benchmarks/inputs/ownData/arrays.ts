@@ -17,6 +17,8 @@ export interface Parts {
   readonly test?: Part;
   /** Where files do not say what is for training. */
   readonly all?: Part;
+  /** Of folders, in the order of the labels. */
+  readonly classNames?: readonly string[];
   readonly checksum: string;
 }
 
@@ -88,8 +90,9 @@ function toPart(
   const layout = preprocessing.layout ?? (isChannels(first) && !isChannels(last) ? "NCHW" : "NHWC");
   const [height = 1, width = 1, channels = 1] =
     layout === "NHWC" ? axes : [axes[1] ?? 1, axes[2] ?? 1, axes[0] ?? 1];
+  const pixels = asBytes(images);
   const ordered =
-    layout === "NHWC" || channels === 1 ? images.data : channelsLast(images.data, count, channels);
+    layout === "NHWC" || channels === 1 ? pixels : channelsLast(pixels, count, channels);
   const shape = [height, width, channels];
   return {
     shape,
@@ -100,6 +103,12 @@ function toPart(
       labels: labels === undefined ? new Uint16Array(0) : toLabels(labels, count, path),
     },
   };
+}
+
+/** Whole numbers from 0 to 255 are bytes in whatever type they were saved. */
+function asBytes({ kind, data }: NpyArray): Uint8Array | Float32Array {
+  const fits = kind === "integers" && data.every((value) => value >= 0 && value <= 255);
+  return fits ? Uint8Array.from(data) : data;
 }
 
 function channelsLast<T extends Uint8Array | Float32Array>(

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ImageSet } from "../../../pipelines/train/index.js";
 import {
+  classFolders,
   findLabelledFiles,
   type Image,
   imageFiles,
@@ -25,37 +26,55 @@ const TEST = ["test", "val", "validation"];
  * @throws Error naming the directory or file that is not as it must be
  */
 export async function readImageFiles(path: string, preprocessing: Preprocessing): Promise<Parts> {
-  const folders = readdirSync(path, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name);
+  const folders = await classFolders(path);
   const named = (names: readonly string[]) => names.find((name) => folders.includes(name));
   const [train, test] = [named(TRAIN), named(TEST)];
   const hash = createHash("sha256");
   if (test === undefined) {
     if (train !== undefined)
       throw new Error(`${path} has "${train}", but none of ${TEST.join(", ")}`);
-    const all = await readPart(path, preprocessing, hash);
-    return { all, checksum: hash.digest("hex") };
+    const classes = preprocessing.classes ?? folders;
+    const all = await readPart(path, { preprocessing, classes }, hash);
+    return { all, classNames: classes, checksum: hash.digest("hex") };
   }
-  const testPart = await readPart(join(path, test), preprocessing, hash);
-  const trainPart = train && (await readPart(join(path, train), preprocessing, hash));
+  const parts = [test, ...(train === undefined ? [] : [train])].map((name) => join(path, name));
+  // One list for all parts: a class that one of them lacks must not move the others.
+  const classes =
+    preprocessing.classes ??
+    [...new Set((await Promise.all(parts.map(classFolders))).flat())].sort();
+  const read = { preprocessing, classes };
+  const testPart = await readPart(join(path, test), read, hash);
+  const trainPart = train && (await readPart(join(path, train), read, hash));
   return {
     test: testPart,
     ...(trainPart && { train: trainPart }),
+    classNames: classes,
     checksum: hash.digest("hex"),
   };
 }
 
+interface Reading {
+  readonly preprocessing: Preprocessing;
+  /** In the order of the labels. */
+  readonly classes: readonly string[];
+}
+
 async function readPart(
   directory: string,
-  preprocessing: Preprocessing,
+  { preprocessing, classes }: Reading,
   hash: ReturnType<typeof createHash>,
 ): Promise<Part> {
   const flat = await imageFiles(directory);
+  const [stray] = flat;
+  const [folder] = await classFolders(directory);
+  if (stray !== undefined && folder !== undefined)
+    throw new Error(
+      `${directory} has the picture ${stray} beside folders of classes such as "${folder}": move it into one, or away`,
+    );
   const { files, labels } =
     flat.length > 0
       ? { files: flat.map((name) => join(directory, name)), labels: [] }
-      : await inClasses(directory, preprocessing.classes);
+      : await findLabelledFiles(directory, classes);
   const [first] = files;
   if (first === undefined) throw new Error(`${directory} holds no JPEG or PNG file`);
   const size = finalSize(preprocessing) ?? sizeOf(readImage(first), preprocessing);
@@ -75,18 +94,6 @@ async function readPart(
     hash.update(readFileSync(file));
   });
   return { shape, set: { ...common, images } };
-}
-
-async function inClasses(directory: string, order?: readonly string[]) {
-  const found = await findLabelledFiles(directory);
-  if (order === undefined) return found;
-  const missing = found.classes.find((name) => !order.includes(name));
-  if (missing !== undefined)
-    throw new Error(`${directory} has the folder "${missing}", which "classes" does not list`);
-  return {
-    files: found.files,
-    labels: found.labels.map((label) => order.indexOf(found.classes[label] ?? "")),
-  };
 }
 
 const sizeOf = ({ width, height }: Image, { resize }: Preprocessing): [number, number] => {

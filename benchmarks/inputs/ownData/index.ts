@@ -29,8 +29,9 @@ const TEST_SHARE = 5;
  */
 export async function loadOwnData({ path, preprocessing = {} }: OwnData): Promise<Dataset> {
   const known = await knownFormat(path);
-  const parts: Parts & { readonly classes?: number; readonly defaults?: Dataset } =
+  const parts: Parts & { readonly classes?: number } =
     known ?? (await readParts(path, preprocessing));
+  const { classNames } = parts;
   const { train, test } = divided(parts);
   if (train.shape.join() !== test.shape.join())
     throw new Error(
@@ -58,7 +59,11 @@ export async function loadOwnData({ path, preprocessing = {} }: OwnData): Promis
   return {
     name: basename(path).replace(/[^\w.-]+/g, "-") || "images",
     shape: test.shape,
-    classes: parts.classes ?? 1 + Math.max(maximum(test.set.labels), maximum(train.set.labels)),
+    ...(classNames && { classNames }),
+    classes:
+      parts.classes ??
+      classNames?.length ??
+      1 + Math.max(maximum(test.set.labels), maximum(train.set.labels)),
     mean: perChannel("mean", 0),
     deviation: perChannel("deviation", 1),
     mayFlip: preprocessing.flip ?? known?.defaults.mayFlip ?? false,
@@ -80,11 +85,27 @@ async function knownFormat(path: string) {
     datasets.find(
       ({ embedded, files }) => !embedded && files.every((file) => inside.includes(file)),
     );
-  if (source === undefined) return undefined;
+  if (source === undefined) return someOfKnownFormat(path, inside);
   const defaults = await source.load(path);
   const { shape, train, test, classes, checksum } = defaults;
   return { train: { shape, set: train }, test: { shape, set: test }, classes, checksum, defaults };
 }
+
+/** Single files of a data set, such as one batch of CIFAR. */
+async function someOfKnownFormat(path: string, inside: readonly string[]) {
+  for (const source of datasets) {
+    const there = source.files.filter((file) => inside.includes(file));
+    if (source.loadSome === undefined || there.length === 0) continue;
+    const { train, test, ...defaults } = await source.loadSome(path, there);
+    const { shape, classes, checksum } = defaults;
+    const part = (set: ImageSet) => ({ shape, set });
+    if (test === undefined) return { all: part(train ?? NONE), classes, checksum, defaults };
+    return { ...(train && { train: part(train) }), test: part(test), classes, checksum, defaults };
+  }
+  return undefined;
+}
+
+const NONE: ImageSet = { count: 0, images: new Uint8Array(0), labels: new Uint8Array(0) };
 
 async function readParts(path: string, preprocessing: Preprocessing): Promise<Parts> {
   if (!existsSync(path)) {

@@ -1,11 +1,12 @@
 import { unzipSync } from "fflate";
+import { halfToFloat } from "../../../pipelines/import/index.js";
 
 /** An array of a .npy file. */
 export interface NpyArray {
   readonly shape: readonly number[];
   readonly data: Uint8Array | Float32Array;
-  /** "bytes": whole numbers from 0 to 255 as they were stored; else converted to float32. */
-  readonly kind: "bytes" | "numbers";
+  /** "bytes" as they were stored; else converted to float32, from integers or from numbers of any kind. */
+  readonly kind: "bytes" | "integers" | "numbers";
 }
 
 const MAGIC = "\x93NUMPY";
@@ -52,7 +53,7 @@ export function readNpy(bytes: Uint8Array, path: string): NpyArray {
   const data = Float32Array.from({ length: count }, (_, i) =>
     element.read(view, end + i * element.size),
   );
-  return { shape, data, kind: "numbers" };
+  return { shape, data, kind: /[iu]\d$/.test(type) ? "integers" : "numbers" };
 }
 
 interface Element {
@@ -69,6 +70,7 @@ const ELEMENTS: Readonly<Record<string, Element>> = {
   "<u4": { size: 4, read: (view, at) => view.getUint32(at, true) },
   "<i8": { size: 8, read: (view, at) => Number(view.getBigInt64(at, true)) },
   "<u8": { size: 8, read: (view, at) => Number(view.getBigUint64(at, true)) },
+  "<f2": { size: 2, read: (view, at) => halfToFloat(view.getUint16(at, true)) },
   "<f4": { size: 4, read: (view, at) => view.getFloat32(at, true) },
   "<f8": { size: 8, read: (view, at) => view.getFloat64(at, true) },
 };

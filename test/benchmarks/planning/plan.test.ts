@@ -18,6 +18,7 @@ const jobs = (cells: readonly Cell[]) =>
       engine: engine.name,
       lowering: "auto",
       ownNetworks: [],
+      notes: [],
       dataDirectory: "",
       cells,
       allCells: cells,
@@ -69,7 +70,7 @@ test("a float training that is stored is no job, and nothing waits for it", asyn
   if (!cell) throw new Error("the smoke matrix has no cells");
   const common = {
     ...{ matrix, dataset, engine: engine.name, lowering: "auto" as const },
-    ...{ ownNetworks: [], dataDirectory: "", cells },
+    ...{ ownNetworks: [], notes: [], dataDirectory: "", cells },
   };
   const stored = new Set([`float-${cell.pretrainKey}`]);
   const found = makeJobs({ ...common, allCells: cells }, cells, "", { stages: stored });

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { zipSync } from "fflate";
 import { describe, expect, test } from "vitest";
@@ -34,6 +34,46 @@ describe("arrays", () => {
     firstImage(dataset).forEach((value, i) => {
       expect(value).toBeCloseTo(expected[i] ?? NaN, 6);
     });
+  });
+
+  test.each([
+    ["<i8", 8],
+    ["<i4", 4],
+    ["<u2", 2],
+    ["<i2", 2],
+  ])("whole numbers of type %s from 0 to 255 are bytes", async (type, size) => {
+    const path = join(await temporary(), "set.npz");
+    const elements = new Uint8Array(8 * size);
+    for (let i = 0; i < 8; i++) elements[i * size] = 30 * i;
+    const set = (array: Uint8Array) =>
+      zipSync({
+        "x_train.npy": array,
+        "x_test.npy": array,
+        "y_test.npy": npy("|u1", [2], bytes(2)),
+      });
+    await writeFile(path, set(npy(type, [2, 2, 2], elements)));
+    const dataset = await loadOwnData({ path });
+    expect([...dataset.test.images]).toEqual([0, 30, 60, 90, 120, 150, 180, 210]);
+    expect(firstImage(dataset)[1]).toBeCloseTo(30 / 255, 6);
+    // Beyond a byte they are numbers as they are.
+    if (size === 1) return;
+    elements[1] = 1;
+    await writeFile(path, set(npy(type, [2, 2, 2], elements)));
+    expect(firstImage(await loadOwnData({ path }))[0]).toBe(256);
+  });
+
+  test("16-bit floats", async () => {
+    const path = join(await temporary(), "set.npz");
+    const halves = new Uint8Array(Uint16Array.from([0x3c00, 0xc000, 0x3555, 0]).buffer);
+    const array = npy("<f2", [1, 2, 2], halves);
+    const labels = npy("|u1", [1], bytes(1));
+    await writeFile(
+      path,
+      zipSync({ "x_train.npy": array, "x_test.npy": array, "y_test.npy": labels }),
+    );
+    const [one, two, third] = firstImage(await loadOwnData({ path }));
+    expect([one, two]).toEqual([1, -2]);
+    expect(third).toBeCloseTo(1 / 3, 3);
   });
 
   test("parts by name, channels first, floats as they are", async () => {
@@ -112,6 +152,31 @@ describe("image files", () => {
     expect(new Set(set.images)).toEqual(new Set([119, 58]));
   });
 
+  test("all parts have one list of classes, which hidden folders are not in", async () => {
+    const path = await folder("test", await folder("train", await temporary()));
+    await rm(join(path, "test", "cat"), { recursive: true });
+    for (const name of [".ipynb_checkpoints", "__MACOSX", "@eaDir"]) {
+      await mkdir(join(path, "train", name));
+      await writeFile(join(path, "train", name, "a.png"), png(8, 4, [0, 0, 0]));
+    }
+    const dataset = await loadOwnData({ path });
+    expect(dataset).toMatchObject({ classes: 2, classNames: ["cat", "dog"] });
+    expect([...dataset.test.labels]).toEqual([1, 1]);
+    expect([...dataset.train.labels]).toEqual([0, 0, 1, 1]);
+    await rm(join(path, "train", "dog"), { recursive: true });
+    const { train, classNames } = await loadOwnData({ path });
+    expect([[...train.labels], classNames]).toEqual([
+      [0, 0],
+      ["cat", "dog"],
+    ]);
+  });
+
+  test("a stray picture beside folders of classes is named", async () => {
+    const path = await folder("test", await temporary());
+    await writeFile(join(path, "test", "stray.png"), png(8, 4, [0, 0, 0]));
+    await expect(loadOwnData({ path })).rejects.toThrow(/picture stray\.png beside folders.*"cat"/);
+  });
+
   test("calibration images need no labels", async () => {
     const path = await folder("val", await temporary());
     await mkdir(join(path, "calibration"));
@@ -145,4 +210,19 @@ test("keys of the preprocessing are checked", async () => {
   await expect(readPreprocessing(path)).rejects.toThrow(/"meen".*mean/s);
   await writeFile(path, "resize: [1, 2, 3]\n");
   await expect(readPreprocessing(path)).rejects.toThrow(/resize/);
+});
+
+test("single files of CIFAR-10 are read as what they are", async () => {
+  const record = (label: number) =>
+    Uint8Array.from({ length: 3073 }, (_, i) => (i === 0 ? label : 7));
+  const records = (count: number) =>
+    Buffer.concat(Array.from({ length: count }, (_, i) => record(i % 10)));
+  const path = await temporary();
+  await writeFile(join(path, "data_batch_3.bin"), records(10));
+  const divided = await loadOwnData({ path });
+  expect([divided.train.count, divided.test.count, divided.classes]).toEqual([8, 2, 10]);
+  expect(divided.shape).toEqual([32, 32, 3]);
+  await writeFile(join(path, "test_batch.bin"), records(3));
+  const { train, test: held } = await loadOwnData({ path });
+  expect([train.count, held.count]).toEqual([10, 3]);
 });
