@@ -9,6 +9,7 @@ export default tseslint.config(
       "eslint.config.js",
       "test/structure/rules.mjs",
       "reports/browser/",
+      "benchmarks/installing/",
       "pipelines/engine/portable/kernels/",
     ],
   },
