@@ -38,9 +38,10 @@ export default tseslint.config(
     },
   },
   // One TensorFlow.js, with gradients and kernels: its packages alone lack them, or bring hundreds of megabytes.
+  // One onnxruntime, which tells nobody what it is used for.
   {
     files: ["**/*.ts"],
-    ignores: ["algorithms/tf.ts"],
+    ignores: ["algorithms/tf.ts", "pipelines/onnxruntime.ts"],
     rules: {
       "no-restricted-imports": [
         "error",
@@ -49,6 +50,10 @@ export default tseslint.config(
             {
               regex: "^@tensorflow/",
               message: 'Write: import * as tf from "#tf" (algorithms/tf.ts says why).',
+            },
+            {
+              regex: "^onnxruntime-node",
+              message: "Import pipelines/onnxruntime.js, which silences its telemetry.",
             },
           ],
         },

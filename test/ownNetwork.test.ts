@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import * as ort from "onnxruntime-node";
+import * as ort from "../pipelines/onnxruntime.js";
 import { expect, test } from "vitest";
 import { loadDataset, readOwnNetwork } from "../benchmarks/inputs/index.js";
 import { randomStream } from "../pipelines/engine/index.js";

@@ -1,7 +1,7 @@
 import type * as tf from "#tf";
 import type { QuantizerSite } from "../algorithms/algorithm.js";
 import type { QuantScheme } from "../backends/scheme.js";
-import * as ort from "onnxruntime-node";
+import * as ort from "../pipelines/onnxruntime.js";
 export { toTensors, toValues } from "../pipelines/conformance/index.js";
 import {
   channelsFirst,

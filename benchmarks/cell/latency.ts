@@ -1,4 +1,4 @@
-import * as ort from "onnxruntime-node";
+import * as ort from "../../pipelines/onnxruntime.js";
 import { Bench } from "tinybench";
 import { infer, loadModel } from "../../pipelines/deploy/index.js";
 import type { Latency } from "../../results/schema.js";

@@ -1,4 +1,4 @@
-import * as ort from "onnxruntime-node";
+import * as ort from "../../pipelines/onnxruntime.js";
 import { loadModel, infer } from "../../pipelines/deploy/index.js";
 import { SESSION_OPTIONS } from "../../pipelines/session.js";
 import { randomStream } from "../../pipelines/engine/index.js";

@@ -1,4 +1,4 @@
-import * as ort from "onnxruntime-node";
+import * as ort from "../onnxruntime.js";
 import { endsOf, SESSION_OPTIONS } from "../session.js";
 
 /** Loads an exported model into the real runtime, as a deployed program would: one thread. */

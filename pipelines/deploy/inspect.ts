@@ -1,5 +1,5 @@
 import type * as tf from "#tf";
-import * as ort from "onnxruntime-node";
+import * as ort from "../onnxruntime.js";
 import { rangeOf } from "../../algorithms/affine.js";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import type { IntegerArithmetic } from "../../backends/backend.js";

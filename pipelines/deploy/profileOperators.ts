@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
-import * as ort from "onnxruntime-node";
+import * as ort from "../onnxruntime.js";
 import { ModelProtoSchema } from "onnx-buf";
 import { z } from "zod";
 import { infer } from "./inference.js";

@@ -1,4 +1,4 @@
-import * as ort from "onnxruntime-node";
+import * as ort from "../onnxruntime.js";
 import { OnnxGraph } from "../onnx/index.js";
 import type { BlockedOptions } from "./trace/imageForms.js";
 

@@ -1,5 +1,5 @@
 import * as tf from "#tf";
-import * as ort from "onnxruntime-node";
+import * as ort from "../../pipelines/onnxruntime.js";
 import { beforeAll, describe, expect, test } from "vitest";
 import { fakeQuantize, MIN_SCALE, toPowerOfTwo, usableScale } from "../../algorithms/affine.js";
 import { quantRange } from "../../backends/scheme.js";

@@ -17,7 +17,7 @@ export type Loader = (model: Uint8Array, shape: readonly number[]) => Promise<Lo
 export const loaders = {
   /** onnxruntime's native library. */
   async native(model, shape) {
-    const ort = await import("onnxruntime-node");
+    const ort = await import("../../onnxruntime.js");
     const session = await ort.InferenceSession.create(model, SESSION_OPTIONS);
     const { image, logits } = endsOf(session);
     return {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { choices, frozenNetwork } from "../frozenNetwork.js";
-import * as ort from "onnxruntime-node";
+import * as ort from "../../../pipelines/onnxruntime.js";
 import { describe, expect, test } from "vitest";
 import { academic } from "../../../backends/academic.js";
 import { backends } from "../../../backends/index.js";

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import * as ort from "onnxruntime-node";
+import * as ort from "../../../pipelines/onnxruntime.js";
 import { describe, expect, test } from "vitest";
 import type { IntegerArithmetic } from "../../../backends/backend.js";
 import { acl } from "../../../backends/acl.js";

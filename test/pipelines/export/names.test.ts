@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
-import * as ort from "onnxruntime-node";
+import * as ort from "../../../pipelines/onnxruntime.js";
 import { describe, expect, test } from "vitest";
 import { withInputs } from "../../../pipelines/network/index.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";

@@ -1,5 +1,5 @@
 // Imported networks beside their originals, on the same noise.
-import * as ort from "onnxruntime-node";
+import * as ort from "../../../pipelines/onnxruntime.js";
 import { expect } from "vitest";
 import { academic } from "../../../backends/academic.js";
 import { minMax } from "../../../algorithms/minMax.js";

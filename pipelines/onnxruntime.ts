@@ -1,0 +1,4 @@
+// onnxruntime as everything here imports it.
+import "./withoutTelemetry.js";
+
+export * from "onnxruntime-node";
