@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import pc from "picocolors";
-import { inert } from "../reports/terminal.js";
+import { inert } from "../reports/inert.js";
 import { collect, commands, EXIT } from "./commands/index.js";
 import { loadPlugins } from "./plugins/index.js";
 import { packageVersion } from "./running/index.js";

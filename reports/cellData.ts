@@ -1,4 +1,5 @@
 import type { CompletedCell } from "../results/schema.js";
+import { inert } from "./inert.js";
 import { cellName } from "../results/store.js";
 import { algorithmOf, backendOf, bitsOf, groupBy, modelOf } from "./cells.js";
 import { percent } from "./format.js";
@@ -51,7 +52,9 @@ const script = (name: string, value: unknown): string =>
   `(globalThis.quantbench ??= {}).${name} = ${JSON.stringify(value)};\n`;
 
 const labelOf = (cell: CompletedCell): string =>
-  `${algorithmOf(cell)} on ${backendOf(cell)}, ${bitsOf(cell)}, seed ${String(cell.config.seed)}`;
+  inert(
+    `${algorithmOf(cell)} on ${backendOf(cell)}, ${bitsOf(cell)}, seed ${String(cell.config.seed)}`,
+  );
 
 /** Columns instead of rows, and shares in percent: names and digits would be most of the file. */
 function detailsOf(cell: CompletedCell) {
@@ -60,7 +63,7 @@ function detailsOf(cell: CompletedCell) {
   return {
     accuracy: percent(deviceAccuracy(cell)),
     losses: smoothed(cell.losses),
-    ids: sites.map(({ id }) => id).join(" "),
+    ids: inert(sites.map(({ id }) => id).join(" ")),
     bits: sites.map(({ id }) => bits.get(id) ?? null),
     sqnr: sites.map(({ sqnr }) => (sqnr === null ? null : rounded(sqnr, 100))),
     clipped: sites.map(({ clipped }) => rounded(100 * clipped, 1000)),

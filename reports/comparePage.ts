@@ -4,7 +4,8 @@ import { browserFiles, template } from "./templates.js";
 
 /** A comparison as one HTML file that needs nothing else. */
 export async function renderComparison(comparison: RunComparison): Promise<string> {
-  const render = await template("compare.hbs");
+  const files = await browserFiles();
+  const render = await template("compare.hbs", files.script);
   const counts = groupBy(comparison.changes, ({ verdict }) => verdict);
   return render({
     ...comparison,
@@ -17,6 +18,6 @@ export async function renderComparison(comparison: RunComparison): Promise<strin
       ...change,
       flagged: change.verdict === "worse" || change.verdict === "lost",
     })),
-    ...(await browserFiles()),
+    ...files,
   });
 }

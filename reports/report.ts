@@ -13,7 +13,7 @@ import { browserFiles, template } from "./templates.js";
  */
 export async function* renderReport(input: ReportInput): AsyncGenerator<ReportFile> {
   const { style, script, sideBySide } = await browserFiles();
-  const [index, cell] = [await template("report.hbs"), await template("cell.hbs")];
+  const [index, cell] = [await template("report.hbs", script), await template("cell.hbs")];
   yield { path: "index.html", content: index({ ...indexView(input), style, script }) };
   const curves = trainingCurves(input.results.filter(isCompleted));
   if (curves.length > 0)

@@ -1,16 +1,8 @@
 import pc from "picocolors";
 import type { CellResult } from "../results/schema.js";
+import { inert } from "./inert.js";
 import { accuracyTables, type AccuracyTable, type Entry } from "./summary.js";
 import { renderTextTable, type TextCell, wrapped } from "./textTable.js";
-
-/**
- * Text that cannot command a terminal: control characters, which start its escape sequences, are
- * shown instead of sent.
- */
-export const inert = (text: string): string =>
-  text.replace(/\p{Cc}/gu, (character) =>
-    character === "\n" ? character : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
 
 const NARROWEST = 40;
 /** Where nobody says how wide the output may be. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { canonicalHash } from "./canonicalHash.js";
 import { countBits, decodeCorrect } from "./correctImages.js";
 import { deviceAccuracy } from "./device.js";
 import { fraction } from "./fraction.js";
@@ -6,7 +7,12 @@ import { agreementSchema, runtimeResultSchema } from "./runtimeSchema.js";
 import { siteSchema, siteStatisticsSchema } from "./siteSchema.js";
 
 const count = z.number().int().nonnegative();
-const versioned = z.strictObject({ name: z.string(), version: z.union([z.number(), z.string()]) });
+/** Becomes part of file names, and is shown everywhere. */
+const name = z
+  .string()
+  .max(200)
+  .regex(/^[^\p{Cc}\p{Bidi_Control}/\\]+$/u, "has a character that names may not have");
+const versioned = z.strictObject({ name, version: z.union([z.number(), z.string()]) });
 
 const schedule = z.strictObject({
   epochs: z.number().positive().describe("visits of each training image; fractions are allowed"),
@@ -69,13 +75,13 @@ export type Variant = z.infer<typeof variantSchema>;
 /** Everything that decides a cell's numbers. Its hash is the cell's id. */
 export const cellConfigSchema = z.strictObject({
   model: z.strictObject({
-    name: z.string(),
+    name,
     version: z.number(),
     width: z.number().int().positive(),
-    /** Of a network that a user brought. */
-    checksum: z.string().optional(),
+    /** Of a network that a user brought; the run keeps it under this name. */
+    checksum: z.hash("sha256").optional(),
   }),
-  dataset: z.strictObject({ name: z.string(), checksum: z.string() }),
+  dataset: z.strictObject({ name, checksum: z.string() }),
   algorithm: versioned.extend({
     /** Hash of what it computes; cells of earlier versions lack it. */
     computes: z.string().optional(),
@@ -211,18 +217,23 @@ const completedSchema = z.strictObject({
 });
 export type CompletedCell = z.infer<typeof completedSchema>;
 
-export const cellResultSchema = z.discriminatedUnion("state", [
-  completedSchema.superRefine(checkCorrectImages),
-  z.strictObject({
-    ...common,
-    state: z.literal("notConverged"),
-    reason: z.string(),
-    floatAccuracy: fraction,
-    losses: z.array(z.number().nullable()),
-  }),
-  z.strictObject({ ...common, state: z.literal("unsupported"), reason: z.string() }),
-  z.strictObject({ ...common, state: z.literal("failed"), reason: z.string() }),
-]);
+export const cellResultSchema = z
+  .discriminatedUnion("state", [
+    completedSchema.superRefine(checkCorrectImages),
+    z.strictObject({
+      ...common,
+      state: z.literal("notConverged"),
+      reason: z.string(),
+      floatAccuracy: fraction,
+      losses: z.array(z.number().nullable()),
+    }),
+    z.strictObject({ ...common, state: z.literal("unsupported"), reason: z.string() }),
+    z.strictObject({ ...common, state: z.literal("failed"), reason: z.string() }),
+  ])
+  .refine(({ id, config }) => id === canonicalHash(config), {
+    path: ["id"],
+    message: "is not the hash of the configuration",
+  });
 export type CellResult = z.infer<typeof cellResultSchema>;
 
 /** The images that are right must be as many as the accuracy says. */

@@ -14,6 +14,7 @@ import {
   type Environment,
   type Run,
 } from "./schema.js";
+import { sealed, unsealed } from "./sealedJson.js";
 import { writeAtomically } from "./writeAtomically.js";
 
 const HASH_DIGITS = 12;
@@ -95,8 +96,13 @@ export class RunDirectory {
    */
   async readCells(): Promise<Map<string, CellResult>> {
     const results = new Map(this.#readPacked().map((result) => [result.id, result]));
+    const inFiles = new Set<string>();
     for (const file of await this.#cellFiles()) {
-      const result = readJson(join(this.#cells, file), cellResultSchema);
+      const path = join(this.#cells, file);
+      const result = readJson(path, cellResultSchema);
+      if (inFiles.has(result.id))
+        throw new Error(`${path} holds a cell that another file holds too; delete one of them`);
+      inFiles.add(result.id);
       results.set(result.id, result);
     }
     return results;
@@ -223,14 +229,14 @@ export function cellName({ id, config }: { id: string; config: CellConfig }): st
     .replace(/[^\w.-]+/g, "-");
 }
 
-async function writeJson(path: string, value: unknown): Promise<void> {
-  await writeAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
+async function writeJson(path: string, value: object): Promise<void> {
+  await writeAtomically(path, sealed(value));
 }
 
 /** At once, not by promises: of thousands of small files, waiting for each takes most of the time. */
 function readJson<T>(path: string, schema: z.ZodType<T>): T {
   const text = textOf(path);
-  const parsed = schema.safeParse(parseJson(path, text));
+  const parsed = schema.safeParse(unsealed(path, text));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw new Error(`${path}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`);
@@ -244,13 +250,5 @@ function textOf(path: string): string {
     throw new Error(missing ? `${path} is missing` : `cannot read ${path}: ${String(error)}`, {
       cause: error,
     });
-  }
-}
-
-function parseJson(path: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${path} is not JSON; delete it to compute it again`, { cause: error });
   }
 }

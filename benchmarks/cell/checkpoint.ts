@@ -33,20 +33,17 @@ const ACCURACIES = "training accuracies";
 const vector = (values: Float32Array) => float32(values, [values.length]);
 
 /**
- * Loads a stage's result, or computes and stores it; the file appears whole or not at all. Trainings
- * inside go on where they were stopped.
+ * Loads a stage's result, or computes and stores it; the file appears whole or not at all. One that is
+ * damaged, or of another stage, is computed again, and said. Trainings inside go on where they were stopped.
  */
 export async function storedOnce(
-  { directory, onNote }: Pick<CellContext, "directory" | "onNote">,
+  context: Pick<CellContext, "directory" | "onNote">,
   key: string,
   compute: (kept: TrainingKeeper) => Promise<Checkpoint>,
 ): Promise<Checkpoint> {
-  const path = directory.stageFile(key);
-  const stored = await readFile(path).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  });
-  if (stored !== undefined) return decodeCheckpoint(stored, path);
+  const stored = await storedCheckpoint(context, key);
+  if (stored !== undefined) return stored;
+  const { directory, onNote } = context;
   const unfinished = directory.unfinishedStageFile(key);
   const kept = await keptTraining(unfinished, key, (reason) => {
     onNote(`${unfinished} cannot be used: ${reason}; the training starts anew`);
@@ -55,6 +52,7 @@ export async function storedOnce(
   const file = encodeSafetensors(
     { ...result.tensors, [LOSSES]: vector(result.losses), [ACCURACIES]: vector(result.accuracies) },
     {
+      key,
       ...(result.accuracy !== undefined && { accuracy: String(result.accuracy) }),
       ...(result.correct !== undefined && { correct: result.correct }),
       ...(result.divergedAt !== undefined && { divergedAt: String(result.divergedAt) }),
@@ -62,33 +60,50 @@ export async function storedOnce(
       ...(result.fineTuned && { fineTuned: JSON.stringify(result.fineTuned) }),
     },
   );
-  await writeAtomically(path, file);
+  await writeAtomically(directory.stageFile(key), file);
   await kept.forget();
   return result;
 }
 
-function decodeCheckpoint(file: Uint8Array, path: string): Checkpoint {
+/** A stage's result where its file is there and as it was written; one that cannot be used is said. */
+export async function storedCheckpoint(
+  { directory, onNote }: Pick<CellContext, "directory" | "onNote">,
+  key: string,
+): Promise<Checkpoint | undefined> {
+  const path = directory.stageFile(key);
+  const file = await readFile(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (file === undefined) return undefined;
   try {
-    const { tensors, metadata } = decodeSafetensors(file);
-    const { [LOSSES]: losses, [ACCURACIES]: accuracies, ...rest } = tensors;
-    if (!(losses?.data instanceof Float32Array) || !(accuracies?.data instanceof Float32Array))
-      throw new Error("it holds no losses and accuracies");
-    return {
-      tensors: rest,
-      losses: losses.data,
-      accuracies: accuracies.data,
-      ...(metadata["accuracy"] !== undefined && { accuracy: Number(metadata["accuracy"]) }),
-      ...(metadata["correct"] !== undefined && { correct: metadata["correct"] }),
-      ...(metadata["divergedAt"] !== undefined && { divergedAt: Number(metadata["divergedAt"]) }),
-      ...(metadata["fineTuned"] !== undefined && {
-        fineTuned: JSON.parse(metadata["fineTuned"]) as FineTuned,
-      }),
-      bits: new Map(JSON.parse(metadata["bits"] ?? "[]") as [string, number][]),
-    };
+    return decodeCheckpoint(file, key);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${path} cannot be read (${reason}); delete it to compute it again`, {
-      cause: error,
-    });
+    onNote(`${path} cannot be used: ${reason}; it is computed again`);
+    return undefined;
   }
+}
+
+/** @throws Error saying what is wrong with a file that is not as it was written, or is another stage's */
+export function decodeCheckpoint(file: Uint8Array, key: string): Checkpoint {
+  const { tensors, metadata, isSealed } = decodeSafetensors(file);
+  if (!isSealed) throw new Error("it has no checksum");
+  if (metadata["key"] !== key)
+    throw new Error(`it is the stage ${metadata["key"] ?? "of no name"}`);
+  const { [LOSSES]: losses, [ACCURACIES]: accuracies, ...rest } = tensors;
+  if (!(losses?.data instanceof Float32Array) || !(accuracies?.data instanceof Float32Array))
+    throw new Error("it holds no losses and accuracies");
+  return {
+    tensors: rest,
+    losses: losses.data,
+    accuracies: accuracies.data,
+    ...(metadata["accuracy"] !== undefined && { accuracy: Number(metadata["accuracy"]) }),
+    ...(metadata["correct"] !== undefined && { correct: metadata["correct"] }),
+    ...(metadata["divergedAt"] !== undefined && { divergedAt: Number(metadata["divergedAt"]) }),
+    ...(metadata["fineTuned"] !== undefined && {
+      fineTuned: JSON.parse(metadata["fineTuned"]) as FineTuned,
+    }),
+    bits: new Map(JSON.parse(metadata["bits"] ?? "[]") as [string, number][]),
+  };
 }

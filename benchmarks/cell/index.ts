@@ -4,4 +4,4 @@
 export { frozenCell, runCell } from "./cell.js";
 export { type CellContext, stageKeys } from "./context.js";
 export { pretrain } from "./trainings.js";
-export { type Checkpoint, storedOnce } from "./checkpoint.js";
+export { type Checkpoint, storedCheckpoint, storedOnce } from "./checkpoint.js";

@@ -5,7 +5,7 @@ import pc from "picocolors";
 import { renderComparison } from "../../reports/comparePage.js";
 import { compareRuns, type RunComparison } from "../../reports/compareRuns.js";
 import type { ConfigurationDifference } from "../../reports/configuration.js";
-import { inert } from "../../reports/terminal.js";
+import { inert } from "../../reports/inert.js";
 import { RunDirectory } from "../../results/store.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 import { readStoredRun } from "../stored/index.js";

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { inert, renderTerminal } from "../../reports/terminal.js";
+import { inert } from "../../reports/inert.js";
+import { renderTerminal } from "../../reports/terminal.js";
 import { RunDirectory } from "../../results/store.js";
 import { mergeRuns, writeReport } from "../stored/index.js";
 import { print } from "./exit.js";

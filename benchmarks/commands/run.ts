@@ -2,7 +2,8 @@ import { basename, join, resolve } from "node:path";
 import { Option, type Command } from "commander";
 import pc from "picocolors";
 import { ENGINE_NAMES, LOWERING_CHOICES } from "../../pipelines/engine/index.js";
-import { inert, renderTerminal } from "../../reports/terminal.js";
+import { inert } from "../../reports/inert.js";
+import { renderTerminal } from "../../reports/terminal.js";
 import type { CellResult } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
 import {

@@ -1,3 +1,4 @@
+import { inert } from "../../reports/inert.js";
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import {
@@ -50,8 +51,14 @@ equivalent to it within a point, ? what may be. What is neither row, column nor 
     .action(async (path: string, { format, only, out, ...options }: TableFlags) => {
       if (options.rows === options.columns)
         throw new Error(`rows and columns are both "${options.rows}"; choose two`);
-      const { results } = await readStoredRun(new RunDirectory(path));
-      const text = TABLE_FORMATS[format](paperTables(filterCells(results, only ?? {}), options));
+      const { run, results } = await readStoredRun(new RunDirectory(path));
+      const missing = run.cells.length - results.length;
+      if (missing > 0)
+        process.stderr.write(
+          `${path} lacks ${String(missing)} of the ${String(run.cells.length)} cells that it lists\n`,
+        );
+      const tables = paperTables(filterCells(results, only ?? {}), options);
+      const text = inert(TABLE_FORMATS[format](tables));
       if (out === undefined) print(text);
       else await writeAtomically(resolve(out), `${text}\n`);
     });

@@ -1,7 +1,7 @@
 import type { WriteStream } from "node:tty";
 import pc from "picocolors";
 import { percent, points } from "../../reports/format.js";
-import { inert } from "../../reports/terminal.js";
+import { inert } from "../../reports/inert.js";
 import type { Accuracies } from "./worker.js";
 
 export interface RunningCell {

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import { join } from "node:path";
@@ -9,6 +8,7 @@ import {
   pretrain,
   runCell,
   stageKeys,
+  storedCheckpoint,
   storedOnce,
   type CellContext,
   type Checkpoint,
@@ -123,11 +123,8 @@ async function storedFloat(
   const run = new RunDirectory(directory);
   const cell = planCell(result.config, dataset);
   const [key] = stageKeys(cell);
-  if (existsSync(run.stageFile(key))) {
-    return storedOnce({ directory: run, onNote }, key, () =>
-      Promise.reject(new Error(`${key} has vanished`)),
-    );
-  }
+  const stored = await storedCheckpoint({ directory: run, onNote }, key);
+  if (stored !== undefined) return stored;
   const { context } = await contextFor(result, {
     ...{ dataDirectory, stored: run, directory: scratch },
     onStage: (stage, progress) => {

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { extname, join, resolve, sep } from "node:path";
+import { sourceOf } from "../../reports/contentPolicy.js";
 import { PACKED_CELLS } from "../../results/packedCells.js";
 import { RunDirectory } from "../../results/store.js";
 import { writeReport } from "./storedRun.js";
@@ -19,8 +20,9 @@ const TYPES: Readonly<Record<string, string>> = {
 const SERVED = /^(?:report|cells|models)\/|^(?:accuracy|latency)\.csv$|^matrix\.yaml$/;
 
 /** A page reloads when cells were added; the report keeps its filters in the address. */
-const RELOADING =
-  '<script>new EventSource("/events").addEventListener("changed", () => location.reload())</script>';
+const RELOADING_SCRIPT =
+  'new EventSource("/events").addEventListener("changed", () => location.reload())';
+const RELOADING = `<script>${RELOADING_SCRIPT}</script>`;
 const NOTHING_YET = `<!doctype html><title>quantbench</title><p>No cell is finished yet; this page reloads.</p>${RELOADING}`;
 
 const LOOK_MS = 1000;
@@ -187,7 +189,11 @@ async function servedFile(root: string, path: string): Promise<string | undefine
   return (await stat(file)).isFile() ? file : undefined;
 }
 
-const withReloading = (html: string): string => {
+/** A page that may do one thing more than its policy allows. */
+const withReloading = (page: string): string => {
+  const html = page
+    .replace("script-src ", `script-src ${sourceOf(RELOADING_SCRIPT)} `)
+    .replace("default-src 'none'", "$&; connect-src 'self'");
   const end = html.lastIndexOf("</body>");
   return end < 0 ? html + RELOADING : html.slice(0, end) + RELOADING + html.slice(end);
 };

@@ -142,6 +142,43 @@ beforeEach(async () => {
   };
 });
 
+test.each(["index.html", "curves.html", "sideBySide.html", "compare.html", "cells/"])(
+  "what is injected into %s neither runs nor loads",
+  async (file) => {
+    const [first] = results;
+    const opened = await open(first && file === "cells/" ? `cells/${cellName(first)}.html` : file);
+    const refused = await opened.evaluate(async () => {
+      const directives: string[] = [];
+      document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => {
+        directives.push(effectiveDirective);
+      });
+      const script = document.createElement("script");
+      script.textContent = "document.title = 'injected'";
+      const image = document.createElement("img");
+      image.src = "https://example.invalid/x.png";
+      const frame = document.createElement("iframe");
+      frame.src = "https://example.invalid/";
+      document.body.append(script, image, frame);
+      await fetch("https://example.invalid/").catch(() => undefined);
+      document.body.setAttribute("onclick", "document.title = 'injected'");
+      document.body.click();
+      for (let wait = 0; wait < 100 && directives.length < 5; wait++)
+        await new Promise((done) => setTimeout(done, 50));
+      return directives.toSorted();
+    });
+    expect(refused).toEqual([
+      "connect-src",
+      "frame-src",
+      "img-src",
+      "script-src-attr",
+      "script-src-elem",
+    ]);
+    expect(await opened.title()).not.toBe("injected");
+    await opened.context().close();
+    complaints = complaints.filter((text) => !/Content Security Policy|invalid/.test(text));
+  },
+);
+
 describe("the table of cells", () => {
   const sortBy = (name: string) =>
     page.locator("table.cells").getByRole("button", { name, exact: true });
@@ -389,7 +426,7 @@ describe.each(["light", "dark"] as const)(
       "%s",
       async (name) => {
         const file = name === "a cell" ? await cellPage() : name;
-        const opened = await open(file, { colorScheme });
+        const opened = await open(file, { colorScheme, bypassCSP: true });
         await opened.locator("details").evaluateAll((all) => {
           for (const one of all) (one as HTMLDetailsElement).open = true;
         });

@@ -177,6 +177,11 @@ describe("serve", () => {
       const before = await page.text();
       expect(before).toContain("2 not run");
       expect(before).toContain("EventSource");
+      // The policy of pages lets this one script through, and what it asks for.
+      const [, reloading = ""] = /<script>(new EventSource[^<]*)</.exec(before) ?? [];
+      const hash = createHash("sha256").update(reloading).digest("base64");
+      expect(before).toContain(`script-src 'sha256-${hash}' `);
+      expect(before).toContain("connect-src 'self'");
       const events = await fetch(new URL("events", address));
       const reader = events.body?.getReader();
       await new RunDirectory(path).writeCell(one);

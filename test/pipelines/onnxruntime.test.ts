@@ -9,7 +9,7 @@ test("onnxruntime keeps no identifier of the machine, and tells nobody what it d
   const use = `
     const { InferenceSession } = await import("./dist/pipelines/onnxruntime.js");
     await InferenceSession.create(new Uint8Array([8, 8])).catch(() => undefined);`;
-  const env = { ...process.env, HOME: home, XDG_CACHE_HOME: home };
+  const env: NodeJS.ProcessEnv = { ...process.env, HOME: home, XDG_CACHE_HOME: home };
   delete env["ORT_DISABLE_TELEMETRY"];
   execFileSync(process.execPath, ["--input-type=module", "--eval", use], { env });
   expect(await readdir(home, { recursive: true })).toEqual([]);

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { bytes, digitsFor, percentOverSeeds, points, prefixed } from "../../reports/format.js";
 import { renderReport } from "../../reports/report.js";
 import { accuracyTables } from "../../reports/summary.js";
-import { inert, renderTerminal } from "../../reports/terminal.js";
+import { inert } from "../../reports/inert.js";
+import { renderTerminal } from "../../reports/terminal.js";
 import type { CellResult } from "../../results/schema.js";
 import { completedCell, exampleEnvironment, failedCell } from "../results/examples.js";
 
@@ -194,6 +195,15 @@ test("names cannot command a terminal", () => {
   expect(inert(attack)).toBe("\\x1b]0;owned\\x07\\x9b31m");
   const text = renderTerminal([completedCell({ algorithm: { name: attack, version: 1 } })]);
   expect(text).not.toContain("\u001b]0;");
+});
+
+test("reasons cannot turn the direction of a page's text, nor do pages hold control characters", async () => {
+  const reason = "\u202etxt.exe\u2069 \u0000\u009b";
+  expect(inert(reason)).toBe("\\u202etxt.exe\\u2069 \\x00\\x9b");
+  for (const [path, text] of await render([completedCell(), failedCell(reason)], reason)) {
+    expect(text, path).not.toMatch(/[\p{Bidi_Control}\0\u009b]/u);
+    if (path === "index.html") expect(text).toContain("\\u202etxt.exe");
+  }
 });
 
 test.each([

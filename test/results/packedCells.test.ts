@@ -106,8 +106,10 @@ describe("a run directory", () => {
     await directory.create();
     const { model } = completedCell().config;
     const hostile = completedCell({ model: { ...model, name: "../../../outside" } });
-    await directory.writeCell(hostile);
+    await expect(directory.writeCell(hostile)).rejects.toThrow(
+      /has a character that names may not/,
+    );
     expect(cellName(hostile)).toBe(basename(cellName(hostile)));
-    expect(await readdir(join(directory.path, "cells"))).toHaveLength(1);
+    expect(await readdir(join(directory.path, "cells"))).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import os from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -37,6 +37,68 @@ test("leftovers of a killed write are not read, and none stay after a write", as
   expect((await readdir(cells)).filter((file) => !file.endsWith(".json"))).toEqual([
     "half.json.123456",
   ]);
+});
+
+describe("what was written is verified", () => {
+  const run = { name: "x", title: "X", command: "c", deviations: {}, notes: {}, cells: ["1", "2"] };
+
+  test("a changed digit anywhere in a cell or in run.json is found", async () => {
+    const cell = completedCell();
+    await directory.writeCell(cell);
+    await directory.writeRun(run);
+    const [name = ""] = await readdir(join(directory.path, "cells"));
+    for (const [file, read] of [
+      [join(directory.path, "cells", name), () => directory.readCells()],
+      [join(directory.path, "run.json"), () => directory.readRun()],
+    ] as const) {
+      const text = await readFile(file, "utf8");
+      const digits = [...text.matchAll(/\d/g)].map(({ index }) => index);
+      expect(digits.length).toBeGreaterThan(40);
+      for (const place of digits.filter((_, i) => i % 11 === 0)) {
+        const digit = String((Number(text[place]) + 1) % 10);
+        await writeFile(file, text.slice(0, place) + digit + text.slice(place + 1));
+        await expect((async () => read())(), text.slice(place - 20, place + 1)).rejects.toThrow(
+          /is damaged: it is not what was written/,
+        );
+      }
+      await writeFile(file, text);
+    }
+    expect((await directory.readCells()).get(cell.id)).toEqual(cell);
+    expect(directory.readRun()).toEqual(run);
+  });
+
+  test("a cell of an earlier version has no checksum, and an id that is checked", async () => {
+    const cell = completedCell();
+    const file = join(directory.path, "cells", "x.json");
+    await writeFile(file, JSON.stringify(cell));
+    expect((await directory.readCells()).get(cell.id)).toEqual(cell);
+    await writeFile(file, JSON.stringify({ ...cell, config: { ...cell.config, seed: 7 } }));
+    await expect(directory.readCells()).rejects.toThrow(/x\.json: id: is not the hash/);
+  });
+
+  test.each(["../../../PWN", "a\\b", "a\0", "a\u001b[31m", "\u202ecba", ""])(
+    "a name that does more than name: %j",
+    async (name) => {
+      const model = { name, version: 1, width: 8, checksum: "0".repeat(64) };
+      const cell = completedCell({ model });
+      await writeFile(join(directory.path, "cells", "x.json"), JSON.stringify(cell));
+      await expect(directory.readCells()).rejects.toThrow(/x\.json: config\.model\.name: /);
+    },
+  );
+
+  test("a network's checksum that is a path", async () => {
+    const model = { name: "net", version: 1, width: 1, checksum: "../../../etc/passwd" };
+    const text = JSON.stringify(completedCell({ model }));
+    await writeFile(join(directory.path, "cells", "x.json"), text);
+    await expect(directory.readCells()).rejects.toThrow(/config\.model\.checksum: /);
+  });
+
+  test("a cell that two files hold", async () => {
+    const cell = completedCell();
+    await directory.writeCell(cell);
+    await writeFile(join(directory.path, "cells", "z.json"), JSON.stringify(cell));
+    await expect(directory.readCells()).rejects.toThrow(/holds a cell that another file holds/);
+  });
 });
 
 describe("a result file that is not valid names itself and the field:", () => {
