@@ -36,10 +36,12 @@ Exit codes: 0 success; 1 a cell failed or a check found something; 2 bad input;
 for (const add of commands) add(program);
 
 // A reader that has seen enough, such as head, is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit();
+process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+  if (code !== "EPIPE") process.stderr.write(`${pc.red("error:")} cannot print: ${message}\n`);
+  process.exit(code === "EPIPE" ? EXIT.ok : EXIT.badInput);
 });
+// Nobody can be told; what goes on goes on, and the exit code says how it ended.
+process.stderr.on("error", () => undefined);
 
 program.parseAsync().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);

@@ -15,7 +15,7 @@ import {
   type Run,
 } from "./schema.js";
 import { sealed, unsealed } from "./sealedJson.js";
-import { writeAtomically } from "./writeAtomically.js";
+import { removeLeftovers, writeAtomically } from "./writeAtomically.js";
 
 const HASH_DIGITS = 12;
 /** While files are written, the next pages are made. */
@@ -80,6 +80,7 @@ export class RunDirectory {
   async create(): Promise<void> {
     for (const directory of [this.#cells, this.models, this.#stages, this.report]) {
       await makeDirectory(directory);
+      await removeLeftovers(directory);
     }
   }
 

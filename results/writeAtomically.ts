@@ -1,5 +1,9 @@
-import { open, rename, rm } from "node:fs/promises";
+import { open, readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 
+const TEMPORARY = ".tmp";
+/** No write takes so long: whoever began it has been killed. */
+const ABANDONED_MS = 3_600_000;
 let writes = 0;
 
 /**
@@ -12,7 +16,7 @@ let writes = 0;
  * @throws Error naming the file when it cannot be written
  */
 export async function writeAtomically(path: string, content: string | Uint8Array): Promise<void> {
-  const temporary = `${path}.${String(process.pid)}-${String(writes++)}.tmp`;
+  const temporary = `${path}.${String(process.pid)}-${String(writes++)}${TEMPORARY}`;
   try {
     const file = await open(temporary, "w");
     try {
@@ -25,5 +29,16 @@ export async function writeAtomically(path: string, content: string | Uint8Array
   } catch (error) {
     await rm(temporary, { force: true });
     throw new Error(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Removes what killed processes had begun to write into a folder; what others write now stays. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!name.endsWith(TEMPORARY)) continue;
+    const path = join(folder, name);
+    // Another process may be faster.
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }));
+    if (Date.now() - mtimeMs > ABANDONED_MS) await rm(path, { force: true });
   }
 }

@@ -33,12 +33,15 @@ export interface SchedulerOptions {
   readonly workerFile?: string;
 }
 
+/** Timers that are to wait for longer, 25 days, would end at once: their milliseconds have 31 bits. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const WORKER = fileURLToPath(new URL("./worker.js", import.meta.url));
 
 /**
  * Runs jobs in child processes, one after the other in each as long as they succeed: starting one
- * costs as much as a short training. A job whose predecessor failed fails with the same reason; one
- * that crashes, hangs or is killed fails alone. Resolves when every job has ended, or, once the
+ * costs as much as a short training. A job whose worker a signal ended, as where memory runs out or somebody
+ * kills it, is tried once more. One whose predecessor failed fails with the same reason; one that crashes,
+ * hangs or is killed again fails alone. Resolves when every job has ended, or, once the
  * signal is aborted, when the children are gone.
  */
 export async function runJobs(
@@ -70,10 +73,34 @@ export async function runJobs(
   async function runOne(job: ScheduledJob): Promise<void> {
     const blocked = job.after === undefined ? undefined : outcomes.get(job.after);
     if (blocked === undefined) events.onStart(job);
-    const failure = blocked ?? (await runInChild(job, idle, events, options));
+    const failure = blocked ?? (await withSecondTry(job));
     outcomes.set(job.id, failure);
     if (!options.signal.aborted) await events.onEnd(job, failure);
   }
+
+  async function withSecondTry(job: ScheduledJob): Promise<string | undefined> {
+    const finished = new Set<string>();
+    const watching: SchedulerEvents = {
+      ...events,
+      onCell: (of, cell) => {
+        finished.add(cell.cellId);
+        events.onCell(of, cell);
+      },
+    };
+    const first = await runInChild(job, idle, watching, options);
+    if (first?.bySignal !== true || options.signal.aborted) return first?.reason;
+    events.onNote(`${first.reason}; its work is tried once more`);
+    const cells = job.cells.filter(({ id }) => !finished.has(id));
+    // It ended with its last cell.
+    if (job.kind === "cells" && cells.length === 0 && job.cells.length > 0) return undefined;
+    return (await runInChild({ ...job, cells }, idle, events, options))?.reason;
+  }
+}
+
+interface Failure {
+  readonly reason: string;
+  /** Whether a signal ended the process that was not sent from here. */
+  readonly bySignal: boolean;
 }
 
 /**
@@ -84,8 +111,9 @@ function runInChild(
   job: ScheduledJob,
   idle: ChildProcess[],
   events: SchedulerEvents,
-  { silenceMs, signal, workerFile = WORKER }: SchedulerOptions,
-): Promise<string | undefined> {
+  { silenceMs: wanted, signal, workerFile = WORKER }: SchedulerOptions,
+): Promise<Failure | undefined> {
+  const silenceMs = Math.min(wanted, LONGEST_TIMER_MS);
   return new Promise((resolve) => {
     const child =
       idle.pop() ??
@@ -109,7 +137,7 @@ function runInChild(
     const listen = (chunk: Buffer) => {
       lastWords = `${lastWords}${chunk.toString()}`.slice(-2000);
     };
-    const end = (outcome: string | undefined) => {
+    const end = (outcome: Failure | undefined) => {
       clearTimeout(silence);
       signal.removeEventListener("abort", abort);
       child.stderr?.off("data", listen);
@@ -151,7 +179,10 @@ function runInChild(
       failure ??= `the worker process could not run: ${error.message}`;
     });
     child.on("close", (code, exitSignal) => {
-      end(failure ?? describeExit(code, exitSignal, lastWords));
+      end({
+        reason: failure ?? describeExit(code, exitSignal, lastWords),
+        bySignal: failure === undefined && exitSignal !== null,
+      });
     });
     sendJob(child, job);
   });

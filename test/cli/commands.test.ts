@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import os from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -31,6 +32,30 @@ describe("bad input gets a clear error and exit code 2:", () => {
     expect(stderr).not.toContain("    at ");
     expect(stdout).toBe("");
     expect(code).toBe(2);
+  });
+});
+
+describe.runIf(existsSync("/dev/full"))("output that nobody takes:", () => {
+  const run = (command: string) =>
+    spawnSync("bash", ["-c", command], {
+      encoding: "utf8",
+      env: { ...process.env, NODE: process.execPath, MAIN },
+    });
+
+  test("a full device is an error in a sentence", () => {
+    const { status, stderr } = run('"$NODE" "$MAIN" list models >/dev/full');
+    expect(stderr).toBe("error: cannot print: ENOSPC: no space left on device, write\n");
+    expect(status).toBe(2);
+  });
+
+  test("a reader of results that has gone is none", () => {
+    const { stdout } = run('"$NODE" "$MAIN" list models | true; echo "${PIPESTATUS[0]}"');
+    expect(stdout).toBe("0\n");
+  });
+
+  test.each(["2>/dev/full", "2> >(true)"])("messages to %s change no exit code", (target) => {
+    const { status } = run(`"$NODE" "$MAIN" run nothing ${target}`);
+    expect(status).toBe(2);
   });
 });
 

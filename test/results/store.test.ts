@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import os from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -37,6 +37,18 @@ test("leftovers of a killed write are not read, and none stay after a write", as
   expect((await readdir(cells)).filter((file) => !file.endsWith(".json"))).toEqual([
     "half.json.123456",
   ]);
+});
+
+test("what a write left that was killed an hour ago is removed, and nothing else", async () => {
+  const cells = join(directory.path, "cells");
+  const hour = 3600;
+  const ages = { "a.json.1-0.tmp": 2 * hour, "b.json.2-0.tmp": 60, "c.json": 2 * hour };
+  for (const [name, age] of Object.entries(ages)) {
+    await writeFile(join(cells, name), "{");
+    await utimes(join(cells, name), Date.now() / 1000 - age, Date.now() / 1000 - age);
+  }
+  await directory.create();
+  expect((await readdir(cells)).toSorted()).toEqual(["b.json.2-0.tmp", "c.json"]);
 });
 
 describe("what was written is verified", () => {

@@ -26,8 +26,10 @@ async function schedule(
   const workerFile = join(directory, "worker.mjs");
   await writeFile(
     workerFile,
-    `process.on("disconnect", () => process.exit(0));
-     process.on("message", ({ id }) => {
+    `import { existsSync, writeFileSync } from "node:fs";
+     const mark = import.meta.filename + ".mark";
+     process.on("disconnect", () => process.exit(0));
+     process.on("message", ({ id, cells }) => {
        const done = (takesMore = false) => process.send({ type: "done", takesMore });
        if (id.startsWith("again")) { process.send({ type: "finished", cellId: String(process.pid), state: "completed" }); done(true); }
        if (id.startsWith("good")) { process.send({ type: "finished", cellId: id, state: "completed" }); done(); }
@@ -36,11 +38,18 @@ async function schedule(
        if (id.startsWith("exit")) process.exit(7);
        if (id.startsWith("abort")) process.abort();
        if (id.startsWith("kill")) process.kill(process.pid, "SIGKILL");
+       if (id.startsWith("once")) {
+         const killed = existsSync(mark);
+         writeFileSync(mark, "");
+         if (killed) process.send({ type: "finished", cellId: cells.map((cell) => cell.id).join(), state: "completed" }, () => done());
+         else process.send({ type: "finished", cellId: "1", state: "completed" }, () => process.kill(process.pid, "SIGKILL"));
+       }
        if (id.startsWith("hang")) for (;;);
      });`,
   );
   const ended = new Map<string, string | undefined>();
   const events: string[] = [];
+  const notes: string[] = [];
   const controller = new AbortController();
   if (abortAfterMs > 0)
     setTimeout(() => {
@@ -51,7 +60,7 @@ async function schedule(
     {
       onStart: ({ id }) => events.push(`start ${id}`),
       onProgress: () => undefined,
-      onNote: () => undefined,
+      onNote: (text) => notes.push(text),
       onCell: (_, { cellId }) => events.push(`cell ${cellId}`),
       onEnd: ({ id }, failure) => {
         events.push(`end ${id}`);
@@ -61,7 +70,7 @@ async function schedule(
     },
     { parallel, silenceMs, signal: controller.signal, workerFile },
   );
-  return { ended, events };
+  return { ended, events, notes };
 }
 
 test("what crashes, hangs or is killed fails alone, with its reason", async () => {
@@ -74,6 +83,26 @@ test("what crashes, hangs or is killed fails alone, with its reason", async () =
   expect(ended.get("hang")).toMatch(/said nothing for 2 seconds and was killed/);
   expect(ended.has("good")).toBe(true);
   expect(ended.get("good")).toBeUndefined();
+});
+
+test("a job whose process is killed is tried once more, without the cells that are finished", async () => {
+  const cells = ["1", "2", "3"].map((id) => ({ id }) as ScheduledJob["cells"][number]);
+  const { ended, events, notes } = await schedule([
+    { ...job("once"), cells },
+    job("good after", "once"),
+  ]);
+  expect(events.filter((event) => event.startsWith("cell"))).toEqual([
+    "cell 1",
+    "cell 2,3",
+    "cell good after",
+  ]);
+  expect([...ended.values()]).toEqual([undefined, undefined]);
+  expect(notes).toEqual([expect.stringMatching(/ended by SIGKILL.*; its work is tried once more/)]);
+});
+
+test("a limit that no timer holds kills nobody", async () => {
+  const { ended } = await schedule([job("slow")], { silenceMs: 3e9 });
+  expect([...ended]).toEqual([["slow", undefined]]);
 });
 
 test("a process that is well runs the next job too, and is gone in the end", async () => {
