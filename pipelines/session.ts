@@ -1,4 +1,6 @@
 import type { InferenceSession } from "./onnxruntime.js";
+import type { QuantizerSite } from "../algorithms/algorithm.js";
+import type { Network } from "../algorithms/network.js";
 
 interface Ends {
   readonly inputNames: readonly string[];
@@ -18,3 +20,42 @@ export const SESSION_OPTIONS: InferenceSession.SessionOptions = {
   interOpNumThreads: 1,
   logSeverityLevel: 3,
 };
+
+/**
+ * How onnxruntime multiplies 8-bit integers: with the kernels that everybody gets, which on x86
+ * without VNNI add pairs of products in 16 bits and saturate, or with those that compute the same
+ * sums on every processor. For signed activations these are the kernels for signed ones (as shipped,
+ * such activations are made unsigned, which fails where a pool reads what nothing quantizes again);
+ * for unsigned activations, weights are made unsigned too; or both.
+ *
+ * @see https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_session_options_config_keys.h
+ */
+export type Kernels = "shipped" | "preciseSigned" | "preciseUnsigned" | "preciseMixed";
+
+const SESSION_ENTRIES: Readonly<Record<Kernels, Readonly<Record<string, string>>>> = {
+  shipped: {},
+  preciseSigned: { qdqisint8allowed: "1" },
+  preciseUnsigned: { x64quantprecision: "1" },
+  preciseMixed: { x64quantprecision: "1", qdqisint8allowed: "1" },
+};
+
+export const sessionOptions = (kernels: Kernels): InferenceSession.SessionOptions => ({
+  ...SESSION_OPTIONS,
+  extra: { session: SESSION_ENTRIES[kernels] },
+});
+
+interface Quantized {
+  readonly network: Network;
+  readonly sites: readonly QuantizerSite[];
+}
+
+/** The precise kernels for a network. */
+export function preciseKernels({ network, sites }: Quantized): Kernels {
+  const activations = sites.filter(({ role }) => role === "activation");
+  const isSigned = ({ scheme }: QuantizerSite): boolean => scheme.signed;
+  if (activations.every(isSigned)) return "preciseSigned";
+  // There is no dense layer of signed activations and the unsigned weights that the other ones get.
+  const dense = new Set(network.nodes.flatMap((node) => (node.op === "dense" ? node.input : [])));
+  const hasSignedDense = activations.some((site) => isSigned(site) && dense.has(site.id));
+  return activations.some(isSigned) && !hasSignedDense ? "preciseMixed" : "preciseUnsigned";
+}

@@ -10,7 +10,7 @@ import {
   type ImageSet,
   type Logits,
 } from "../pipelines/train/index.js";
-import { infer, loadModel } from "../pipelines/deploy/index.js";
+import { infer, type Kernels, loadModel } from "../pipelines/deploy/index.js";
 import { randomStream } from "../pipelines/engine/index.js";
 
 /** Deterministic values, roughly normal (sum of uniforms). */
@@ -77,8 +77,12 @@ export function toyDataset(count = 64): Dataset {
 }
 
 /** Logits of an exported model for every test image, from onnxruntime in this process. */
-export async function deployedLogits(model: Uint8Array, dataset: Dataset): Promise<Logits> {
-  const session = await loadModel(model);
+export async function deployedLogits(
+  model: Uint8Array,
+  dataset: Dataset,
+  kernels: Kernels,
+): Promise<Logits> {
+  const session = await loadModel(model, kernels);
   try {
     return await collectLogits(dataset, (batch) => {
       const { data, shape } = channelsFirst(batch.images);

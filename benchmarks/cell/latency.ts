@@ -1,6 +1,6 @@
 import * as ort from "../../pipelines/onnxruntime.js";
 import { Bench } from "tinybench";
-import { infer, loadModel } from "../../pipelines/deploy/index.js";
+import { infer, type Kernels, loadModel } from "../../pipelines/deploy/index.js";
 import type { Latency } from "../../results/schema.js";
 
 const WARM_UP_MS = 100;
@@ -14,13 +14,15 @@ const ROUNDS = 3;
  * @param shape [channels, height, width]
  */
 export async function measureLatency(
-  float: Uint8Array,
-  quantized: Uint8Array,
-  shape: readonly number[],
+  models: Readonly<Record<"float" | "quantized", Uint8Array>>,
+  { shape, kernels }: { readonly shape: readonly number[]; readonly kernels: Kernels },
 ): Promise<{ float: Latency; quantized: Latency }> {
   const size = shape.reduce((a, b) => a * b, 1);
   const image = new ort.Tensor("float32", new Float32Array(size).fill(0.5), [1, ...shape]);
-  const sessions = { float: await loadModel(float), quantized: await loadModel(quantized) };
+  const sessions = {
+    float: await loadModel(models.float, kernels),
+    quantized: await loadModel(models.quantized, kernels),
+  };
   const samples: Record<keyof typeof sessions, number[]> = { float: [], quantized: [] };
   try {
     for (let round = 0; round < ROUNDS; round++) {

@@ -66,7 +66,9 @@ export async function listRows(what: string): Promise<Row[]> {
       }));
     case "runtimes":
       return runtimes.map(({ name, title }) => {
-        const on = backends.filter((backend) => runtimesOf(backend).includes(name));
+        const on = backends.filter((backend) =>
+          runtimesOf(backend).some((one) => one.name === name),
+        );
         const names = on.map((backend) => backend.name);
         const all = on.length === backends.length ? "every backend" : names.join(", ");
         return { name, description: `${title}: ${all}`, details: { name, title, backends: names } };

@@ -30,7 +30,7 @@ export function costOf(
     phases.length > 0 ? stepCount(quantizedTraining, dataset.train.count, batchSize) : 0;
   const reconstructed =
     algorithm.reconstruction === undefined ? 0 : reconstruction.steps * reconstruction.batchSize;
-  const deployed = runtimesOf(backend).reduce((sum, name) => sum + (RUNTIMES[name] ?? 2), 0);
+  const deployed = runtimesOf(backend).reduce((sum, { name }) => sum + (RUNTIMES[name] ?? 2), 0);
   const lookedUp = quantized.sites
     .filter(({ role }) => role === "activation")
     .filter((site) => quantizerOf(algorithm, site).levels !== undefined)
@@ -46,7 +46,8 @@ const QUANTIZED_TRAINING = 6.5;
 /** Of all layers or blocks together, each of which has its own steps. */
 const RECONSTRUCTION = 11;
 const RUNTIMES: Readonly<Record<string, number>> = {
-  ...{ onnxruntime: 1.6, integers: 2.5, onnxruntimeWeb: 3.5, litert: 1.8 },
+  ...{ onnxruntime: 1.6, onnxruntimePrecise: 1.6, onnxruntimeReduced: 1.6 },
+  ...{ integers: 2.5, onnxruntimeWeb: 3.5, litert: 1.8 },
 };
 /** Levels without equal steps are searched bit by bit. */
 const LOOKED_UP_BIT = 2.5;

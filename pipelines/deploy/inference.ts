@@ -1,9 +1,13 @@
 import * as ort from "../onnxruntime.js";
-import { endsOf, SESSION_OPTIONS } from "../session.js";
+import { endsOf, sessionOptions, type Kernels } from "../session.js";
 
-/** Loads an exported model into the real runtime, as a deployed program would: one thread. */
-export function loadModel(model: Uint8Array): Promise<ort.InferenceSession> {
-  return ort.InferenceSession.create(model, SESSION_OPTIONS);
+/**
+ * Loads an exported model into the real runtime, as a deployed program would: one thread.
+ *
+ * @param kernels those of `kernelsOf` for a network of a backend
+ */
+export function loadModel(model: Uint8Array, kernels: Kernels): Promise<ort.InferenceSession> {
+  return ort.InferenceSession.create(model, sessionOptions(kernels));
 }
 
 /** One inference of a loaded model. */

@@ -6,7 +6,7 @@ import * as ort from "../onnxruntime.js";
 import { ModelProtoSchema } from "onnx-buf";
 import { z } from "zod";
 import { infer } from "./inference.js";
-import { SESSION_OPTIONS } from "../session.js";
+import { sessionOptions, type Kernels } from "../session.js";
 
 /** What a runtime made of a model, by kind of operator. */
 export interface OperatorProfile {
@@ -39,11 +39,11 @@ const EVENT_ENDING = "_kernel_time";
  */
 export async function profileOperators(
   model: Uint8Array,
-  shape: readonly number[],
+  { shape, kernels }: { readonly shape: readonly number[]; readonly kernels: Kernels },
 ): Promise<Record<string, OperatorProfile>> {
   const directory = await mkdtemp(join(os.tmpdir(), "quantbench-profile-"));
   const session = await ort.InferenceSession.create(model, {
-    ...SESSION_OPTIONS,
+    ...sessionOptions(kernels),
     enableProfiling: true,
     profileFilePrefix: join(directory, "run"),
     optimizedModelFilePath: join(directory, OPTIMIZED),

@@ -1,5 +1,6 @@
 import type { NetworkNode } from "../../algorithms/network.js";
 import type { IntegerArithmetic } from "../../backends/backend.js";
+import type { Kernels } from "../session.js";
 
 /** A network in the form that a runtime loads. */
 export interface RuntimeModel {
@@ -8,6 +9,8 @@ export interface RuntimeModel {
   readonly operators?: Readonly<Record<string, number>>;
   /** Images at a time, where the file fixes it. */
   readonly batch?: number;
+  /** Those that onnxruntime is to compute it with; as shipped if absent. */
+  readonly kernels?: Kernels;
 }
 
 export interface WriteOptions {

@@ -4,7 +4,7 @@ import { rangeOf } from "../../algorithms/affine.js";
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import type { BackendProfile } from "../../backends/backend.js";
 import { backends } from "../../backends/index.js";
-import { mobileNetV2, resnet8 } from "../../benchmarks/models/index.js";
+import { mobileNetV2, type Model, resnet8 } from "../../benchmarks/models/index.js";
 import type { FrozenLevels, FrozenNetwork, FrozenWeight } from "../../pipelines/freeze/index.js";
 import {
   featureShapes,
@@ -19,7 +19,7 @@ export interface Choice {
   readonly profile: BackendProfile;
   readonly bits: number;
   readonly seed: number;
-  readonly model: typeof resnet8 | typeof mobileNetV2;
+  readonly model: Pick<Model, "build">;
 }
 
 /** A network with random integers and grids, as training could have left it. */

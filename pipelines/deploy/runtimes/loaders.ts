@@ -1,5 +1,5 @@
 // What a runtime's own process needs, and nothing else: it is to start fast and to be small.
-import { endsOf, SESSION_OPTIONS } from "../../session.js";
+import { endsOf, sessionOptions, type Kernels } from "../../session.js";
 
 /** A model in its runtime. */
 export interface LoadedModel {
@@ -10,15 +10,20 @@ export interface LoadedModel {
   infer(images: Float32Array, batch: number): Promise<Float32Array>;
 }
 
-/** @param shape [channels, height, width] */
-export type Loader = (model: Uint8Array, shape: readonly number[]) => Promise<LoadedModel>;
+export interface LoadOptions {
+  /** [channels, height, width] */
+  readonly shape: readonly number[];
+  /** Of onnxruntime. */
+  readonly kernels: Kernels;
+}
+export type Loader = (model: Uint8Array, options: LoadOptions) => Promise<LoadedModel>;
 
 /** Programs that execute models, by name; each is loaded when it is asked for. */
 export const loaders = {
   /** onnxruntime's native library. */
-  async native(model, shape) {
+  async native(model, { shape, kernels }) {
     const ort = await import("../../onnxruntime.js");
-    const session = await ort.InferenceSession.create(model, SESSION_OPTIONS);
+    const session = await ort.InferenceSession.create(model, sessionOptions(kernels));
     const { image, logits } = endsOf(session);
     return {
       async infer(images, batch) {
@@ -29,7 +34,7 @@ export const loaders = {
   },
 
   /** onnxruntime compiled to WebAssembly. */
-  async web(model, shape) {
+  async web(model, { shape }) {
     const ort = await import("onnxruntime-web");
     ort.env.wasm.numThreads = 1;
     ort.env.logLevel = "error";
@@ -44,15 +49,17 @@ export const loaders = {
   },
 
   /** LiteRT with XNNPACK, compiled to WebAssembly. */
-  async litert(model, [channels = 1, height = 1, width = 1]) {
-    const { loadLiteRt } = await import("./loadLiteRt.js");
+  async litert(model, { shape: [channels = 1, height = 1, width = 1] }) {
+    const { failOnComplaints, loadLiteRt } = await import("./loadLiteRt.js");
     const { loadAndCompile, Tensor } = await loadLiteRt();
     const compiled = await loadAndCompile(model, { accelerator: "wasm" });
+    failOnComplaints();
     return {
       async infer(images, batch) {
         const input = new Tensor(images, [batch, height, width, channels]);
         const [output] = await compiled.run(input);
         input.delete();
+        failOnComplaints();
         if (output === undefined) throw new Error("the model gave no output");
         const logits = Float32Array.from((await output.data()) as Float32Array);
         output.delete();

@@ -1,4 +1,4 @@
-import type { LoaderName } from "./loaders.js";
+import type { LoaderName, LoadOptions } from "./loaders.js";
 
 /** What a runtime's process is asked, one thing after the other. */
 export type RuntimeRequest =
@@ -6,8 +6,7 @@ export type RuntimeRequest =
       readonly type: "load";
       readonly loader: LoaderName;
       readonly model: Uint8Array;
-      /** [channels, height, width] */
-      readonly shape: readonly number[];
+      readonly options: LoadOptions;
     }
   | { readonly type: "infer"; readonly images: Float32Array; readonly batch: number }
   | {

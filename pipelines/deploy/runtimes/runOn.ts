@@ -37,12 +37,7 @@ export async function runOn(
   const size = height * width * channels;
   const child = startProcess(runtime);
   try {
-    await child.ask({
-      type: "load",
-      loader: runtime.loader,
-      model: batched.bytes,
-      shape: imageShape,
-    });
+    await child.load(batched, imageShape);
     let milliseconds = 0;
     let peakBytes = 0;
     const logits = await collectLogits(
@@ -83,12 +78,7 @@ export async function timeOn(
 ): Promise<readonly number[]> {
   const child = startProcess(runtime);
   try {
-    await child.ask({
-      type: "load",
-      loader: runtime.loader,
-      model: single.bytes,
-      shape: imageShape,
-    });
+    await child.load(single, imageShape);
     const images = new Float32Array(imageShape.reduce((a, b) => a * b, 1)).fill(0.5);
     const answer = await child.ask({ type: "time", milliseconds, images });
     return answer.type === "times" ? answer.milliseconds : [];
@@ -103,11 +93,13 @@ const PROCESS = createRequire(import.meta.url).resolve(
 );
 
 interface RuntimeProcess {
+  /** @param shape [channels, height, width] */
+  load(model: RuntimeModel, shape: readonly number[]): Promise<void>;
   ask(request: RuntimeRequest): Promise<RuntimeAnswer>;
   stop(): void;
 }
 
-function startProcess({ title }: Runtime): RuntimeProcess {
+function startProcess({ title, loader }: Runtime): RuntimeProcess {
   const child: ChildProcess = fork(PROCESS, [], {
     serialization: "advanced",
     // What libraries print is only of interest when they fail.
@@ -118,30 +110,34 @@ function startProcess({ title }: Runtime): RuntimeProcess {
   child.stderr?.on("data", (text: Buffer) => {
     printed = (printed + text.toString()).slice(-2000);
   });
+  const ask = (request: RuntimeRequest): Promise<RuntimeAnswer> =>
+    new Promise((resolve, reject) => {
+      const fail = (what: string) => {
+        reject(new Error(`${title} ${what}`));
+      };
+      const patience = setTimeout(() => {
+        child.kill("SIGKILL");
+        fail(`gave no answer for ${String(PATIENCE_MS / 1000)} s`);
+      }, PATIENCE_MS);
+      const onExit = (code: number | null, signal: string | null) => {
+        clearTimeout(patience);
+        fail(`ended (${signal ?? `exit code ${String(code)}`}): ${printed.trim()}`);
+      };
+      child.once("exit", onExit);
+      child.once("message", (message) => {
+        clearTimeout(patience);
+        child.off("exit", onExit);
+        const answer = message as RuntimeAnswer;
+        if (answer.type === "failed") fail(`failed: ${answer.message}`);
+        else resolve(answer);
+      });
+      child.send(request);
+    });
   return {
-    ask: (request) =>
-      new Promise((resolve, reject) => {
-        const fail = (what: string) => {
-          reject(new Error(`${title} ${what}`));
-        };
-        const patience = setTimeout(() => {
-          child.kill("SIGKILL");
-          fail(`gave no answer for ${String(PATIENCE_MS / 1000)} s`);
-        }, PATIENCE_MS);
-        const onExit = (code: number | null, signal: string | null) => {
-          clearTimeout(patience);
-          fail(`ended (${signal ?? `exit code ${String(code)}`}): ${printed.trim()}`);
-        };
-        child.once("exit", onExit);
-        child.once("message", (message) => {
-          clearTimeout(patience);
-          child.off("exit", onExit);
-          const answer = message as RuntimeAnswer;
-          if (answer.type === "failed") fail(`failed: ${answer.message}`);
-          else resolve(answer);
-        });
-        child.send(request);
-      }),
+    ask,
+    async load({ bytes, kernels = "shipped" }, shape) {
+      await ask({ type: "load", loader, model: bytes, options: { shape, kernels } });
+    },
     stop() {
       child.kill("SIGKILL");
     },

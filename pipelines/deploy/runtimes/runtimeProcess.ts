@@ -21,10 +21,10 @@ let bytesBefore = 0;
 async function answer(request: RuntimeRequest): Promise<RuntimeAnswer> {
   switch (request.type) {
     case "load": {
-      const { loader, model: bytes, shape } = request;
+      const { loader, model: bytes, options } = request;
       forgetPeak();
       bytesBefore = process.memoryUsage.rss();
-      model = await loaders[loader](bytes, shape);
+      model = await loaders[loader](bytes, options);
       return { type: "loaded" };
     }
     case "infer": {

@@ -4,6 +4,7 @@ import { type FrozenNetwork, keptRange } from "../../freeze/index.js";
 import { operatorOf, type RuntimeModel } from "../form.js";
 import { imageName, LOGITS_OUTPUT } from "../names.js";
 import { walk, type Writer } from "../walk.js";
+import { flatten } from "./flatten.js";
 import { finish, quantizer } from "./fuse.js";
 import { convolution, dense } from "./layers.js";
 import { addOptions, meanOptions } from "./options.js";
@@ -32,7 +33,7 @@ export function exportTflite(
   frozen: FrozenNetwork,
   name: string,
   { batch = 1, packWeights = false }: TfliteExportOptions = {},
-): Required<RuntimeModel> {
+): Required<Omit<RuntimeModel, "kernels">> {
   for (const site of frozen.sites) checkSite(frozen, site);
   const model = new TfliteModel();
   const writing = walk(frozen, { model, batch, packWeights, fused: new Map() }, writer);
@@ -95,7 +96,11 @@ const writer: Writer<Writing, Value> = {
   concat: noForm,
   permuteChannels: noForm,
   batchNorm: noForm,
-  float: noForm,
+  float(node, writing) {
+    const { operation } = node;
+    if (operation.kind !== "flatten") return noForm(node);
+    return flatten(node, writing, operation.channelsLast === true);
+  },
 };
 
 /** An activation that is not part of the operator before it. */

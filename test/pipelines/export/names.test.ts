@@ -100,7 +100,7 @@ const images = new ort.Tensor(
   [4, 1, 8, 8],
 );
 async function logitsOf(bytes: Uint8Array): Promise<Float32Array> {
-  const session = await loadModel(bytes);
+  const session = await loadModel(bytes, "preciseUnsigned");
   const logits = await infer(session, images);
   await session.release();
   return logits;
@@ -132,7 +132,10 @@ describe.each([...networks, ...unusual])("a network whose nodes have %s", (_, fr
   });
 
   test("shows its quantized values", async () => {
-    const session = await loadModel(exportOnnx(frozen, "n", { exposeSites: true }));
+    const session = await loadModel(
+      exportOnnx(frozen, "n", { exposeSites: true }),
+      "preciseUnsigned",
+    );
     for (const { id, role } of frozen.sites)
       if (role === "activation")
         expect(session.outputNames).toContain(exposedName(frozen.network, id));
@@ -204,14 +207,14 @@ describe("a form without an operator says which and where:", () => {
 });
 
 test("usual names stay as they are", async () => {
-  const session = await loadModel(exportOnnx(plain, "n", { exposeSites: true }));
+  const session = await loadModel(exportOnnx(plain, "n", { exposeSites: true }), "preciseUnsigned");
   expect(session.inputNames).toEqual(["image"]);
   expect(session.outputNames.slice(0, 2)).toEqual(["logits", "image/output exposed"]);
   await session.release();
 });
 
 test("an output has its own node's name, not an added one", async () => {
-  const session = await loadModel(exportOnnx(withNames("image", [], "logits"), "n"));
+  const session = await loadModel(exportOnnx(withNames("image", [], "logits"), "n"), "shipped");
   expect(session.outputNames).toEqual(["logits"]);
   await session.release();
 });

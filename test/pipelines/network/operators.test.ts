@@ -47,7 +47,7 @@ describe("pooling, permutation, groups and biases", () => {
       mode: () => ({ quantize: unquantized }),
     });
     const model = exportOnnx(freezeFloat(network, parameters), "float");
-    const deployed = await deployedLogits(model, dataset);
+    const deployed = await deployedLogits(model, dataset, "shipped");
     simulated.forEach((logit, i) => {
       expect(logit).toBeCloseTo(deployed[i] ?? NaN, 4);
     });

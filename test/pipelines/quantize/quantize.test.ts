@@ -32,6 +32,7 @@ import {
 } from "../../../pipelines/network/index.js";
 import { channelBits, quantize } from "../../../pipelines/quantize/quantize.js";
 import { installedEngines } from "../../engines.js";
+import { preciseKernels } from "../../../pipelines/session.js";
 import { deployedLogits, toyDataset } from "../../support.js";
 
 const dataset = toyDataset();
@@ -93,7 +94,11 @@ async function quantized(
     mode: (tensors) => asDeployed(algorithm, network, tensors),
   });
   const frozen = await freeze(engine, network, { algorithm, tensors: result.tensors });
-  const deployed = await deployedLogits(exportOnnx(frozen, "cell"), dataset);
+  const deployed = await deployedLogits(
+    exportOnnx(frozen, "cell"),
+    dataset,
+    preciseKernels(frozen),
+  );
   return { ...result, network, simulated, agreement: agreementOf(simulated, deployed, 4) };
 }
 
@@ -289,9 +294,10 @@ describe("channel-wise bits", () => {
     expect(permuted.map(({ name }) => name)).toContain("stem");
     expect(permuted.map(({ name }) => name)).not.toContain("s0.0.a");
     const model = exportOnnx({ ...grouped, sites: grouped.sites.map(wide) }, "grouped");
-    const deployed = await deployedLogits(model, dataset);
+    const deployed = await deployedLogits(model, dataset, preciseKernels(frozen));
     expect(agreementOf(simulated, deployed, 4).share).toBeGreaterThanOrEqual(63 / 64);
-    expect(await deployedLogits(exportOnnx(frozen, "plain"), dataset)).toEqual(deployed);
+    const plain = exportOnnx(frozen, "plain");
+    expect(await deployedLogits(plain, dataset, preciseKernels(frozen))).toEqual(deployed);
   });
 
   // Golden values of the MPIC model for ResNet-8 of width 16 at 32x32x3.
