@@ -26,8 +26,8 @@ export const onnxruntime = {
     source:
       "onnxruntime, MLAS: requantization by a float multiplier, rounding by the processor to even",
   },
-  runtimes: ["onnxruntimeWeb", "litert"],
+  runtimes: ["onnxruntimePrecise", "onnxruntimeReduced", "onnxruntimeWeb", "litert"],
   notes: [
-    "On x86 without VNNI instructions, 8-bit weights can saturate the 16-bit sums of onnxruntime's kernels; it advises 7-bit weights there.",
+    "On x86 without VNNI instructions, 8-bit weights can saturate the 16-bit sums of onnxruntime's kernels; it advises 7-bit weights or its precise kernels (session.x64quantprecision) there. Both are computed beside the default.",
   ],
 } as const satisfies BackendProfile;

@@ -55,18 +55,25 @@ export function dequantized({ weights, sites }: FrozenNetwork, id: string): Floa
  * Whether a ReLU6 becomes bounds on the integers of the quantizers that read it, which gives the
  * same values since rounding keeps order. Left as a float Clip, one that the integers make almost
  * superfluous (a grid that ends at 6.0007) has the optimizer of onnxruntime 1.30 build a graph
- * that it then rejects.
+ * that it then rejects. Integers of 16 bits have no Clip in onnxruntime: there it stays in float.
  */
-export function isClippedByCodes({ network, activations }: FrozenNetwork, relu6: string): boolean {
+export function isClippedByCodes(
+  { network, activations, sites }: FrozenNetwork,
+  relu6: string,
+): boolean {
   const readers = consumersOf(network, relu6);
+  const isByte = (id: string) =>
+    sites.some((site) => site.id === id && site.scheme.bitWidth <= LARGEST_CLIPPED_BITS);
   return (
     readers.length > 0 &&
     readers.every(({ op, name }) => {
       const levels = op === "quantize" ? activations.get(name) : undefined;
-      return levels !== undefined && !isCodebook(levels);
+      return levels !== undefined && !isCodebook(levels) && isByte(name);
     })
   );
 }
+
+const LARGEST_CLIPPED_BITS = 8;
 
 /** The integers that an activation's quantizer keeps: its range, less what a ReLU6 before it cuts. */
 export function keptRange(frozen: FrozenNetwork, site: QuantizerSite): QuantRange {

@@ -23,3 +23,5 @@ export {
   isCodebook,
 } from "./freeze.js";
 export { groupChannels } from "./groupChannels.js";
+export { reducedRange } from "./reducedRange.js";
+export { roomForBiases } from "./roomForBiases.js";
