@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import pc from "picocolors";
-import { examine } from "./examine.js";
+import { examine, type Check } from "./examine.js";
 import { packageVersion } from "../running/index.js";
 import { EXIT, print } from "./exit.js";
 
@@ -20,11 +20,15 @@ Exit codes: 0 everything that a run needs is there; 1 something is missing.`,
       if (flags.json) print(JSON.stringify({ quantbench: packageVersion, checks }, null, 2));
       else {
         print(`quantbench ${packageVersion}`);
-        for (const { name, ok, detail, required } of checks) {
-          const mark = ok ? pc.green("ok     ") : required ? pc.red("missing") : pc.dim("absent ");
-          print(`${mark} ${name.padEnd(24)} ${detail}`);
-        }
+        for (const check of checks)
+          print(`${markOf(check)} ${check.name.padEnd(24)} ${check.detail}`);
       }
       process.exitCode = checks.some(({ ok, required }) => required && !ok) ? EXIT.failed : EXIT.ok;
     });
+}
+
+function markOf({ ok, required, caution }: Check): string {
+  if (ok) return pc.green("ok     ");
+  if (required) return pc.red("missing");
+  return caution ? pc.yellow("caution") : pc.dim("absent ");
 }

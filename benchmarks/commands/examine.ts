@@ -3,6 +3,7 @@ import os from "node:os";
 import { resolve } from "node:path";
 import { inspectEngines } from "../../pipelines/engine/index.js";
 import { datasets, type DatasetSource } from "../datasets/index.js";
+import type { Environment } from "../../results/schema.js";
 import { describeEnvironment } from "../running/index.js";
 
 export interface Check {
@@ -11,6 +12,8 @@ export interface Check {
   readonly detail: string;
   /** Whether quantbench cannot do its main job without it. */
   readonly required: boolean;
+  /** It is there, but numbers suffer from it. */
+  readonly caution?: boolean;
 }
 
 const MIN_NODE = [20, 19] as const;
@@ -40,6 +43,7 @@ export async function examine(dataDirectory: string): Promise<Check[]> {
       required: false,
     },
   ];
+  checks.push(examineKernels(environment));
   for (const report of await inspectEngines()) {
     checks.push({
       name: `engine ${report.name}`,
@@ -54,6 +58,30 @@ export async function examine(dataDirectory: string): Promise<Check[]> {
   }
   for (const dataset of datasets) checks.push(await examineDataset(dataset, dataDirectory));
   return checks;
+}
+
+/** Whether what onnxruntime deploys here is what was trained. */
+function examineKernels({ saturation }: Environment): Check {
+  const check = { name: "8-bit kernels", required: false };
+  if (saturation === undefined) throw new Error("nobody asked what the 8-bit kernels do");
+  const { saturates, preciseIsRight, forced } = saturation;
+  const said = forced ? " (said by QUANTBENCH_SATURATION)" : "";
+  if (!preciseIsRight)
+    return {
+      ...check,
+      ok: false,
+      caution: true,
+      detail: "onnxruntime's precise kernels compute wrong sums here",
+    };
+  if (!saturates)
+    return { ...check, ok: true, detail: `onnxruntime's u8·s8 sums are exact here${said}` };
+  return {
+    ...check,
+    ...{ ok: false, caution: true },
+    detail:
+      `onnxruntime's u8·s8 kernels saturate here${said}: cells of the profile onnxruntime may lose accuracy; ` +
+      "7-bit weights or precise kernels, which run beside them, avoid it",
+  };
 }
 
 async function examineDataset(dataset: DatasetSource, dataDirectory: string): Promise<Check> {

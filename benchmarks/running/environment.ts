@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import os from "node:os";
+import { probeSaturation, processorFeatures } from "../../pipelines/deploy/index.js";
 import { engineVersions, loadEngine } from "../../pipelines/engine/index.js";
 import type { Environment } from "../../results/schema.js";
 
@@ -17,9 +18,6 @@ export const packageVersion = version;
 /** Programs that networks are deployed on besides the engine's own; their versions are pinned. */
 const DEPLOYMENT_RUNTIMES = ["onnxruntime-web", "@litertjs/core"] as const;
 
-/** Instruction sets that decide which kernels run, and with that bits and speed. */
-const RELEVANT_FEATURES = /^(avx2|avx512f|avx512_vnni|avx_vnni|amx_int8|fma|asimd|asimddp|i8mm)$/;
-
 export async function describeEnvironment(): Promise<Environment> {
   const engines = engineVersions();
   for (const name of DEPLOYMENT_RUNTIMES) engines[name] = dependencies[name] ?? "unknown";
@@ -29,24 +27,14 @@ export async function describeEnvironment(): Promise<Environment> {
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
     cpu: os.cpus()[0]?.model ?? "unknown",
-    cpuFeatures: cpuFeatures(),
+    cpuFeatures: processorFeatures(),
     cores: os.availableParallelism(),
     memoryBytes: os.totalmem(),
     engines,
     ...(lowering !== undefined && { lowering }),
+    saturation: await probeSaturation(),
     commit: commit(),
   };
-}
-
-/** Only Linux tells without a native module. */
-function cpuFeatures(): string[] {
-  try {
-    const info = readFileSync("/proc/cpuinfo", "utf8");
-    const line = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(info)?.[1] ?? "";
-    return line.split(" ").filter((flag) => RELEVANT_FEATURES.test(flag));
-  } catch {
-    return [];
-  }
 }
 
 function commit(): string | null {

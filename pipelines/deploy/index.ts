@@ -3,13 +3,18 @@
 // runtimes/, a loader, a line in the index.
 export { infer, loadModel } from "./inference.js";
 export { type Inspection, inspectSites } from "./inspect.js";
+export { processorFeatures } from "./processor.js";
+export { probeSaturation, type Saturation } from "./saturation.js";
 export { profileOperators } from "./profileOperators.js";
 export {
   FIRST_RUNTIME,
   REFERENCE_RUNTIME,
+  WAYS_AROUND_SATURATION,
   findRuntime,
+  kernelsOf,
   runtimes,
   runtimesOf,
 } from "./runtimes/index.js";
+export type { Kernels } from "../session.js";
 export { RUNTIME_BATCH, runOn, timeOn } from "./runtimes/runOn.js";
 export type { Runtime } from "./runtimes/runtime.js";

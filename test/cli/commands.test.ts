@@ -102,6 +102,16 @@ test("doctor finds what a run needs", async () => {
   expect(stdout).toMatch(/ok +dataset fashionMnist +20000 training and 10000 test images/);
 });
 
+test.each([
+  ["yes", /caution +8-bit kernels +onnxruntime's u8·s8 kernels saturate here \(said by/],
+  ["no", /ok +8-bit kernels +onnxruntime's u8·s8 sums are exact here \(said by/],
+])("doctor says whether 8-bit kernels saturate: %s", async (said, expected) => {
+  const env = { QUANTBENCH_SATURATION: said };
+  const { code, stdout } = await quantbench(["doctor"], { env });
+  expect(stdout).toMatch(expected);
+  expect(code).toBe(0);
+});
+
 test("init writes a matrix that can be run, and nobody's file is written over", async () => {
   const cwd = await temporary();
   expect((await quantbench(["init", "my.yaml"], { cwd })).code).toBe(0);
