@@ -41,6 +41,8 @@ export const siteStatisticsSchema = z.strictObject({
   histogram: histogramSchema.optional(),
   /** Of activations: share of values on another level in the deployed network. */
   differing: fraction.optional(),
+  /** Those of them that the simulation had on the border between both levels. */
+  ties: fraction.optional(),
   /** Of activations: the largest such distance, in steps. */
   largestSteps: z.number().nonnegative().optional(),
   /** The same in the backend's own integer arithmetic. */
@@ -48,3 +50,21 @@ export const siteStatisticsSchema = z.strictObject({
   integersLargestSteps: z.number().nonnegative().optional(),
 });
 export type SiteStatistics = z.infer<typeof siteStatisticsSchema>;
+
+const partingsSchema = z.strictObject({
+  byTies: z.number().int().nonnegative(),
+  otherwise: z.number().int().nonnegative(),
+});
+
+/** Quantized network and runtime side by side; what is optional is absent in results of earlier versions. */
+export const inspectionSchema = z.strictObject({
+  images: z.number().int().nonnegative(),
+  /** Every site, in the order of the network. */
+  sites: z.array(siteStatisticsSchema),
+  /** Images that the deployed network computes otherwise, by what the first site is like that differs. */
+  partings: partingsSchema.optional(),
+  /** The same in the backend's own integer arithmetic. */
+  integersPartings: partingsSchema.optional(),
+  /** Whether what was looked at computes the deployed network's logits, to the bit. */
+  isDeployedGraph: z.boolean().optional(),
+});

@@ -1,7 +1,14 @@
 import type { AddNode, GlobalAveragePoolNode, MaxPoolNode } from "../../../algorithms/network.js";
 import type { IntegerArithmetic } from "../../../backends/backend.js";
 import { type FrozenNetwork, isClippedByCodes } from "../../freeze/index.js";
-import { addOutputs, floatOperation, graphFor, imageInput, poolAttributes } from "../onnx/model.js";
+import {
+  addOutputs,
+  exposeActivations,
+  floatOperation,
+  graphFor,
+  imageInput,
+  poolAttributes,
+} from "../onnx/model.js";
 import { walk, type Writer } from "../walk.js";
 import { layer } from "./layers.js";
 import { quantizer } from "./quantizer.js";
@@ -32,7 +39,9 @@ export function exportIntegers(
 ): Uint8Array {
   const graph = graphFor(frozen);
   const writing = walk(frozen, { graph, arithmetic }, writer);
-  addOutputs(writing, (node) => realOf(writing, node), exposeSites);
+  addOutputs(writing, (node) => realOf(writing, node));
+  if (exposeSites)
+    exposeActivations(writing, (site) => ({ tensor: realOf(writing, site), type: "float32" }));
   return graph.toBytes(name);
 }
 

@@ -3,12 +3,23 @@ import type { NetworkNode, UnaryNode } from "../../../algorithms/network.js";
 import { type FrozenNetwork, isClippedByCodes } from "../../freeze/index.js";
 import { walk, type Writer } from "../walk.js";
 import { convolution, dense } from "./layers.js";
-import { addOutputs, floatOperation, graphFor, imageInput, poolAttributes } from "./model.js";
+import {
+  addOutputs,
+  exposeActivations,
+  floatOperation,
+  graphFor,
+  imageInput,
+  poolAttributes,
+  type Shown,
+} from "./model.js";
 import { quantizer } from "./quantizer.js";
 import { valueOf, type Writing } from "./writing.js";
 
 export interface ExportOptions extends Partial<Pick<Writing, "packWeights" | "quantizers">> {
-  /** Every quantized activation is an output too. */
+  /**
+   * Every quantized activation is an output too: its integers, where it has any, since a runtime
+   * fuses no layer with a value in real numbers that others want to see.
+   */
   readonly exposeSites?: boolean;
 }
 
@@ -24,14 +35,19 @@ export function exportOnnx(
   { exposeSites = false, packWeights = false, quantizers = "integers" }: ExportOptions = {},
 ): Uint8Array {
   const graph = graphFor(frozen);
-  const writing = walk(frozen, { graph, packWeights, quantizers }, writer);
-  addOutputs(writing, (node) => valueOf(writing, node), exposeSites);
+  const writing = walk(frozen, { graph, packWeights, quantizers, codes: new Map() }, writer);
+  addOutputs(writing, (node) => valueOf(writing, node));
+  if (exposeSites) exposeActivations(writing, (site) => shown(writing, site));
   for (const site of frozen.sites) {
     const about = { ...site.scheme, ...rangeOf(site) };
     graph.describe(`quantbench.site.${site.id}`, JSON.stringify(about));
   }
   return graph.toBytes(name);
 }
+
+/** Integers of a site, or its values where it has none. */
+const shown = (writing: Writing, site: string): Shown =>
+  writing.codes.get(site) ?? { tensor: valueOf(writing, site), type: "float32" };
 
 const writer: Writer<Writing, string> = {
   input: imageInput,

@@ -1,7 +1,7 @@
 import type { ConvNode, FloatNode, InputNode, MaxPoolNode } from "../../../algorithms/network.js";
 import type { FrozenNetwork } from "../../freeze/index.js";
 import { definitionOf, existing, windowOf } from "../../network/index.js";
-import { type Attributes, OnnxGraph } from "../../onnx/index.js";
+import { type Attributes, OnnxGraph, type OnnxType } from "../../onnx/index.js";
 import type { KernelOrder } from "../layers.js";
 import { exposedName, freeName, imageName, LOGITS_OUTPUT } from "../names.js";
 import type { Walked } from "../walk.js";
@@ -30,28 +30,38 @@ export function imageInput(node: InputNode, { frozen, graph }: OnnxWalked<unknow
 }
 
 /**
- * Declares the logits an output, and every quantized activation too where sites are exposed.
+ * Declares the logits an output.
  *
  * @param realOf the value of a node in real numbers
  */
 export function addOutputs(
-  { frozen, graph, shapeOf, free }: OnnxWalked<unknown>,
+  { frozen: { network }, graph, shapeOf, free }: OnnxWalked<unknown>,
   realOf: (node: string) => string,
-  exposeSites = false,
 ): void {
-  const { network, sites } = frozen;
   const last = network.nodes.at(-1)?.name ?? "";
   const logits = realOf(last);
   // A last node of the output's name may be the output itself.
   const name = logits === LOGITS_OUTPUT ? logits : free(LOGITS_OUTPUT);
   graph.output(name, logits, "float32", ["batch", ...shapeOf(last)]);
-  if (!exposeSites) return;
+}
+
+/** What an output shows of an activation. */
+export interface Shown {
+  readonly tensor: string;
+  readonly type: OnnxType;
+}
+
+/** Declares every quantized activation an output. */
+export function exposeActivations(
+  { frozen: { network, sites }, graph, shapeOf }: OnnxWalked<unknown>,
+  shownOf: (site: string) => Shown,
+): void {
   for (const { id, role } of sites) {
     if (role !== "activation") continue;
     const [...dimensions] = shapeOf(id);
     const channels = dimensions.pop() ?? 1;
-    const shape = ["batch", channels, ...dimensions];
-    graph.output(exposedName(network, id), realOf(id), "float32", shape);
+    const { tensor, type } = shownOf(id);
+    graph.output(exposedName(network, id), tensor, type, ["batch", channels, ...dimensions]);
   }
 }
 

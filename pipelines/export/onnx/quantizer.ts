@@ -28,5 +28,6 @@ export function quantizer({ name, input }: QuantizeNode, writing: Writing): stri
   const kept = fillsType(range, type)
     ? codes
     : graph.add("Clip", [codes, bound(range.quantMin), bound(range.quantMax)]);
+  writing.codes.set(name, { tensor: kept, type });
   return graph.add("DequantizeLinear", [kept, ...grid], {}, name);
 }

@@ -1,10 +1,13 @@
 import { findNode } from "../../network/index.js";
+import type { OnnxType } from "../../onnx/index.js";
 import type { OnnxWalked } from "./model.js";
 
 /** A network that becomes float operators with quantizers in between; nodes become values' names. */
 export interface Writing extends OnnxWalked<string> {
   /** Weights of up to 4 bits are stored in 4, not in 8. */
   readonly packWeights: boolean;
+  /** Integers of activations by their sites, with the type that holds them. */
+  readonly codes: Map<string, { readonly tensor: string; readonly type: OnnxType }>;
   /** Quantizers as integers and back, or as OpenVINO's FakeQuantize on float values. */
   readonly quantizers: "integers" | "fakeQuantize";
 }

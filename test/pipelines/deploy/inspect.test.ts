@@ -6,6 +6,7 @@ import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { resnet8 } from "../../../benchmarks/models/index.js";
 import { loadEngine } from "../../../pipelines/engine/index.js";
 import { freeze } from "../../../pipelines/freeze/index.js";
+import { probeSaturation } from "../../../pipelines/deploy/index.js";
 import { inspectSites } from "../../../pipelines/deploy/inspect.js";
 import {
   foldBatchNorm,
@@ -13,6 +14,7 @@ import {
   placeQuantizers,
 } from "../../../pipelines/network/index.js";
 import { calibrate } from "../../../pipelines/quantize/index.js";
+import { preciseKernels, type Kernels } from "../../../pipelines/session.js";
 import { cellConfig } from "../../results/examples.js";
 import { toyDataset } from "../../support.js";
 
@@ -20,7 +22,7 @@ const dataset = toyDataset(64);
 const engine = await loadEngine("onnxruntime");
 const network = foldBatchNorm(resnet8.build({ inputShape: [8, 8, 1], classes: 4, width: 4 }), 1);
 
-async function inspect(algorithm: Algorithm, activations: number) {
+async function inspect(algorithm: Algorithm, activations: number, kernels?: Kernels) {
   const quantized = placeQuantizers(network, onnxruntime, { weights: 4, activations });
   const parameters = initialParameters(network, 0);
   const values = await calibrate(engine, {
@@ -35,6 +37,7 @@ async function inspect(algorithm: Algorithm, activations: number) {
     ...(await inspectSites(engine, frozen, {
       ...{ algorithm, tensors, dataset },
       arithmetic: onnxruntime.arithmetic,
+      kernels: kernels ?? preciseKernels(frozen),
     })),
   };
 }
@@ -54,6 +57,30 @@ describe("looking at each quantizer", () => {
     // The integer reference of this profile is the runtime's arithmetic.
     for (const { differing, integersDiffering, largestSteps, integersLargestSteps } of sites)
       expect([integersDiffering, integersLargestSteps]).toEqual([differing, largestSteps]);
+  });
+
+  test("looks at the graph that is deployed: showing its values changes no logit", async () => {
+    for (const kernels of ["shipped", "preciseUnsigned"] as const) {
+      const { isDeployedGraph } = await inspect(minMax, 8, kernels);
+      expect(isDeployedGraph).toBe(true);
+    }
+  });
+
+  test("says that images part at ties in rounding where sums are right, else otherwise", async () => {
+    const { sites, partings, integersPartings } = await inspect(minMax, 4);
+    expect(partings.otherwise).toBe(0);
+    expect(integersPartings).toEqual(partings);
+    const [first] = sites.filter(({ differing = 0 }) => differing > 0);
+    if (first !== undefined) expect(first.ties).toBe(first.differing);
+  });
+
+  test("finds where kernels saturate, if they do", async () => {
+    const { saturates } = await probeSaturation();
+    const { images, sites, partings } = await inspect(minMax, 8, "shipped");
+    // The stem has weights of 8 bits, in every network.
+    const stem = sites.find(({ id }) => id === "stem.relu/output");
+    expect(partings.otherwise).toBe(saturates ? images : 0);
+    expect((stem?.differing ?? 0) > 0.05).toBe(saturates);
   });
 
   test("min-max clips nothing of the weights that it has seen", async () => {
