@@ -12,6 +12,10 @@ const WASM = join(
   "litert_wasm_compat_internal.js",
 );
 
+/** What LiteRT calls an error, which its calls do not: they resolve with buffers that nobody wrote. */
+const COMPLAINT = /^ERROR: /;
+const complaints: string[] = [];
+
 /** The library is made for web workers, whose globals it expects: its process gets them. */
 export async function loadLiteRt(): Promise<typeof LiteRt> {
   Object.assign(globalThis, {
@@ -23,7 +27,19 @@ export async function loadLiteRt(): Promise<typeof LiteRt> {
     importScripts: (file: string) =>
       runInThisContext(readFileSync(file, "utf8"), { filename: file }) as unknown,
   });
+  const print = console.error.bind(console);
+  console.error = (...values: unknown[]) => {
+    const text = values.map(String).join(" ");
+    if (COMPLAINT.test(text)) complaints.push(text.replace(COMPLAINT, ""));
+    print(...values);
+  };
   const loaded = await import("@litertjs/core");
   await loaded.loadLiteRt(WASM);
   return loaded;
+}
+
+/** @throws Error with what LiteRT complained about since it was asked last */
+export function failOnComplaints(): void {
+  const told = complaints.splice(0);
+  if (told.length > 0) throw new Error(told.join("; "));
 }

@@ -24,6 +24,7 @@ export function convolution(node: ConvNode, writing: Writing): Value {
   return finish(node, writing, {
     fuses: true,
     add(result, activation) {
+      checkRatio(node, writing, { bias: constants[1], result });
       const operator = node.depthwise ? "DEPTHWISE_CONV_2D" : "CONV_2D";
       const options = convolutionOptions(window, node.depthwise, activation);
       writing.model.add(operator, [input, ...constants], result, options);
@@ -37,10 +38,34 @@ export function dense(node: DenseNode, writing: Writing): Value {
   return finish(node, writing, {
     fuses: true,
     add(result, activation) {
+      checkRatio(node, writing, { bias: constants[1], result });
       const inputs = [tensorOf(writing, node.input), ...constants];
       writing.model.add("FULLY_CONNECTED", inputs, result, denseOptions(activation));
     },
   });
+}
+
+/** XNNPACK multiplies sums by less than this to get the result's integers. */
+const LARGEST_RATIO = 256;
+
+/**
+ * XNNPACK prepares no network with a layer whose result has much finer steps than its sums, such
+ * as one that was 0 on all calibration images; LiteRT then computes nothing.
+ *
+ * @throws NoForm
+ */
+function checkRatio(
+  { name }: ConvNode | DenseNode,
+  { model }: Writing,
+  { bias, result }: { readonly bias: number; readonly result: number },
+): void {
+  const steps = Array.from(model.at(bias).grid?.scale ?? []);
+  const ratio = Math.max(...steps) / (model.at(result).grid?.scale[0] ?? 1);
+  if (ratio >= LARGEST_RATIO)
+    refuse(
+      name,
+      `its sums' steps are ${ratio.toPrecision(3)} times its result's, and XNNPACK takes less than ${String(LARGEST_RATIO)}`,
+    );
 }
 
 /** The weights and biases of a layer of integers. */
