@@ -298,6 +298,8 @@ const CASES: Readonly<Record<string, () => HandModel>> = {
       pads: [1, 1, 1, 1],
       count_include_pad: 1,
     }),
+  "opset 11: average pool over the whole image": () =>
+    unary(11, "AveragePool", { kernel_shape: [6, 6], strides: [6, 6] }),
   "opset 11: average pool that does not": () =>
     unary(11, "AveragePool", { kernel_shape: [3, 3], pads: [1, 0, 1, 0], strides: [2, 2] }),
   "opset 17: mean over the image, dropout, softmax": () => ({
@@ -345,6 +347,18 @@ describe.each(Object.entries(CASES))("%s", (_, make) => {
 const read = (bytes: Uint8Array, imageShape: readonly number[] = [6, 6, 3]) =>
   importOnnx(bytes, { imageShape, readExternal: noFiles });
 const plain = () => unary(13, "Relu");
+
+test("an average pool as large as the image is a mean, which has integer forms", () => {
+  const ops = (attributes: HandNode["attributes"]) =>
+    read(modelByHand(unary(11, "AveragePool", attributes))).network.nodes.map(({ op }) => op);
+  const whole = ops({ kernel_shape: [6, 6] });
+  expect(whole).toContain("globalAveragePool");
+  expect(whole).not.toContain("float");
+  // Padding that counts as values, or windows over parts of the image, are no such mean.
+  const padded = { kernel_shape: [6, 6], pads: [0, 0, 1, 1], count_include_pad: 1 };
+  expect(ops(padded)).toContain("float");
+  expect(ops({ kernel_shape: [6, 5] })).toContain("float");
+});
 
 describe("what is not a network", () => {
   test("truncated and damaged files", () => {
