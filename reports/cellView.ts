@@ -18,6 +18,8 @@ import { quantileChart } from "./charts/quantiles.js";
 import { escapeMarkup } from "./charts/svg.js";
 import { percent, points } from "./format.js";
 import { costsOf } from "./costRows.js";
+import { deploymentIdentity, kernelParagraph } from "./kernels.js";
+import { divergenceOf, integerDivergenceOf } from "./divergence.js";
 import { layerRows } from "./layerRows.js";
 import { operatorsOf, operatorsSum } from "./operators.js";
 import { verifyCommand, type ReportInput } from "./reportInput.js";
@@ -140,6 +142,8 @@ function completedView(cell: CompletedCell) {
         return `<tr><th scope="row">${name}<td>${rest.join("<td>")}<td class="wrap">${reason}`;
       })
       .join("\n"),
+    kernels: kernelParagraph(cell),
+    deployedBy: deploymentIdentity(cell),
     divergence: divergenceOf(cell),
     integerDivergence: integerDivergenceOf(cell),
     costsRows: rowsOf(
@@ -157,26 +161,6 @@ function completedView(cell: CompletedCell) {
     operatorsSum: operatorsSum(measured.operators),
     speedUp: (measured.latency.float.medianMs / measured.latency.quantized.medianMs).toFixed(2),
   };
-}
-
-/** Which layer is the first to differ on the runtime. */
-function divergenceOf({ inspection: { images, sites } }: CompletedCell): string {
-  const first = sites.find(({ differing = 0 }) => differing > 0);
-  if (first === undefined)
-    return `Every quantized activation has the same integers in simulation and on the runtime, on ${String(images)} images.`;
-  const { id, differing = 0, largestSteps = 0 } = first;
-  return `The first tensor that differs between simulation and runtime is ${id}: ${percent(differing, 4)} % of its values, by at most ${largestSteps.toFixed(2)} steps.`;
-}
-
-/** The same for the integer reference; nothing where there is none. */
-function integerDivergenceOf({ inspection: { sites } }: CompletedCell): string | undefined {
-  const compared = sites.filter((site) => site.integersDiffering !== undefined);
-  if (compared.length === 0) return undefined;
-  const first = compared.find(({ integersDiffering = 0 }) => integersDiffering > 0);
-  if (first === undefined)
-    return "In the backend's own integer arithmetic, too, every quantized activation is the simulation's.";
-  const { id, integersDiffering = 0, integersLargestSteps = 0 } = first;
-  return `In the backend's own integer arithmetic, the first that differs from the simulation is ${id}: ${percent(integersDiffering, 4)} % of its values, by at most ${integersLargestSteps.toFixed(2)} steps.`;
 }
 
 function chartsOf({ losses, batchAccuracies, measured: { latency }, sites }: CompletedCell) {

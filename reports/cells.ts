@@ -1,4 +1,4 @@
-import { deviceAccuracy, isExecuted } from "../results/device.js";
+import { deviceAccuracy, isExecuted, isVariant } from "../results/device.js";
 import type { CellConfig, CellResult, CompletedCell } from "../results/schema.js";
 import { variantLabel } from "../results/variant.js";
 
@@ -60,7 +60,9 @@ export const missesGate = ({ accuracy, runtimes }: CompletedCell): boolean =>
   );
 
 const executedOf = (runtimes: CompletedCell["runtimes"]) =>
-  Object.values(runtimes).filter(isExecuted);
+  Object.entries(runtimes).flatMap(([name, result]) =>
+    isExecuted(result) && !isVariant(name) ? [result] : [],
+  );
 
 /** The lowest share of predictions that are the simulation's, of all runtimes. */
 export const lowestAgreement = ({ agreement, runtimes }: CompletedCell): number =>

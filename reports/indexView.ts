@@ -20,6 +20,8 @@ import { decisionRules, decisionViews } from "./decision/decisionView.js";
 import { ENERGY_MODEL_TITLE } from "./energy.js";
 import { bytes, percent, points } from "./format.js";
 import { verifyCommand, type ReportInput } from "./reportInput.js";
+import { kernelNote } from "./kernels.js";
+import { FIRST_RUNTIME } from "../results/device.js";
 import { firstDifferingLayer, runtimeSummary, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
 import { splitSparse } from "./splitTables.js";
@@ -150,6 +152,7 @@ function flaggedView(cell: CompletedCell) {
     share: percent(agreement.share),
     largest: agreement.largestDifference.toPrecision(3),
     layer: firstDifferingLayer(cell, name) ?? "–",
+    reason: name === FIRST_RUNTIME ? (kernelNote([cell]) ?? "") : "",
   };
 }
 

@@ -1,4 +1,10 @@
-import { deviceRuntime, FIRST_RUNTIME, INTEGER_REFERENCE, isExecuted } from "../results/device.js";
+import {
+  deviceRuntime,
+  FIRST_RUNTIME,
+  INTEGER_REFERENCE,
+  isExecuted,
+  isVariant,
+} from "../results/device.js";
 import type { CompletedCell, MeasuredRuntime } from "../results/schema.js";
 import { backendOf, bitsOf, groupBy, modelOf, unique } from "./cells.js";
 import { bytes, milliseconds, percent } from "./format.js";
@@ -6,6 +12,8 @@ import { bytes, milliseconds, percent } from "./format.js";
 /** How runtimes are called in reports. */
 const TITLES: Readonly<Record<string, string>> = {
   onnxruntime: "onnxruntime",
+  onnxruntimePrecise: "onnxruntime, precise kernels",
+  onnxruntimeReduced: "onnxruntime, 7-bit weights",
   integers: "integer reference",
   onnxruntimeWeb: "onnxruntime-web",
   litert: "LiteRT",
@@ -98,7 +106,9 @@ export function runtimeSummary(cells: readonly CompletedCell[]) {
 export function worstRuntime(cell: CompletedCell) {
   const { accuracy, agreement, runtimes } = cell;
   const executed = Object.entries(runtimes).flatMap(([name, result]) =>
-    isExecuted(result) ? [{ name, accuracy: result.accuracy, agreement: result.agreement }] : [],
+    isExecuted(result) && !isVariant(name)
+      ? [{ name, accuracy: result.accuracy, agreement: result.agreement }]
+      : [],
   );
   const [worst] = executed.toSorted(
     (a, b) => a.agreement.share - b.agreement.share || a.accuracy - b.accuracy,

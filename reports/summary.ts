@@ -14,6 +14,7 @@ import {
   unique,
 } from "./cells.js";
 import { percentOverSeeds, points } from "./format.js";
+import { kernelNote } from "./kernels.js";
 import { standingOf, type Standing } from "./decision/standing.js";
 import { differenceOf } from "./measurements.js";
 import { mean } from "./statistics/moments.js";
@@ -115,6 +116,7 @@ function entry(
   const isBest = best[0] !== undefined && algorithmOf(best[0]) === place.algorithm;
   const guessing = cells.filter(isAtChance).length;
   const flagged = cells.filter(missesGate).length;
+  const kernels = kernelNote(cells);
   const ofSeeds = (count: number) =>
     seeds.length === 1 ? "" : `${String(count)} of ${String(seeds.length)} seeds `;
   const notes = [
@@ -122,6 +124,7 @@ function entry(
     ...(others.length > 0 ? [`${ofSeeds(cells.length)}; else ${states.join(", ")}`] : []),
     ...(guessing > 0 ? [`${ofSeeds(guessing)}at chance`] : []),
     ...(flagged > 0 ? [`⚠ ${ofSeeds(flagged)}below simulation`] : []),
+    ...(kernels === undefined ? [] : [kernels]),
   ];
   return {
     ...{ ...place, asked },

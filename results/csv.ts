@@ -1,5 +1,5 @@
 import { stringify } from "csv-stringify/sync";
-import type { CellResult } from "./schema.js";
+import type { CellResult, CompletedCell } from "./schema.js";
 import { variantLabel } from "./variant.js";
 
 /** Digits of accuracies: enough for test sets of a million images. */
@@ -32,6 +32,9 @@ export function accuracyCsv(results: readonly CellResult[]): string {
         simulated_accuracy: completed?.accuracy.simulated.toFixed(DIGITS),
         deployed_accuracy: completed?.accuracy.deployed.toFixed(DIGITS),
         agreement: completed?.agreement.share.toFixed(DIGITS),
+        changed_by_rounding: completed?.deployment?.changed?.byRounding,
+        changed_by_kernels: completed?.deployment?.changed?.byKernels,
+        kernels_saturate: saturationOf(completed),
         largest_logit_difference: completed?.agreement.largestDifference.toPrecision(DIGITS),
         final_loss: completed?.losses.at(-1)?.toPrecision(DIGITS),
         weight_hash: completed?.weightHash,
@@ -42,6 +45,13 @@ export function accuracyCsv(results: readonly CellResult[]): string {
       };
     }),
   );
+}
+
+/** Whether the kernels that a cell was deployed with saturate: never the precise ones. */
+function saturationOf(cell: CompletedCell | undefined): string | undefined {
+  if (cell?.deployment === undefined) return undefined;
+  const { kernels, saturates } = cell.deployment;
+  return kernels === "shipped" && saturates ? "yes" : "no";
 }
 
 /** One row per completed cell with what was measured on this machine. */

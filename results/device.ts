@@ -5,6 +5,9 @@ export const FIRST_RUNTIME = "onnxruntime";
 /** The backend's own arithmetic, written out as an integer graph. */
 export const INTEGER_REFERENCE = "integers";
 
+/** Runtimes that compute a variant of the network, whose losses are not the deployment's. */
+export const isVariant = (runtime: string): boolean => runtime === "onnxruntimeReduced";
+
 export type ExecutedRuntime = Extract<RuntimeResult, { accuracy: number }>;
 export const isExecuted = (result: RuntimeResult | undefined): result is ExecutedRuntime =>
   result !== undefined && "accuracy" in result;

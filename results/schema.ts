@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { canonicalHash } from "./canonicalHash.js";
 import { countBits, decodeCorrect } from "./correctImages.js";
+import { deploymentSchema } from "./deploymentSchema.js";
 import { deviceAccuracy } from "./device.js";
 import { fraction } from "./fraction.js";
 import { agreementSchema, runtimeResultSchema } from "./runtimeSchema.js";
-import { siteSchema, siteStatisticsSchema } from "./siteSchema.js";
+import { inspectionSchema, siteSchema } from "./siteSchema.js";
 
 const count = z.number().int().nonnegative();
 /** Becomes part of file names, and is shown everywhere. */
@@ -190,6 +191,8 @@ const completedSchema = z.strictObject({
   agreement: agreementSchema,
   /** By runtime; onnxruntime, whose accuracy is the deployed one, is the first. */
   runtimes: z.record(z.string(), runtimeResultSchema),
+  /** Of the first runtime; absent in results of earlier versions. */
+  deployment: deploymentSchema.optional(),
   testImages: count,
   /** Absent in results of earlier versions, which can be compared by their seeds only. */
   correctImages: correctImagesSchema.optional(),
@@ -210,8 +213,7 @@ const completedSchema = z.strictObject({
   }),
   cost: z.strictObject({ float: networkCostSchema, quantized: networkCostSchema }),
   sites: z.array(siteSchema),
-  /** Every site, in the order of the network. */
-  inspection: z.strictObject({ images: count, sites: z.array(siteStatisticsSchema) }),
+  inspection: inspectionSchema,
   unquantized: z.array(unquantizedSchema),
   measured: measuredSchema,
 });
@@ -272,6 +274,16 @@ export const environmentSchema = z.strictObject({
   engines: z.record(z.string(), z.string()),
   /** What the default engine's graphs are made of. */
   lowering: z.string().optional(),
+  /** What onnxruntime's 8-bit kernels do on this processor; absent in runs of earlier versions. */
+  saturation: z
+    .strictObject({
+      /** Whether they saturate, as shipped. */
+      saturates: z.boolean(),
+      preciseIsRight: z.boolean(),
+      /** Said by QUANTBENCH_SATURATION instead of found out. */
+      forced: z.boolean(),
+    })
+    .optional(),
   /** The source tree, where it is a git checkout. */
   commit: z.string().nullable(),
 });

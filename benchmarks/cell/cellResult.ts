@@ -24,8 +24,8 @@ export async function completedCell(
   const trained = await staged.find("trained");
   const simulated = await staged.find("simulated");
   const { floatModel, model } = await staged.find("exported");
-  const { logits, correct, results, measured } = await staged.find("deployed");
-  const { images, sites: inspected } = await staged.find("inspection");
+  const { logits, correct, results, deployment, measured } = await staged.find("deployed");
+  const inspection = await staged.find("inspection");
   const { latency, operators } = await staged.find("latency");
   const { accuracy: float = NaN, correct: correctInFloat } = await staged.find("checkpoint");
   const { tensors } = trained;
@@ -43,6 +43,7 @@ export async function completedCell(
     ...(trained.fineTuned && { fineTuning: trained.fineTuned }),
     agreement: agreementOf(simulated, logits, dataset.classes),
     runtimes: results,
+    deployment,
     testImages: dataset.test.count,
     correctImages: {
       device: encodeCorrect(correct),
@@ -62,7 +63,7 @@ export async function completedCell(
       quantized: costOfNetwork(network, places, chosenWidths(algorithm, places, tensors)),
     },
     sites,
-    inspection: { images, sites: [...inspected] },
+    inspection: { ...inspection, sites: [...inspection.sites] },
     unquantized: [...unquantizedTensors(network)],
     measured: { latency, operators, runtimes: measured, seconds: staged.seconds },
   };

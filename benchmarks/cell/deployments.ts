@@ -2,6 +2,7 @@ import type { BackendProfile } from "../../backends/backend.js";
 import {
   accuracyOf,
   agreementOf,
+  changedCount,
   correctOf,
   type Dataset,
   type Logits,
@@ -9,15 +10,20 @@ import {
 import type { FrozenNetwork } from "../../pipelines/freeze/index.js";
 import {
   FIRST_RUNTIME,
-  findRuntime,
+  probeSaturation,
+  processorFeatures,
   runOn,
   type Runtime,
+  type Saturation,
   REFERENCE_RUNTIME,
   RUNTIME_BATCH,
   runtimesOf,
   timeOn,
+  WAYS_AROUND_SATURATION,
 } from "../../pipelines/deploy/index.js";
+import { engineVersions } from "../../pipelines/engine/index.js";
 import { NoForm, type RuntimeModel } from "../../pipelines/export/index.js";
+import type { Deployment } from "../../results/deploymentSchema.js";
 import { deviceRuntime } from "../../results/device.js";
 import type { RuntimeResult } from "../../results/runtimeSchema.js";
 import type { MeasuredRuntime } from "../../results/schema.js";
@@ -31,6 +37,7 @@ export interface Deployments {
   /** Of each test image, whether it is right on what computes most nearly as the device does. */
   readonly correct: readonly boolean[];
   readonly results: Readonly<Record<string, RuntimeResult>>;
+  readonly deployment: Deployment;
   readonly measured: Readonly<Record<string, MeasuredRuntime>>;
 }
 
@@ -56,9 +63,11 @@ export async function deploy(
   const results: Record<string, RuntimeResult> = {};
   const measured: Record<string, MeasuredRuntime> = {};
   const correct: Record<string, boolean[]> = {};
+  const saturation = await probeSaturation();
   let first: Logits | undefined;
-  for (const runtimeName of runtimesOf(backend)) {
-    const runtime = findRuntime(runtimeName);
+  let precise: Logits | undefined;
+  for (const runtime of runtimesOf(backend)) {
+    const { name: runtimeName } = runtime;
     onRuntime(runtime.title);
     const network = runtime.takesGroups ? forms.exported : forms.plain;
     const write = (batch: number) => runtime.write(network, { name, batch, arithmetic });
@@ -66,6 +75,7 @@ export async function deploy(
       const model = write(RUNTIME_BATCH);
       const { logits, imagesPerSecond, peakBytes } = await runOn(runtime, model, dataset);
       first ??= logits;
+      if (model.kernels !== undefined && model.kernels !== "shipped") precise ??= logits;
       correct[runtimeName] = correctOf(logits, dataset);
       results[runtimeName] = {
         accuracy: accuracyOf(logits, dataset),
@@ -74,7 +84,9 @@ export async function deploy(
         modelBytes: model.bytes.length,
         ...(model.operators && { operators: { ...model.operators } }),
       };
-      const latency = await latencyOn(runtime, () => write(1), dataset);
+      const latency = isTimed(runtime, saturation)
+        ? await latencyOn(runtime, write(1), dataset)
+        : undefined;
       measured[runtimeName] = { imagesPerSecond, peakBytes, ...(latency && { latency }) };
     } catch (error) {
       if (first === undefined) throw error;
@@ -85,18 +97,38 @@ export async function deploy(
   }
   if (first === undefined) throw new Error(`${name} was not deployed`);
   const device = deviceRuntime(backend.name, results);
-  return { logits: first, correct: correct[device] ?? [], results, measured };
+  const changedFrom = (a: Logits, b: Logits) => changedCount(a, b, dataset.classes);
+  const deployment: Deployment = {
+    runtime: `${FIRST_RUNTIME} ${engineVersions()[FIRST_RUNTIME] ?? "unknown"}`,
+    instructionSet: [process.arch, ...processorFeatures()].join(" "),
+    kernels: first === precise ? "precise" : "shipped",
+    saturates: saturation.saturates,
+    ...(precise && {
+      changed: {
+        byRounding: changedFrom(simulated, precise),
+        byKernels: changedFrom(precise, first),
+      },
+    }),
+  };
+  return { logits: first, correct: correct[device] ?? [], results, deployment, measured };
 }
 
-/** The first runtime is timed beside the float network, elsewhere; the reference is not. */
+/**
+ * The first runtime is timed beside the float network, elsewhere; the reference is not; and what
+ * avoids saturation is where there is any, to say what that costs.
+ */
+const isTimed = ({ name }: Runtime, { saturates }: Saturation): boolean =>
+  name !== FIRST_RUNTIME &&
+  name !== REFERENCE_RUNTIME &&
+  (saturates || !WAYS_AROUND_SATURATION.includes(name));
+
 async function latencyOn(
   runtime: Runtime,
-  single: () => RuntimeModel,
+  single: RuntimeModel,
   { shape: [height = 1, width = 1, channels = 1] }: Dataset,
 ) {
-  if (runtime.name === FIRST_RUNTIME || runtime.name === REFERENCE_RUNTIME) return undefined;
   const shape = [channels, height, width];
-  return summarize(await timeOn(runtime, single(), { shape, milliseconds: TIMED_MS }));
+  return summarize(await timeOn(runtime, single, { shape, milliseconds: TIMED_MS }));
 }
 
 function equalShare(a: Logits, b: Logits): number {

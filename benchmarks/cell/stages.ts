@@ -1,10 +1,16 @@
 import { join } from "node:path";
-import { inspectSites, profileOperators, type Inspection } from "../../pipelines/deploy/index.js";
+import {
+  inspectSites,
+  kernelsOf,
+  profileOperators,
+  type Inspection,
+} from "../../pipelines/deploy/index.js";
 import { exportOnnx } from "../../pipelines/export/index.js";
 import {
   freeze,
   freezeFloat,
   groupChannels,
+  roomForBiases,
   type FrozenNetwork,
 } from "../../pipelines/freeze/index.js";
 import { asDeployed, type QuantizedNetwork } from "../../pipelines/network/index.js";
@@ -108,11 +114,13 @@ export const STAGES: { readonly [F in Finding]: Stage<F> } = {
   frozen: stage({
     title: "integers",
     needs: ["trained"],
-    run: ({ parts, context }, { trained }) =>
-      freeze(context.engine, quantizedBy(parts, trained), {
-        algorithm: parts.algorithm,
-        tensors: trained.tensors,
-      }),
+    run: async ({ parts, context }, { trained }) =>
+      roomForBiases(
+        await freeze(context.engine, quantizedBy(parts, trained), {
+          algorithm: parts.algorithm,
+          tensors: trained.tensors,
+        }),
+      ),
   }),
   exported: stage({
     title: "export",
@@ -146,19 +154,21 @@ export const STAGES: { readonly [F in Finding]: Stage<F> } = {
     run: ({ parts, context: { engine, dataset } }, { trained: { tensors }, frozen }) =>
       inspectSites(engine, frozen, {
         ...{ algorithm: parts.algorithm, tensors, dataset },
+        kernels: kernelsOf(parts.backend, frozen),
         arithmetic: parts.backend.arithmetic,
       }),
   }),
   latency: stage({
     title: "latency",
     needs: ["exported"],
-    async run({ context }, { exported: { floatModel, model } }) {
-      const shape = imageShape(context);
+    async run({ parts, context }, { exported: { grouped, floatModel, model } }) {
+      const kernels = kernelsOf(parts.backend, grouped);
+      const options = { shape: imageShape(context), kernels };
       return {
-        latency: await measureLatency(floatModel, model, shape),
+        latency: await measureLatency({ float: floatModel, quantized: model }, options),
         operators: {
-          float: await profileOperators(floatModel, shape),
-          quantized: await profileOperators(model, shape),
+          float: await profileOperators(floatModel, options),
+          quantized: await profileOperators(model, options),
         },
       };
     },

@@ -55,7 +55,7 @@ distance that has a limit; 1 one is too far.`,
         process.exitCode = tooFar ? EXIT.failed : EXIT.ok;
         return;
       }
-      const { cells, differences } = await verify(options);
+      const { cells, otherKernels, differences } = await verify(options);
       for (const { cell, field, stored, repeated } of differences) {
         print(
           `${pc.red("differs")} ${cell}\n  ${field}: stored ${JSON.stringify(stored)}, repeated ${JSON.stringify(repeated)}`,
@@ -65,6 +65,10 @@ distance that has a limit; 1 one is too far.`,
         if (!differences.some((difference) => difference.cell === cell))
           print(`${pc.green("equal")}   ${cell}`);
       }
+      for (const cell of otherKernels)
+        print(
+          `${pc.yellow("note")}    ${cell}: what onnxruntime's kernels as shipped gave was not compared, since those of one of the two processors saturate`,
+        );
       process.exitCode = differences.length > 0 ? EXIT.failed : EXIT.ok;
     });
 }

@@ -15,6 +15,8 @@ export interface Difference {
 
 export interface Verification {
   readonly cells: readonly string[];
+  /** Cells whose numbers depend on kernels that this processor has otherwise than the stored one's. */
+  readonly otherKernels: readonly string[];
   readonly differences: readonly Difference[];
 }
 
@@ -38,16 +40,20 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const chosen = await chosenCells(options);
   const scratch = new RunDirectory(await mkdtemp(join(os.tmpdir(), "quantbench-verify-")));
   const differences: Difference[] = [];
+  const otherKernels: string[] = [];
   try {
     await scratch.create();
     for (const result of chosen) {
       const repeated = await repeat(result, scratch, options);
-      differences.push(...compare(cellName(result), reproducible(result), reproducible(repeated)));
+      const found = compare(cellName(result), reproducible(result), reproducible(repeated));
+      const isOther = haveOtherKernels(result, repeated);
+      if (isOther) otherKernels.push(cellName(result));
+      differences.push(...found.filter(({ field }) => !(isOther && OF_KERNELS.test(field))));
     }
   } finally {
     await rm(scratch.path, { recursive: true, force: true });
   }
-  return { cells: chosen.map(cellName), differences };
+  return { cells: chosen.map(cellName), otherKernels, differences };
 }
 
 /**
@@ -95,7 +101,22 @@ function reproducible(result: CellResult): Record<string, unknown> {
 }
 
 /** What results of earlier versions lack: there is nothing to compare it with. */
-const LATER_FIELDS = /^correctImages|^inspection\.sites\.\d+\.histogram/;
+const LATER_FIELDS =
+  /^correctImages|^inspection\.(sites\.\d+\.(histogram|ties)|partings|integersPartings|isDeployedGraph)|^deployment|^runtimes\.onnxruntime(Precise|Reduced)$/;
+
+/** Says where it was computed. */
+const MACHINE = /^deployment\.(runtime|instructionSet|saturates)$/;
+
+/** What kernels as shipped decide: the first runtime's numbers, and what is compared with them. */
+const OF_KERNELS =
+  /^(accuracy\.deployed|agreement|runtimes\.onnxruntime\.|runtimes\.\w+\.equalLogits|correctImages\.device|deployment|inspection\.(partings|isDeployedGraph|sites\.\d+\.(differing|largestSteps|ties)$))/;
+
+/** Whether one of two results comes from kernels that saturate; those of earlier versions do not say. */
+function haveOtherKernels(stored: CellResult, repeated: CellResult): boolean {
+  if (stored.state !== "completed" || repeated.state !== "completed") return false;
+  const { kernels, saturates } = repeated.deployment ?? {};
+  return kernels === "shipped" && saturates !== (stored.deployment?.saturates ?? false);
+}
 
 /** Fields that differ, with the path to each. */
 export function compare(
@@ -106,6 +127,7 @@ export function compare(
 ): Difference[] {
   if (Object.is(stored, repeated)) return [];
   if (stored === undefined && LATER_FIELDS.test(field)) return [];
+  if (MACHINE.test(field)) return [];
   const bothObjects =
     typeof stored === "object" &&
     typeof repeated === "object" &&

@@ -106,12 +106,17 @@ export interface Agreement {
   readonly largestDifference: number;
 }
 
+/** How many images have another prediction. */
+export function changedCount(a: Logits, b: Logits, classes: number): number {
+  const second = predictions(b, classes);
+  return predictions(a, classes).filter((label, i) => label !== second[i]).length;
+}
+
 export function agreementOf(a: Logits, b: Logits, classes: number): Agreement {
-  const [first, second] = [predictions(a, classes), predictions(b, classes)];
-  const same = first.filter((label, i) => label === second[i]).length;
+  const images = a.length / classes;
   const largestDifference = a.reduce(
     (largest, value, i) => Math.max(largest, Math.abs(value - (b[i] ?? NaN))),
     0,
   );
-  return { share: same / first.length, largestDifference };
+  return { share: (images - changedCount(a, b, classes)) / images, largestDifference };
 }

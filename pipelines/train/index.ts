@@ -15,6 +15,7 @@ export {
   type Logits,
   accuracyOf,
   agreementOf,
+  changedCount,
   collectLogits,
   correctOf,
   evaluate,
