@@ -102,7 +102,7 @@ export async function inspectSites(
       }
       partings.add(causes.deployed);
       integersPartings.add(causes.integers);
-      isDeployedGraph &&= areEqual(deployed[logits]?.data, await infer(plain, pixels));
+      isDeployedGraph &&= areEqual(deployed[logits], await infer(plain, pixels));
     }
   } finally {
     for (const known of compiled.values()) await known.release();
@@ -161,8 +161,10 @@ function realValues(
   return Float32Array.from(data, (code) => (code - zeroPoint) * scale);
 }
 
-const areEqual = (a: ort.Tensor.DataType[keyof ort.Tensor.DataType] | undefined, b: Float32Array) =>
-  a?.length === b.length && b.every((value, i) => value === a[i]);
+function areEqual(a: ort.Tensor | undefined, b: Float32Array): boolean {
+  const data = a?.data as ArrayLike<number> | undefined;
+  return data?.length === b.length && b.every((value, i) => value === data[i]);
+}
 
 /** The network in its backend's integers, or nothing where it has no such form. */
 async function integerSession(

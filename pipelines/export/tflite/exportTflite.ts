@@ -5,7 +5,7 @@ import { operatorOf, type RuntimeModel } from "../form.js";
 import { imageName, LOGITS_OUTPUT } from "../names.js";
 import { walk, type Writer } from "../walk.js";
 import { flatten } from "./flatten.js";
-import { finish, quantizer } from "./fuse.js";
+import { concat, finish, quantizer } from "./fuse.js";
 import { convolution, dense } from "./layers.js";
 import { addOptions, meanOptions } from "./options.js";
 import { maxPool } from "./padding.js";
@@ -93,7 +93,7 @@ const writer: Writer<Writing, Value> = {
     });
   },
   maxPool,
-  concat: noForm,
+  concat,
   permuteChannels: noForm,
   batchNorm: noForm,
   float(node, writing) {
@@ -105,7 +105,7 @@ const writer: Writer<Writing, Value> = {
 
 /** An activation that is not part of the operator before it. */
 function activation(node: UnaryNode, writing: Writing): Value {
-  if (writing.fused.has(node.name)) return undefined;
+  if (writing.fused.has(node.name)) return writing.fused.get(node.name);
   return finish(node, writing, {
     fuses: false,
     add(result) {

@@ -1,17 +1,20 @@
 import type { QuantizerSite } from "../../../algorithms/algorithm.js";
-import type { NetworkNode, QuantizeNode } from "../../../algorithms/network.js";
+import type { ConcatNode, NetworkNode, QuantizeNode } from "../../../algorithms/network.js";
 import { consumersOf, findNode } from "../../network/index.js";
-import type { FusedActivation } from "./options.js";
+import { concatOptions, type FusedActivation } from "./options.js";
+import type { TfliteTensor } from "./schema.js";
 import { quantizedBy } from "./sites.js";
-import { refuse, tensorOf, type Value, type Writing } from "./writing.js";
+import { batchShape, refuse, tensorOf, type Value, type Writing } from "./writing.js";
 
-/** What follows an operator alone and becomes part of it. */
-interface Fused {
+/** A way in which an operator's result is read: what becomes part of the operator for it. */
+interface Ending {
   readonly activation: FusedActivation;
-  /** The quantizer that reads the result; absent for the network's output. */
+  /** The quantizer of what is read; absent for the network's output. */
   readonly site?: QuantizerSite;
   /** Nodes that are written with the operator. */
   readonly nodes: readonly string[];
+  /** Whether the values are joined with others, whose quantizer then is theirs too. */
+  readonly isJoined: boolean;
 }
 
 interface Operator {
@@ -21,35 +24,87 @@ interface Operator {
   readonly add: (result: number, activation: FusedActivation) => void;
 }
 
-/** Writes an operator with what follows it and its result's quantizer. */
+/**
+ * Writes an operator with what follows it and its result's quantizer: once for each way in which
+ * the result is read, since integers of one grid cannot become exactly those of another.
+ *
+ * @returns the tensor of values that are joined with others; elsewhere those of quantizers are read
+ */
 export function finish(node: NetworkNode, writing: Writing, { fuses, add }: Operator): Value {
-  const { site, activation, nodes } = followers(node, writing, fuses);
-  if (site === undefined)
-    return refuse(node.name, "its result is not quantized, which only a last dense layer may be");
-  for (const one of nodes) writing.fused.set(one, undefined);
-  const tensor = quantizedBy(writing, site, (result) => {
-    add(result, activation);
-  });
-  writing.fused.set(site.id, tensor);
-  return undefined;
+  let joined: Value;
+  for (const { site, activation, nodes, isJoined } of endingsOf(node, writing, fuses)) {
+    if (site === undefined)
+      return refuse(node.name, "its result is not quantized, which only a last dense layer may be");
+    const part = {
+      name: writing.free(`${node.name} joined`),
+      shape: batchShape(writing, node.name),
+    };
+    const write = (result: number) => {
+      add(result, activation);
+    };
+    const tensor = quantizedBy(writing, site, write, isJoined ? part : undefined);
+    if (isJoined) joined = tensor;
+    else writing.fused.set(site.id, tensor);
+    for (const one of nodes.filter((name) => name !== site.id))
+      writing.fused.set(one, isJoined ? tensor : writing.fused.get(one));
+  }
+  return joined;
 }
 
-/** The chain of one activation and one quantizer behind a node. */
-function followers(node: NetworkNode, writing: Writing, fuses: boolean): Fused {
-  const [reader, ...others] = consumersOf(writing.frozen.network, node.name);
-  if (reader === undefined) return { activation: 0, nodes: [] };
-  if (others.length > 0) return refuse(node.name, "its result is read in several ways");
-  if (reader.op === "quantize")
-    return { activation: 0, site: writing.siteOf(reader.name), nodes: [reader.name] };
-  if (!fuses || (reader.op !== "relu" && reader.op !== "relu6"))
-    return refuse(node.name, "its result is not quantized before it is read");
-  const rest = followers(reader, writing, false);
-  return {
-    ...rest,
-    activation: reader.op === "relu" ? 1 : 3,
-    nodes: [reader.name, ...rest.nodes],
-  };
+/** The chains of one activation and one quantizer, or of values that are joined, behind a node. */
+function endingsOf(node: NetworkNode, writing: Writing, fuses: boolean): Ending[] {
+  const readers = consumersOf(writing.frozen.network, node.name);
+  if (readers.length === 0) return [{ activation: 0, nodes: [], isJoined: false }];
+  return readers.flatMap((reader): Ending[] => {
+    const { name } = reader;
+    if (reader.op === "quantize")
+      return [{ activation: 0, site: writing.siteOf(name), nodes: [name], isJoined: false }];
+    if (reader.op === "concat")
+      return [{ activation: 0, site: siteOfJoined(reader, writing), nodes: [], isJoined: true }];
+    if (!fuses || (reader.op !== "relu" && reader.op !== "relu6"))
+      return refuse(node.name, "its result is not quantized before it is read");
+    return endingsOf(reader, writing, false).map((rest) => ({
+      ...rest,
+      activation: reader.op === "relu" ? 1 : 3,
+      nodes: [name, ...rest.nodes],
+    }));
+  });
 }
+
+/** The quantizer of joined values, which is that of each part: it rounds value by value. */
+function siteOfJoined({ name }: ConcatNode, writing: Writing): QuantizerSite {
+  const [reader, ...others] = consumersOf(writing.frozen.network, name);
+  if (reader?.op !== "quantize" || others.length > 0)
+    return refuse(name, "what it joins is not quantized once before it is read");
+  return writing.siteOf(reader.name);
+}
+
+/** Channels of several tensors behind one another, all on the grid of the quantizer that reads them. */
+export const concat = (node: ConcatNode, writing: Writing): Value =>
+  finish(node, writing, {
+    fuses: false,
+    add(result) {
+      const { model, free } = writing;
+      const { grid } = model.at(result);
+      const parts = node.inputs.map((input) => {
+        const tensor = tensorOf(writing, input);
+        const part = model.at(tensor);
+        if (isSameGrid(part.grid, grid)) return tensor;
+        const name = free(`${input} for ${node.name}`);
+        const moved = model.tensor({
+          name,
+          type: "int8",
+          shape: part.shape,
+          ...(grid && { grid }),
+        });
+        return model.add("QUANTIZE", [tensor], moved);
+      });
+      model.add("CONCATENATION", parts, result, concatOptions);
+    },
+  });
+
+const isSameGrid = (a: TfliteTensor["grid"], b: TfliteTensor["grid"]): boolean =>
+  a?.scale[0] === b?.scale[0] && a?.zeroPoint[0] === b?.zeroPoint[0];
 
 /** A quantizer that is not part of an operator: other integers, or the image, on its grid. */
 export function quantizer({ name, input }: QuantizeNode, writing: Writing): Value {

@@ -5,7 +5,10 @@ import type { TfliteOptions } from "./schema.js";
 export type FusedActivation = 0 | 1 | 3;
 
 /** Numbers of the options' tables in the schema. */
-const TABLES = { convolution: 1, depthwise: 2, pool: 5, dense: 8, add: 11, reduce: 27 } as const;
+const TABLES = {
+  ...{ convolution: 1, depthwise: 2, pool: 5, dense: 8, concat: 10, add: 11 },
+  reduce: 27,
+} as const;
 /** Padding is an operator of its own here. */
 const VALID = 1;
 
@@ -61,3 +64,9 @@ export const meanOptions = (keepsAxes: boolean): TfliteOptions => ({
   table: TABLES.reduce,
   fields: [byte(0, keepsAxes ? 1 : 0)],
 });
+
+/** Channels, the last of four axes. */
+export const concatOptions: TfliteOptions = {
+  table: TABLES.concat,
+  fields: [int(0, 3), byte(1, 0)],
+};

@@ -39,18 +39,23 @@ function signedGrid(frozen: FrozenNetwork, site: QuantizerSite): FrozenGrid {
   return { scale: levels.scale, zeroPoint: levels.zeroPoint.map((zero) => zero - offset) };
 }
 
-/** Writes an operator whose result a site quantizes, and keeps it within the site's range. */
+/**
+ * Writes an operator whose result a site quantizes, and keeps it within the site's range.
+ *
+ * @param part name and shape, where the result is a part of what the site quantizes
+ */
 export function quantizedBy(
   writing: Writing,
   site: QuantizerSite,
   add: (result: number) => void,
+  part?: { readonly name: string; readonly shape: readonly number[] },
 ): number {
   const { frozen, model, free } = writing;
-  const { id } = site;
+  const id = part?.name ?? site.id;
   const offset = storageOffset(site);
   const { quantMin, quantMax } = keptRange(frozen, site);
   const grid = signedGrid(frozen, site);
-  const shape = batchShape(writing, id);
+  const shape = part?.shape ?? batchShape(writing, id);
   const tensor = (name: string) => model.tensor({ name, type: "int8", shape, grid });
   // Where integers of the type are left over, bounds cut them off.
   const bounds = (

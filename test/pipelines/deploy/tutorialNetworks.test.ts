@@ -11,7 +11,7 @@ import { runOn } from "../../../pipelines/deploy/runtimes/runOn.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { type FrozenNetwork, isCodebook } from "../../../pipelines/freeze/index.js";
 import { preciseKernels, sessionOptions } from "../../../pipelines/session.js";
-import { frozenNetwork } from "../frozenNetwork.js";
+import { frozenNetwork, type Choice } from "../frozenNetwork.js";
 
 /** LeNet's shape, with the order of most tutorials: pool, then ReLU. */
 const lenet = {
@@ -31,6 +31,47 @@ const lenet = {
   }),
 };
 const WINDOW = { kernelSize: 3, stride: 1, depthwise: false } as const;
+const PIXEL = {
+  ...{ op: "conv2d", kernelSize: 1 },
+  stride: 1,
+  depthwise: false,
+  bias: true,
+} as const;
+
+/** A fire module (Iandola et al., 2016), whose halves are joined and pooled. */
+const fire = {
+  build: (): Network => ({
+    nodes: [
+      { op: "input", name: "image", shape: [8, 8, 1] },
+      { ...{ op: "conv2d", name: "a", input: "image", filters: 4 }, ...WINDOW, bias: true },
+      { op: "relu", name: "a.relu", input: "a" },
+      { ...PIXEL, name: "narrow", input: "a.relu", filters: 4 },
+      { op: "relu", name: "narrow.relu", input: "narrow" },
+      { ...{ op: "conv2d", name: "wide", input: "a.relu", filters: 6 }, ...WINDOW, bias: true },
+      { op: "concat", name: "joined", inputs: ["narrow.relu", "wide"] },
+      { op: "maxPool", name: "pooled", input: "joined", size: 2, stride: 2 },
+      { ...PIXEL, name: "b", input: "pooled", filters: 4 },
+      { op: "globalAveragePool", name: "mean", input: "b" },
+      { op: "dense", name: "classifier", input: "mean", units: 4 },
+    ],
+  }),
+};
+
+/** One convolution that a layer reads, and what is joined. */
+const readTwice = {
+  build: (): Network => ({
+    nodes: [
+      { op: "input", name: "image", shape: [8, 8, 1] },
+      { ...{ op: "conv2d", name: "a", input: "image", filters: 4 }, ...WINDOW, bias: true },
+      { op: "relu", name: "a.relu", input: "a" },
+      { ...PIXEL, name: "b", input: "a.relu", filters: 4 },
+      { op: "concat", name: "joined", inputs: ["a.relu", "b"] },
+      { ...PIXEL, name: "c", input: "joined", filters: 4 },
+      { op: "globalAveragePool", name: "mean", input: "c" },
+      { op: "dense", name: "classifier", input: "mean", units: 4 },
+    ],
+  }),
+};
 
 const COUNT = 50;
 const part = {
@@ -44,8 +85,8 @@ const dataset = {
 };
 
 /** Random weights, small enough for sums to fit the ranges that they are rounded to. */
-function frozenOn(profile: BackendProfile): FrozenNetwork {
-  const frozen = frozenNetwork({ profile, bits: 8, seed: 3, model: lenet });
+function frozenOn(profile: BackendProfile, model: Choice["model"] = lenet): FrozenNetwork {
+  const frozen = frozenNetwork({ profile, bits: 8, seed: 3, model });
   const weights = new Map(
     [...frozen.weights].map(([id, { on, codes }]) => {
       if (isCodebook(on)) throw new Error(`"${id}" has no steps`);
@@ -55,9 +96,14 @@ function frozenOn(profile: BackendProfile): FrozenNetwork {
   return { ...frozen, weights };
 }
 
-async function logitsOn(name: string, profile: BackendProfile): Promise<number[]> {
+async function logitsOn(
+  name: string,
+  profile: BackendProfile,
+  network: Choice["model"] = lenet,
+): Promise<number[]> {
   const { arithmetic } = profile;
-  const model = findRuntime(name).write(frozenOn(profile), { name: "n", batch: COUNT, arithmetic });
+  const options = { name: "n", batch: COUNT, arithmetic };
+  const model = findRuntime(name).write(frozenOn(profile, network), options);
   return Array.from((await runOn(findRuntime(name), model, dataset)).logits);
 }
 
@@ -79,5 +125,21 @@ describe("a convolution, a pool and then a ReLU, and a dense layer of all pixels
     expect(new Set(expected).size).toBeGreaterThan(8);
     const equal = found.filter((logit, i) => logit === expected[i]).length;
     expect(equal / found.length).toBeGreaterThan(0.9);
+  });
+});
+
+describe("joined channels", () => {
+  test.each([
+    { of: "a fire module", network: fire, profile: litertProfile },
+    { of: "a fire module", network: fire, profile: onnxruntime },
+    { of: "a result that is read twice", network: readTwice, profile: litertProfile },
+    { of: "a result that is read twice", network: readTwice, profile: onnxruntime },
+  ])("of $of compute on LiteRT what $profile.name does", async ({ network, profile }) => {
+    const expected = await logitsOn("integers", profile, network);
+    const found = await logitsOn("litert", profile, network);
+    expect(new Set(expected).size).toBeGreaterThan(4);
+    const reach = Math.max(...expected.map(Math.abs));
+    const near = found.filter((logit, i) => Math.abs(logit - (expected[i] ?? NaN)) < 1e-4 * reach);
+    expect(near.length / found.length).toBeGreaterThan(0.9);
   });
 });
