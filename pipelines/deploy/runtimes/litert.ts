@@ -8,5 +8,5 @@ export const litert: Runtime = {
   takesGroups: false,
   layout: "NHWC",
   loader: "litert",
-  write: (frozen, { name, batch }) => exportTflite(frozen, name, { batch }),
+  write: (frozen, { name, batch }) => exportTflite(frozen, name, { batch, proves: true }),
 };

@@ -18,6 +18,15 @@ export interface LoadOptions {
 }
 export type Loader = (model: Uint8Array, options: LoadOptions) => Promise<LoadedModel>;
 
+/** What was computed has a second output that is 1 more; what lay in memory has not. */
+function checkProof(logits: Float32Array, oneMore: Float32Array | undefined): void {
+  const wrong = oneMore?.findIndex((value, i) => value !== Math.fround((logits[i] ?? NaN) + 1));
+  if (wrong !== undefined && wrong >= 0)
+    throw new Error(
+      `logit ${String(wrong)} was not computed: it is ${String(logits[wrong])}, and with 1 added ${String(oneMore?.[wrong])}`,
+    );
+}
+
 /** Programs that execute models, by name; each is loaded when it is asked for. */
 export const loaders = {
   /** onnxruntime's native library. */
@@ -57,12 +66,15 @@ export const loaders = {
     return {
       async infer(images, batch) {
         const input = new Tensor(images, [batch, height, width, channels]);
-        const [output] = await compiled.run(input);
+        const outputs = await compiled.run(input);
         input.delete();
         failOnComplaints();
-        if (output === undefined) throw new Error("the model gave no output");
-        const logits = Float32Array.from((await output.data()) as Float32Array);
-        output.delete();
+        const [logits, oneMore] = await Promise.all(
+          outputs.map(async (output) => Float32Array.from((await output.data()) as Float32Array)),
+        );
+        for (const output of outputs) output.delete();
+        if (logits === undefined) throw new Error("the model gave no output");
+        checkProof(logits, oneMore);
         return logits;
       },
     };

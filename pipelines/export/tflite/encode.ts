@@ -12,7 +12,7 @@ interface TfliteGraph {
   readonly tensors: readonly TfliteTensor[];
   readonly operations: readonly TfliteOperation[];
   readonly input: number;
-  readonly output: number;
+  readonly outputs: readonly number[];
   readonly name: string;
   readonly description: string;
 }
@@ -42,7 +42,7 @@ export function encodeTflite(graph: TfliteGraph): Uint8Array {
 
 function encodeGraph(
   file: Flatbuffer,
-  { tensors, operations, input, output, name }: TfliteGraph,
+  { tensors, operations, input, outputs, name }: TfliteGraph,
   operators: readonly TfliteOperator[],
 ): number {
   const tensorTables = tensors.map((tensor, index) => encodeTensor(file, tensor, index + 1));
@@ -52,7 +52,7 @@ function encodeGraph(
   return file.table(5, [
     [0, "offset", file.offsets(tensorTables)],
     [1, "offset", file.ints([input])],
-    [2, "offset", file.ints([output])],
+    [2, "offset", file.ints(outputs)],
     [3, "offset", file.offsets(operationTables)],
     [4, "offset", file.text(name)],
   ]);

@@ -18,6 +18,8 @@ interface TfliteExportOptions {
   readonly batch?: number;
   /** Weights of up to 4 bits are stored in 4: half the bytes, but slower kernels. */
   readonly packWeights?: boolean;
+  /** A second output is the logits and 1 more: who reads both knows that they were computed. */
+  readonly proves?: boolean;
 }
 
 /**
@@ -32,7 +34,7 @@ interface TfliteExportOptions {
 export function exportTflite(
   frozen: FrozenNetwork,
   name: string,
-  { batch = 1, packWeights = false }: TfliteExportOptions = {},
+  { batch = 1, packWeights = false, proves = false }: TfliteExportOptions = {},
 ): Required<Omit<RuntimeModel, "kernels">> {
   for (const site of frozen.sites) checkSite(frozen, site);
   const model = new TfliteModel();
@@ -49,11 +51,20 @@ export function exportTflite(
       ]),
     ),
   );
-  return {
-    bytes: model.toBytes(tensorOf(writing, image), output, { name, description }),
-    operators: model.operatorCounts,
-    batch,
-  };
+  const operators = model.operatorCounts;
+  const outputs = proves ? [output, oneMore(writing, output)] : [output];
+  const bytes = model.toBytes(tensorOf(writing, image), outputs, { name, description });
+  return { bytes, operators, batch };
+}
+
+/** Values and 1 more, in float. */
+function oneMore({ model, free }: Writing, values: number): number {
+  const { shape } = model.at(values);
+  const one = model.tensor({
+    ...{ name: free("one"), type: "float32", shape: [1], data: Float32Array.of(1) },
+  });
+  const result = model.tensor({ name: free("one more"), type: "float32", shape });
+  return model.add("ADD", [values, one], result, addOptions(0));
 }
 
 const noForm = (node: NetworkNode): never =>

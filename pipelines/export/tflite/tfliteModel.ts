@@ -42,12 +42,12 @@ export class TfliteModel {
 
   toBytes(
     input: number,
-    output: number,
+    outputs: readonly number[],
     about: { readonly name: string; readonly description: string },
   ): Uint8Array {
     return encodeTflite({
       ...{ tensors: this.#tensors, operations: this.#operations },
-      ...{ input, output, ...about },
+      ...{ input, outputs, ...about },
     });
   }
 }

@@ -153,6 +153,23 @@ test("a network that LiteRT cannot prepare has no logits, although its calls res
   );
 });
 
+test("logits of LiteRT come with a proof that it computed them", async () => {
+  const frozen = frozenNetwork({ profile: litertProfile, bits: 8, seed: 2, model: resnet8 });
+  const model = findRuntime("litert").write(frozen, { name: "n", batch: 50 });
+  const { logits } = await runOn(findRuntime("litert"), model, dataset);
+  const plain = exportTflite(frozen, "n", { batch: 50 });
+  expect(model.operators).toEqual(plain.operators);
+  expect(logits).toEqual((await runOn(findRuntime("litert"), plain, dataset)).logits);
+  // The constant 1 becomes 2: the second output is no longer that of the first.
+  const bytes = Buffer.from(model.bytes);
+  const [one, two] = [1, 2].map((value) => Buffer.from(Float32Array.of(value).buffer));
+  if (one === undefined || two === undefined) throw new Error("no constants");
+  for (let at = bytes.indexOf(one); at >= 0; at = bytes.indexOf(one)) two.copy(bytes, at);
+  await expect(runOn(findRuntime("litert"), { ...model, bytes }, dataset)).rejects.toThrow(
+    /^LiteRT \(WebAssembly\) failed: logit 0 was not computed: it is .*, and with 1 added /,
+  );
+});
+
 test("nor is it written, but for a reason: a layer that was 0 on all calibration images", () => {
   const frozen = frozenNetwork({ profile: litertProfile, bits: 8, seed: 2, model: resnet8 });
   const activations = new Map(frozen.activations);
