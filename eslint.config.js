@@ -66,7 +66,7 @@ export default tseslint.config(
     files: ["algorithms/**/*.ts", "pipelines/**/*.ts", "benchmarks/datasets/*.ts"],
     ignores: [
       "pipelines/conformance/**",
-      "pipelines/deploy/inspect.ts",
+      "pipelines/deploy/siteWatcher.ts",
       "pipelines/engine/probe.ts",
       "pipelines/export/artefacts/**",
     ],

@@ -36,7 +36,7 @@ export async function compareWithOriginal(
   const size = height * width * channels;
   const { batch = 1 } = input;
   const count = Math.max(COMPARED_IMAGES, batch);
-  const here = await loadModel(exportOnnx(freezeFloat(network, parameters), "imported"));
+  const here = await loadModel(exportOnnx(freezeFloat(network, parameters), "imported"), "shipped");
   const original = await openOriginal(path);
   try {
     for (let first = 0; first + batch <= count; first += batch) {

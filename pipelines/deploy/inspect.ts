@@ -58,7 +58,7 @@ export async function inspectSites(
   frozen: FrozenNetwork,
   { algorithm, tensors, dataset, kernels, arithmetic }: InspectOptions,
 ): Promise<Inspection> {
-  const { network, sites } = frozen;
+  const { network } = frozen;
   const largest = Math.max(
     ...[...featureShapes(network).values()].map((shape) => shape.reduce((a, b) => a * b, 1)),
   );

@@ -1,4 +1,4 @@
-import * as ort from "onnxruntime-node";
+import * as ort from "../onnxruntime.js";
 import { OnnxGraph } from "../onnx/index.js";
 import { sessionOptions, type Kernels } from "../session.js";
 
@@ -52,7 +52,8 @@ const WINDOW = 3;
 const [LARGEST_INPUT, LARGEST_WEIGHT] = [255, 127];
 /** So that the sum is 233.17 steps of the result; pairs that stop at 32767 make it 117.96. */
 const STEP = 20_000;
-const RIGHT = Math.round((CHANNELS * WINDOW ** 2 * LARGEST_INPUT * LARGEST_WEIGHT) / STEP);
+const VALUES = CHANNELS * WINDOW * WINDOW;
+const RIGHT = Math.round((VALUES * LARGEST_INPUT * LARGEST_WEIGHT) / STEP);
 
 /** One convolution as networks are exported: quantizers around a float one, which the runtime fuses. */
 async function largestSum(kernels: Kernels): Promise<number | undefined> {
@@ -77,7 +78,7 @@ async function largestSum(kernels: Kernels): Promise<number | undefined> {
     sessionOptions(kernels),
   );
   try {
-    const values = new Float32Array(CHANNELS * WINDOW ** 2).fill(LARGEST_INPUT);
+    const values = new Float32Array(VALUES).fill(LARGEST_INPUT);
     const { steps } = await session.run({ image: new ort.Tensor("float32", values, shape) });
     const [first] = (steps?.data ?? []) as Float32Array;
     return first === undefined ? undefined : first / STEP;

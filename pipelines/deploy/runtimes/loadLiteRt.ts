@@ -27,15 +27,22 @@ export async function loadLiteRt(): Promise<typeof LiteRt> {
     importScripts: (file: string) =>
       runInThisContext(readFileSync(file, "utf8"), { filename: file }) as unknown,
   });
-  const print = console.error.bind(console);
-  console.error = (...values: unknown[]) => {
-    const text = values.map(String).join(" ");
-    if (COMPLAINT.test(text)) complaints.push(text.replace(COMPLAINT, ""));
-    print(...values);
-  };
+  listen();
   const loaded = await import("@litertjs/core");
   await loaded.loadLiteRt(WASM);
   return loaded;
+}
+
+/** Keeps what is printed as an error: of this process, which is there for one model. */
+function listen(): void {
+  const { stderr } = process;
+  const write = stderr.write.bind(stderr);
+  const listening = (...args: Parameters<typeof write>): boolean => {
+    for (const line of args[0].toString().split("\n"))
+      if (COMPLAINT.test(line)) complaints.push(line.replace(COMPLAINT, ""));
+    return write(...args);
+  };
+  stderr.write = listening as typeof write;
 }
 
 /** @throws Error with what LiteRT complained about since it was asked last */

@@ -25,9 +25,6 @@ export const pools: OperatorReaders = {
     if (whole && padding.every((side) => side === 0)) return mean(source, x);
     if (extended && countsPadding)
       source.fail("rounds its size up and counts padding, which is not supported");
-    // A window over the whole image has integer forms that a window in general has not.
-    const isWhole = size[0] === x.shape[0] && size[1] === x.shape[1];
-    if (isWhole && padding.every((side) => side === 0)) return mean(source, x, true);
     return source.importing.add(source.output, (name) => ({
       op: "float",
       name,

@@ -1,4 +1,4 @@
-import * as ort from "onnxruntime-node";
+import * as ort from "../../../pipelines/onnxruntime.js";
 import { describe, expect, test } from "vitest";
 import type { Network } from "../../../algorithms/network.js";
 import { academic } from "../../../backends/academic.js";
@@ -31,12 +31,7 @@ const lenet = {
   }),
 };
 const WINDOW = { kernelSize: 3, stride: 1, depthwise: false } as const;
-const PIXEL = {
-  ...{ op: "conv2d", kernelSize: 1 },
-  stride: 1,
-  depthwise: false,
-  bias: true,
-} as const;
+const PIXEL = { op: "conv2d", kernelSize: 1, stride: 1, depthwise: false, bias: true } as const;
 
 /** A fire module (Iandola et al., 2016), whose halves are joined and pooled. */
 const fire = {

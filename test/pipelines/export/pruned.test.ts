@@ -1,4 +1,4 @@
-import * as ort from "onnxruntime-node";
+import * as ort from "../../../pipelines/onnxruntime.js";
 import { expect, test } from "vitest";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { resnet8 } from "../../../benchmarks/models/index.js";

@@ -21,6 +21,7 @@ import {
 } from "../../../pipelines/network/index.js";
 import { quantize } from "../../../pipelines/quantize/index.js";
 import { evaluate } from "../../../pipelines/train/index.js";
+import { preciseKernels } from "../../../pipelines/session.js";
 import { installedEngines } from "../../engines.js";
 import { deployedLogits } from "../../support.js";
 
@@ -128,7 +129,7 @@ export async function expectSame(
       tolerance,
     );
   const again = exportOnnx(freezeFloat(imported.network, imported.parameters), "again");
-  compare(await deployedLogits(again, noise), tolerance);
+  compare(await deployedLogits(again, noise, "shipped"), tolerance);
   const back = importOnnx(again, { imageShape, readExternal: noFiles });
   expect(back.classes).toBe(CLASSES);
   await expectDeployedAsSimulated(imported, noise);
@@ -155,7 +156,11 @@ async function expectDeployedAsSimulated(imported: ImportedNetwork, noise: Noise
     mode: (tensors) => asDeployed(minMax, network, tensors),
   });
   const frozen = await freeze(engine, network, { algorithm: minMax, tensors: result.tensors });
-  const deployed = await deployedLogits(exportOnnx(frozen, "quantized"), noise);
+  const deployed = await deployedLogits(
+    exportOnnx(frozen, "quantized"),
+    noise,
+    preciseKernels(frozen),
+  );
   const reach = simulated.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-3);
   deployed.forEach((logit, i) => {
     // A value on a tie may round to the next step.
