@@ -26,6 +26,12 @@ export function readCifar(
         `${path} is truncated or not a CIFAR file: ${String(bytes.length)} bytes are not a multiple of ${String(record)}`,
       );
     }
+    // Bytes of pixels would be read as labels.
+    const other = 3 - labelBytes + PIXELS * CHANNELS;
+    if (bytes.length % other === 0)
+      throw new Error(
+        `${path} may be CIFAR-10 as well as CIFAR-100: its ${String(bytes.length)} bytes are whole records of both; leave out a record`,
+      );
     return bytes.length / record;
   });
   const count = counts.reduce((a, b) => a + b, 0);

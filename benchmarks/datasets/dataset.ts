@@ -20,6 +20,8 @@ export interface DatasetSource {
   load(directory: string): Promise<Dataset>;
   /** A part of the files, where they can be read apart: those that are there. */
   loadSome?(directory: string, files: readonly string[]): Promise<SomeOfDataset>;
+  /** Whether files of these names are this data set's, where other data sets call theirs the same. */
+  owns?(directory: string): Promise<boolean>;
   /** What is known without the files, for --dry-run where they are not there. */
   declared?(): Dataset;
 }

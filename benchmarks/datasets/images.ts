@@ -1,10 +1,15 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { decode } from "jpeg-js";
 import { PNG } from "pngjs";
 
 const CHANNELS = 3;
 /** First byte of every PNG file; those of JPEG files begin with 0xff. */
 const PNG_START = 0x89;
+
+/** Width, then height, in the header that begins every PNG file. */
+const PNG_SIZE = { width: 16, height: 20, end: 24 } as const;
+const MAX_PIXELS = 2 ** 27;
+const MAX_BYTES = 2 ** 28;
 
 /** A decoded picture. */
 export interface Image {
@@ -14,20 +19,48 @@ export interface Image {
   readonly data: Uint8Array;
 }
 
-/** Reads a JPEG or PNG file. @throws Error naming the file when it is damaged */
+/** Reads a JPEG or PNG file. @throws Error naming the file when it is damaged, too large or none */
 export function readImage(path: string): Image {
-  const bytes = readFileSync(path);
+  const bytes = fileBytes(path);
   try {
     if (bytes[0] === PNG_START) {
+      checkPngSize(bytes);
       const { width, height, data } = PNG.sync.read(bytes);
       return { width, height, data };
     }
-    return decode(bytes, { useTArray: true, maxMemoryUsageInMB: 1024 });
+    return decode(bytes, {
+      ...{ useTArray: true, maxMemoryUsageInMB: 1024 },
+      maxResolutionInMP: MAX_PIXELS / 1e6,
+    });
   } catch (error) {
     throw new Error(`${path} is not a readable JPEG or PNG file: ${(error as Error).message}`, {
       cause: error,
     });
   }
+}
+
+/** Pipes and devices, also behind links, may never end. */
+function fileBytes(path: string): Buffer {
+  const entry = statSync(path);
+  if (!entry.isFile())
+    throw new Error(
+      `${path} is a ${entry.isDirectory() ? "folder" : "device or pipe"}, not a file`,
+    );
+  if (entry.size > MAX_BYTES)
+    throw new Error(
+      `${path} has ${String(entry.size)} bytes; pictures may have ${String(MAX_BYTES)}`,
+    );
+  return readFileSync(path);
+}
+
+/** The decoder asks for memory as the header says, and where there is none the process ends. */
+function checkPngSize(bytes: Buffer): void {
+  if (bytes.length < PNG_SIZE.end) throw new Error("it is truncated");
+  const [width, height] = [bytes.readUInt32BE(PNG_SIZE.width), bytes.readUInt32BE(PNG_SIZE.height)];
+  if (width * height > MAX_PIXELS || width === 0 || height === 0)
+    throw new Error(
+      `it says that it has ${String(width)} x ${String(height)} pixels; 1 to ${String(MAX_PIXELS)} are accepted`,
+    );
 }
 
 export interface Region {

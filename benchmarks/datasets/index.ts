@@ -36,6 +36,12 @@ function idxDataset(description: Description, files: IdxFiles): DatasetSource {
     ...description,
     embedded: files.embeddedIn !== undefined,
     files: files.names,
+    async owns(directory) {
+      const { checksums } = files;
+      if (checksums === undefined) return true;
+      const found = await Promise.all(files.names.map((name) => readDataFile(directory, name)));
+      return found.some(({ sha256 }, i) => sha256 === checksums[i]);
+    },
     async load(directory): Promise<Dataset> {
       const from = files.embeddedIn ?? directory;
       const [trainImages, trainLabels, testImages, testLabels] = await Promise.all(

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFileSync, realpathSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve, sep } from "node:path";
 import {
@@ -116,8 +116,24 @@ function readBeside(model: string): ReadExternal {
       throw new Error(
         `refers to bytes ${String(offset)} to ${String(end)} of "${location}", which has ${String(size)}`,
       );
-    return readFileSync(real).subarray(offset, end);
+    return partOf(real, offset, end);
   };
+}
+
+/** The file may be much larger than the part. */
+function partOf(path: string, start: number, end: number): Uint8Array {
+  const file = openSync(path, "r");
+  try {
+    const bytes = new Uint8Array(Math.max(0, end - start));
+    for (let read = 0; read < bytes.length;) {
+      const more = readSync(file, bytes, read, bytes.length - read, start + read);
+      if (more === 0) throw new Error(`${path} was cut off while it was read`);
+      read += more;
+    }
+    return bytes;
+  } finally {
+    closeSync(file);
+  }
 }
 
 const fileOf = (runDirectory: string, checksum: string): string =>

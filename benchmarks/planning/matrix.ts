@@ -44,6 +44,12 @@ const fineTuningSchema = z
   })
   .describe("how quantized training treats a network that came trained");
 
+/** Channels of a network's first layer: more than any published one has. */
+const MAX_WIDTH = 4096;
+const MAX_SEEDS = 1000;
+/** Planning takes a minute for so many, running them years. */
+const MAX_CELLS = 200_000;
+
 export const matrixSchema = z.strictObject({
   title: z.string().min(1),
   dataset: z.union([z.string(), ownDataSchema]).describe("a data set's name, or your own images"),
@@ -51,7 +57,10 @@ export const matrixSchema = z.strictObject({
   models: z
     .array(
       z.union([
-        z.strictObject({ name: z.string(), width: z.number().int().positive().optional() }),
+        z.strictObject({
+          name: z.string(),
+          width: z.number().int().positive().max(MAX_WIDTH).optional(),
+        }),
         z.strictObject({
           file: z.string(),
           output: z.string().optional().describe("the class scores, where there are several"),
@@ -61,7 +70,7 @@ export const matrixSchema = z.strictObject({
     )
     .min(1)
     .describe("names, or ONNX files of your own"),
-  seeds: z.number().int().min(1).describe("repetitions with seeds 0, 1, ..."),
+  seeds: z.number().int().min(1).max(MAX_SEEDS).describe("repetitions with seeds 0, 1, ..."),
   cells: z.array(blockSchema).min(1).describe("blocks of algorithms x backends x bits"),
   hyperparameters: hyperparametersSchema.describe("one set for all algorithms"),
 });
@@ -127,7 +136,7 @@ export function parseMatrix(text: string, path: string): z.infer<typeof matrixSc
   const document = parseDocument(text, { lineCounter: lines });
   const [syntaxError] = document.errors;
   if (syntaxError !== undefined) throw new Error(`${path}: ${syntaxError.message}`);
-  const parsed = matrixSchema.safeParse(document.toJS());
+  const parsed = matrixSchema.safeParse(contentOf(document, path));
   const fail = (keys: readonly PropertyKey[], message: string): never => {
     throw new Error(`${path}:${position(document, lines, keys)}: ${message}`);
   };
@@ -145,7 +154,30 @@ export function parseMatrix(text: string, path: string): z.infer<typeof matrixSc
   }
   const matrix = parsed.data as z.infer<typeof matrixSchema>; // fail() above never returns
   checkNames(matrix, fail);
+  const cells = cellsOf(matrix);
+  if (cells > MAX_CELLS)
+    fail(["cells"], `these are ${String(cells)} cells; at most ${String(MAX_CELLS)} are accepted`);
   return matrix;
+}
+
+/** References may unfold to any size; the parser refuses that. */
+function contentOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** How many cells there are, those counted again that are named again. */
+function cellsOf({ models: listed, cells, seeds }: z.infer<typeof matrixSchema>): number {
+  const count = (names: "all" | readonly string[], all: readonly unknown[]) =>
+    names === "all" ? all.length : names.length;
+  return cells.reduce((sum, block) => {
+    const variants = block.variants?.length ?? 1;
+    const named = (block.models ?? listed).length * block.bits.length * variants * seeds;
+    return sum + named * count(block.algorithms, algorithms) * count(block.backends, backends);
+  }, 0);
 }
 
 type Fail = (keys: readonly PropertyKey[], message: string) => never;

@@ -31,6 +31,9 @@ export interface Rearrangement {
   readonly view: View;
 }
 
+/** Values of all constants that a graph computes, together. */
+const MAX_MADE_VALUES = 2 ** 26;
+
 /** A network that grows while an ONNX graph is read. */
 export class Importing {
   readonly source: SourceModel;
@@ -40,15 +43,21 @@ export class Importing {
   /** Convolutions that only select pixels and channels. */
   readonly selections = new Map<string, MadeSelection>();
   readonly #producers = new Map<string, NodeProto>();
+  readonly #made = new Set<ArrayLike<number>>();
+  #madeValues = 0;
   readonly #shapes = new Map<string, FeatureShape>();
+  /** The last number that a name was given to make it another. */
+  readonly #numbers = new Map<string, number>();
   readonly #readers = new Map<string, number>();
   /** What an ONNX name stands for the same node as, by Identity and the like. */
   readonly #aliases = new Map<string, string>();
 
   constructor(source: SourceModel) {
     this.source = source;
-    for (const [name, constant] of source.constants)
+    for (const [name, constant] of source.constants) {
+      this.#made.add(constant.data);
       this.values.set(name, { kind: "constant", constant });
+    }
     for (const node of source.graph.node)
       for (const name of node.output) this.#producers.set(name, node);
     for (const name of [...source.graph.node.flatMap(({ input }) => input), source.output])
@@ -57,12 +66,24 @@ export class Importing {
 
   /** Keeps what a name stands for. @param read the names that its node reads */
   define(name: string, value: Value, read: readonly string[]): void {
+    if (value.kind === "constant") this.#count(value.constant);
     this.values.set(name, value);
     const same = read.find((input) => {
       const known = this.values.get(input);
       return value.kind === "feature" && known?.kind === "feature" && known.node === value.node;
     });
     if (same !== undefined) this.#aliases.set(name, same);
+  }
+
+  /** A graph of a few lines may double a constant with each. */
+  #count({ data }: Constant): void {
+    if (this.#made.has(data)) return;
+    this.#made.add(data);
+    this.#madeValues += data.length;
+    if (this.#madeValues > MAX_MADE_VALUES)
+      throw new RangeError(
+        `the graph computes constants of more than the ${String(MAX_MADE_VALUES)} values accepted`,
+      );
   }
 
   /** The ONNX node that gives a value. */
@@ -175,7 +196,9 @@ export class Importing {
         .replace(/[^\w.-]+/g, ".")
         .replace(/^\.+|\.+$/g, "") || "node";
     let name = plain;
-    for (let i = 2; this.#shapes.has(name); i++) name = `${plain}.${String(i)}`;
+    let number = this.#numbers.get(plain) ?? 1;
+    while (this.#shapes.has(name)) name = `${plain}.${String(++number)}`;
+    this.#numbers.set(plain, number);
     return name;
   }
 }

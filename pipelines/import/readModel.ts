@@ -7,7 +7,8 @@ import {
   type NodeProto,
 } from "onnx-buf";
 import { inlined } from "./inlined.js";
-import { readTensor, type Constant, type ReadExternal } from "./tensor.js";
+import { sizeOf } from "../engine/index.js";
+import { MAX_ELEMENTS, readTensor, type Constant, type ReadExternal } from "./tensor.js";
 
 /** Versions of the standard operators that are understood. */
 export const OPSETS = { min: 7, max: 24 } as const;
@@ -52,6 +53,7 @@ export function readModel(
   const graph = inlined(model.graph, model.functions);
   const opset = opsetOf(model);
   const constants = new Map<string, Constant>();
+  checkSizes(graph);
   for (const tensor of graph.initializer) {
     if (constants.has(tensor.name)) throw new Error(`there are two constants "${tensor.name}"`);
     constants.set(tensor.name, readTensor(tensor, readExternal));
@@ -80,6 +82,19 @@ function conversions({ initializer }: GraphProto): string[] {
 function roundsToHalf({ opType, attribute }: NodeProto): boolean {
   const to = Number(attribute.find(({ name }) => name === "to")?.i ?? 0n);
   return opType === "Cast" && [DataType.FLOAT16, DataType.BFLOAT16].map(Number).includes(to);
+}
+
+/** Several constants may refer to one file, and that may have holes: none is read before all fit. */
+function checkSizes({ initializer }: GraphProto): void {
+  let elements = 0;
+  for (const { name, dims } of initializer) {
+    const size = sizeOf(dims.map(Number));
+    if (size >= 0 && size <= MAX_ELEMENTS) elements += size; // others are refused by their shape
+    if (elements > MAX_ELEMENTS)
+      throw new Error(
+        `its constants up to "${name}" have more than the ${String(MAX_ELEMENTS)} values accepted`,
+      );
+  }
 }
 
 function inputOf(graph: GraphProto, constants: ReadonlyMap<string, Constant>): SourceInput {

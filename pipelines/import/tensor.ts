@@ -19,7 +19,7 @@ export interface Constant {
 export type ReadExternal = (location: string, offset: number, length?: number) => Uint8Array;
 
 /** Elements that a constant may have: a gigabyte of float32. */
-const MAX_ELEMENTS = 2 ** 28;
+export const MAX_ELEMENTS = 2 ** 28;
 
 /** @throws Error naming the tensor when it is malformed, of an unsupported type or too large */
 export function readTensor(tensor: TensorProto, readExternal: ReadExternal): Constant {

@@ -1,9 +1,10 @@
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { beforeEach, describe, expect, test } from "vitest";
 import { datasets } from "../../benchmarks/datasets/index.js";
+import { loadOwnData } from "../../benchmarks/inputs/ownData/index.js";
 import { lookup } from "../../benchmarks/lookup.js";
 
 let directory = "";
@@ -95,6 +96,23 @@ describe("IDX files", () => {
     await expect(load("mnist")).rejects.toThrow(message);
   });
 
+  test("of a folder are MNIST's unless one of them is Fashion-MNIST's, which calls its files the same", async () => {
+    await putMnist();
+    expect(await loadOwnData({ path: directory })).toMatchObject({
+      mean: [0.1307],
+      shape: [2, 2, 1],
+    });
+    const official = "t10k-labels-idx1-ubyte";
+    await rm(join(directory, official));
+    await copyFile(
+      `benchmarks/datasets/fashionMnist/${official}.gz`,
+      join(directory, `${official}.gz`),
+    );
+    await expect(loadOwnData({ path: directory })).rejects.toThrow(
+      /is corrupted or another version/,
+    );
+  });
+
   test("whose checksum is known and differs are rejected", async () => {
     await putMnist();
     await expect(load("fashionMnistFull")).rejects.toThrow(
@@ -117,6 +135,18 @@ describe("CIFAR files", () => {
     expect([...train.labels, ...rest.labels]).toEqual([50, 99, 7]);
     expect([...train.images.subarray(0, 4)]).toEqual([10, 11, 12, 10]);
     expect(train.images.at(-1)).toBe(22);
+  });
+
+  test("that may be of either kind are rejected", async () => {
+    const both = new Uint8Array(3073 * 3074);
+    await put("train.bin", both);
+    await put("test.bin", both);
+    await expect(load("cifar100")).rejects.toThrow(
+      /train\.bin may be CIFAR-10 as well as CIFAR-100/,
+    );
+    for (const i of [1, 2, 3, 4, 5]) await put(`data_batch_${String(i)}.bin`, both);
+    await put("test_batch.bin", both);
+    await expect(load("cifar10")).rejects.toThrow(/may be CIFAR-10 as well as CIFAR-100/);
   });
 
   test("that end within a record are rejected", async () => {

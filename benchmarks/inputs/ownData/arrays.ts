@@ -28,6 +28,8 @@ const SPLITS = {
 } as const;
 const IMAGES = ["images", "x", "data"];
 const LABELS = ["labels", "y"];
+/** Some more than the largest set of pictures has; -1 in 16 bits is none. */
+const MAX_CLASSES = 2 ** 15;
 
 /**
  * Arrays of an .npz file, or of the .npy files in a directory: `images` and `labels` (or x and y),
@@ -84,6 +86,16 @@ function toPart(
     throw new Error(
       `${path}: images must be [count, height, width] with or without channels, not [${images.shape.join()}]`,
     );
+  if (images.data.length === 0)
+    throw new Error(`${path}: there are no pixels in [${images.shape.join()}]`);
+  const strange =
+    images.data instanceof Float32Array
+      ? images.data.findIndex((value) => !Number.isFinite(value))
+      : -1;
+  if (strange >= 0)
+    throw new Error(
+      `${path}: the images have the value ${String(images.data[strange])} in image ${String(Math.floor((strange * count) / images.data.length))}`,
+    );
   const axes = rest.length === 2 ? [...rest, 1] : rest;
   const [first = 1, , last = 1] = axes;
   const isChannels = (size: number) => size === 1 || size === 3;
@@ -133,7 +145,10 @@ function toLabels({ shape, data }: NpyArray, count: number, path: string): Uint1
     throw new Error(
       `${path}: ${String(count)} images need as many labels, there are [${shape.join()}]`,
     );
-  const wrong = data.find((label) => !Number.isInteger(label) || label < 0 || label > 65535);
-  if (wrong !== undefined) throw new Error(`${path}: ${String(wrong)} is no label`);
+  const wrong = data.find((label) => !Number.isInteger(label) || label < 0 || label >= MAX_CLASSES);
+  if (wrong !== undefined)
+    throw new Error(
+      `${path}: ${String(wrong)} is no label; labels are classes from 0 to ${String(MAX_CLASSES - 1)}`,
+    );
   return Uint16Array.from(data);
 }

@@ -82,13 +82,20 @@ async function knownFormat(path: string) {
   const inside = isFolder ? readdirSync(path).map((file) => file.replace(/\.gz$/, "")) : [];
   const source =
     datasets.find(({ name, embedded }) => embedded && name === path && !existsSync(path)) ??
-    datasets.find(
-      ({ embedded, files }) => !embedded && files.every((file) => inside.includes(file)),
-    );
+    (await ownerOf(path, inside));
   if (source === undefined) return someOfKnownFormat(path, inside);
   const defaults = await source.load(path);
   const { shape, train, test, classes, checksum } = defaults;
   return { train: { shape, set: train }, test: { shape, set: test }, classes, checksum, defaults };
+}
+
+/** The data set whose files lie there; several call theirs the same, as Fashion-MNIST does MNIST's. */
+async function ownerOf(path: string, inside: readonly string[]) {
+  for (const source of datasets) {
+    if (source.embedded || !source.files.every((file) => inside.includes(file))) continue;
+    if ((await source.owns?.(path)) ?? true) return source;
+  }
+  return undefined;
 }
 
 /** Single files of a data set, such as one batch of CIFAR. */

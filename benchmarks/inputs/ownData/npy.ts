@@ -75,11 +75,20 @@ const ELEMENTS: Readonly<Record<string, Element>> = {
   "<f8": { size: 8, read: (view, at) => view.getFloat64(at, true) },
 };
 
+/** Unpacked; a small file could claim to hold any amount. */
+const MAX_NPZ_BYTES = 2 ** 31;
+
 /** Every array of an .npz file, by name. */
 export function readNpz(bytes: Uint8Array, path: string): Map<string, NpyArray> {
+  let total = 0;
+  const fits = ({ originalSize }: { readonly originalSize: number }): boolean => {
+    total += originalSize;
+    if (total > MAX_NPZ_BYTES) throw new Error(`it holds more than ${String(MAX_NPZ_BYTES)} bytes`);
+    return true;
+  };
   const files = (() => {
     try {
-      return unzipSync(bytes);
+      return unzipSync(bytes, { filter: fits });
     } catch (error) {
       throw new Error(`${path} is no .npz file, or damaged (${(error as Error).message})`, {
         cause: error,

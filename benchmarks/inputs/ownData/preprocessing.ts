@@ -4,10 +4,9 @@ import { z } from "zod";
 import { unknownName } from "../../lookup.js";
 import type { Image, Region } from "../../datasets/index.js";
 
-const size = z.union([
-  z.number().int().positive(),
-  z.tuple([z.number().int().positive(), z.number().int().positive()]),
-]);
+/** Of a side, in pixels: more than any network takes. */
+const side = z.number().int().positive().max(4096);
+const size = z.union([side, z.tuple([side, side])]);
 
 /** What happens to an image before the network sees it. */
 export const preprocessingSchema = z.strictObject({
@@ -70,12 +69,20 @@ export function regionOf(
   };
 }
 
+function parsed(path: string, text: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /** @throws Error naming the file and the key that is wrong */
 export async function readPreprocessing(path: string): Promise<Preprocessing> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {
     throw new Error(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
   });
-  const result = preprocessingSchema.safeParse(parse(text) ?? {});
+  const result = preprocessingSchema.safeParse(parsed(path, text) ?? {});
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   if (issue?.code === "unrecognized_keys")

@@ -64,6 +64,8 @@ export const onConstants: OperatorReaders = {
   },
   Concat(source) {
     const parts = source.node.input.map((_, i) => source.constant(i));
+    const values = parts.reduce((sum, { data }) => sum + data.length, 0);
+    if (values > MAX_MADE) source.fail(`joins ${String(values)} values, which are too many`);
     return { kind: "constant", constant: joined(parts, source.int("axis", 0)) };
   },
   Slice(source) {
