@@ -1,4 +1,6 @@
+import { parse } from "csv-parse/sync";
 import { stringify } from "csv-stringify/sync";
+import { FIRST_RUNTIME, isExecuted } from "./device.js";
 import type { CellResult, CompletedCell } from "./schema.js";
 import { variantLabel } from "./variant.js";
 
@@ -23,9 +25,11 @@ function identity({ id, config, state }: CellResult) {
 
 /** One row per cell with everything that a repeated run must reproduce to the byte. */
 export function accuracyCsv(results: readonly CellResult[]): string {
+  const runtimes = runtimesOf(results);
   return csv(
     results.map((result) => {
       const completed = result.state === "completed" ? result : undefined;
+      const { name, version } = result.config.engine;
       return {
         ...identity(result),
         float_accuracy: completed?.accuracy.float.toFixed(DIGITS),
@@ -41,6 +45,16 @@ export function accuracyCsv(results: readonly CellResult[]): string {
         float_file_bytes: completed?.size.floatFileBytes,
         quantized_file_bytes: completed?.size.quantizedFileBytes,
         weight_bytes: completed?.size.weightBytes,
+        ...Object.fromEntries(
+          runtimes.map((runtime) => {
+            const found = completed?.runtimes[runtime];
+            return [
+              `${runtime}_accuracy`,
+              isExecuted(found) ? found.accuracy.toFixed(DIGITS) : undefined,
+            ];
+          }),
+        ),
+        engine: `${name} ${version}`,
         reason: "reason" in result ? result.reason : undefined,
       };
     }),
@@ -53,6 +67,27 @@ function saturationOf(cell: CompletedCell | undefined): string | undefined {
   const { kernels, saturates } = cell.deployment;
   return kernels === "shipped" && saturates ? "yes" : "no";
 }
+/** What executed networks besides the first runtime, whose accuracy is the deployed one. */
+const runtimesOf = (results: readonly CellResult[]): string[] =>
+  [
+    ...new Set(
+      results.flatMap((result) =>
+        result.state === "completed" ? Object.keys(result.runtimes) : [],
+      ),
+    ),
+  ]
+    .filter((name) => name !== FIRST_RUNTIME)
+    .sort();
+
+/** A row of accuracy.csv as text, by column; "" where there is nothing. */
+export type AccuracyRow = Readonly<Record<string, string>>;
+
+/** @throws Error saying where the text is no such table */
+export function readAccuracyCsv(text: string): AccuracyRow[] {
+  return parse(text, { columns: true, maxRecordSize: MOST_ROW_BYTES });
+}
+/** Reasons may be long. */
+const MOST_ROW_BYTES = 100_000;
 
 /** One row per completed cell with what was measured on this machine. */
 export function latencyCsv(results: readonly CellResult[]): string {

@@ -3,6 +3,7 @@ import { Option, type Command } from "commander";
 import pc from "picocolors";
 import { ENGINE_NAMES, LOWERING_CHOICES } from "../../pipelines/engine/index.js";
 import { inert } from "../../reports/inert.js";
+import { compareWithPublished, publishedLines } from "../../reports/published.js";
 import { renderTerminal } from "../../reports/terminal.js";
 import type { CellResult } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
@@ -20,7 +21,7 @@ import {
 import { dryRun } from "./dryRun.js";
 import { collectOnly, positive, timeSpan } from "./optionValues.js";
 import { datasets } from "../datasets/index.js";
-import { presetNames } from "../planning/index.js";
+import { presetNames, publishedAccuracies } from "../planning/index.js";
 import { readPreprocessing } from "../inputs/index.js";
 import { loadedPlugins } from "../plugins/index.js";
 import { writeReport } from "../stored/index.js";
@@ -57,7 +58,9 @@ Examples:
                                                 post-training quantization of your network
 
 Ctrl-C loses seconds: cells, float trainings and trainings half done are kept.
-Exit codes: 0 every cell has a result (with --time: those that fit); 1 a cell failed; 2 bad input; 130 interrupted.`;
+At its end a preset is compared with what is published for it (results/PRESET/accuracy.csv), digit by digit.
+Exit codes: 0 every cell has a result (with --time: those that fit); 1 a cell failed, or a number differs from the
+published one that must not; 2 bad input; 130 interrupted.`;
 
 export function addRun(program: Command): void {
   program
@@ -73,7 +76,10 @@ export function addRun(program: Command): void {
     )
     .option("--seeds <n>", "repetitions, instead of the matrix's", positive)
     .addOption(
-      new Option("--engine <name>", "what computes; portable has the same bits on every machine")
+      new Option(
+        "--engine <name>",
+        "what trains, instead of the matrix's: portable has the same bits on every machine, onnxruntime is fast",
+      )
         .choices(["auto", ...ENGINE_NAMES])
         .default("auto"),
     )
@@ -193,7 +199,8 @@ export async function runAndReport(options: RunOptions, json: boolean): Promise<
   const { file } = await writeReport(new RunDirectory(options.out));
   print(json ? JSON.stringify(results, null, 2) : renderTerminal(results));
   tellFailures(results, options);
-  const failed = results.some(({ state }) => state === "failed");
+  const faulty = await tellPublished(results, options);
+  const failed = faulty || results.some(({ state }) => state === "failed");
   if (options.progress !== "none") {
     const took = duration((performance.now() - started) / 1000);
     process.stderr.write(
@@ -201,6 +208,35 @@ export async function runAndReport(options: RunOptions, json: boolean): Promise<
     );
   }
   return failed ? EXIT.failed : EXIT.ok;
+}
+
+const COLORS = {
+  fault: pc.red,
+  stale: pc.yellow,
+  expected: pc.dim,
+  equal: pc.green,
+  about: pc.bold,
+};
+
+/**
+ * Compares with what is published for the preset, and says so.
+ *
+ * @returns whether a number differs that must not
+ */
+async function tellPublished(
+  results: readonly CellResult[],
+  { matrix, ownModel, ownData, progress }: RunOptions,
+): Promise<boolean> {
+  if (ownModel !== undefined || ownData !== undefined) return false;
+  const published = await publishedAccuracies(matrix);
+  if (published === undefined) return false;
+  const comparison = compareWithPublished(published.text, results);
+  const faulty = comparison.groups.some(({ kind }) => kind === "fault");
+  if (progress === "none" && !faulty) return false;
+  process.stderr.write("\n");
+  for (const { kind, text } of publishedLines(comparison, published.name))
+    process.stderr.write(`${COLORS[kind](inert(text))}\n`);
+  return faulty;
 }
 
 /** Reasons that progress has not shown already. */

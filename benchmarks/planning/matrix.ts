@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, extname, join, resolve } from "node:path";
@@ -7,6 +8,7 @@ import { hyperparametersSchema, variantSchema } from "../../results/schema.js";
 import { algorithms } from "../../algorithms/index.js";
 import { observers } from "../../algorithms/observers/index.js";
 import { backends } from "../../backends/index.js";
+import { ENGINE_NAMES } from "../../pipelines/engine/index.js";
 import { MAX_BIT_WIDTH, MIN_BIT_WIDTH } from "../../backends/scheme.js";
 import { datasets } from "../datasets/index.js";
 import { lookup, unknownName } from "../lookup.js";
@@ -54,6 +56,10 @@ export const matrixSchema = z.strictObject({
   title: z.string().min(1),
   dataset: z.union([z.string(), ownDataSchema]).describe("a data set's name, or your own images"),
   dataDirectory: z.string().optional().describe("where the files of the data set lie"),
+  engine: z
+    .enum(ENGINE_NAMES)
+    .optional()
+    .describe("what trains, unless --engine names another; onnxruntime if left out"),
   models: z
     .array(
       z.union([
@@ -91,6 +97,21 @@ export async function presetNames(): Promise<string[]> {
     .filter((file) => file.endsWith(".yaml"))
     .map((file) => basename(file, ".yaml"))
     .sort();
+}
+
+/**
+ * The accuracy.csv that is published for a preset, in the project's results/PRESET.
+ *
+ * @returns nothing where the name is no preset's, or nothing is published for it
+ */
+export async function publishedAccuracies(
+  preset: string,
+): Promise<{ readonly name: string; readonly text: string } | undefined> {
+  if (!(await presetNames()).includes(preset)) return undefined;
+  const name = `results/${preset}/accuracy.csv`;
+  const path = resolve(presetDirectory, "..", "..", name);
+  if (!existsSync(path)) return undefined;
+  return { name, text: await readFile(path, "utf8") };
 }
 
 /**

@@ -37,6 +37,7 @@ export interface RunOptions {
   /** Only cells whose property is one of the values: algorithm, backend, model, bits, seed. */
   readonly only: Readonly<Record<string, readonly string[]>>;
   readonly seeds?: number;
+  /** "auto" is the matrix's. */
   readonly engine: EngineName | "auto";
   readonly lowering: LoweringChoice;
   readonly dataDirectory?: string;
@@ -78,12 +79,13 @@ export async function makePlan(options: RunOptions, load = loadDataset): Promise
   const matrix: Matrix = {
     ...loaded,
     ...(seeds !== undefined && { seeds }),
+    ...(options.engine !== "auto" && { engine: options.engine }),
     ...(ownData !== undefined && { dataset: ownData }),
     ...(ownModel !== undefined && { models: [ownModel] }),
   };
   const dataDirectory =
     options.dataDirectory ?? matrix.dataDirectory ?? process.env["QUANTBENCH_DATA"] ?? "data";
-  const engine = await loadEngine(options.engine, options.lowering);
+  const engine = await loadEngine(matrix.engine ?? "auto", options.lowering);
   const images = await load(matrix.dataset, dataDirectory, matrix.hyperparameters);
   const own = new Map<string, OwnNetwork>();
   for (const model of matrix.models)

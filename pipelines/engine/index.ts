@@ -49,7 +49,9 @@ export async function loadEngine(
   threads = 1,
 ): Promise<Engine> {
   if (name !== "auto" && name !== "onnxruntime" && lowering !== "auto") {
-    throw new Error(`engine "${name}" has no lowerings to choose from; leave out "${lowering}"`);
+    throw new Error(
+      `engine "${name}" has no lowerings to choose from; leave out "${lowering}", or take --engine onnxruntime`,
+    );
   }
   switch (name) {
     case "auto":

@@ -214,6 +214,19 @@ describe("a run", async () => {
     expect(await csv(broken)).toBe(await csv(out));
   });
 
+  test("by the portable engine gives the published numbers, digit for digit; by another it says so", async () => {
+    const args = ["run", "smoke", "--engine", "portable", "--only", "backend=academic"];
+    const { code, stderr } = await quantbench([...args, "--out", await temporary()]);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(
+      /Published numbers \(results\/smoke\/accuracy\.csv, trained by portable/,
+    );
+    // After a change of numbers: run smoke --engine portable, and keep its accuracy.csv there.
+    expect(stderr).toMatch(/\d+ of \d+ are equal, (?:digit for digit|among them all that must be)/);
+    expect(stderr).toContain("2 cells that are published were not run");
+    expect(first.stderr).toMatch(/differ: onnxruntime [\d.]+ trained here, portable \d+ what is/);
+  });
+
   test("is rendered again from its stored results", async () => {
     const page = join(out, "report", "index.html");
     const before = await readFile(page, "utf8");

@@ -1,7 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { lookup } from "../../../benchmarks/lookup.js";
-import { loadMatrix, parseMatrix, presetNames } from "../../../benchmarks/planning/matrix.js";
+import {
+  loadMatrix,
+  parseMatrix,
+  presetNames,
+  publishedAccuracies,
+} from "../../../benchmarks/planning/matrix.js";
 
 const quick = await readFile("benchmarks/matrices/quick.yaml", "utf8");
 const edited = (from: string | RegExp, to: string) => () =>
@@ -9,6 +14,14 @@ const edited = (from: string | RegExp, to: string) => () =>
 
 test("every preset is valid", async () => {
   for (const name of await presetNames()) expect((await loadMatrix(name)).name).toBe(name);
+});
+
+test("published accuracies are those of a preset, never of a file of its name", async () => {
+  expect((await publishedAccuracies("reference"))?.text).toBe(
+    await readFile("results/reference/accuracy.csv", "utf8"),
+  );
+  for (const none of ["standard", "reference.yaml", "../reference", "runs"])
+    expect(await publishedAccuracies(none), none).toBeUndefined();
 });
 
 describe("a wrong matrix file gets the place, what is wrong, and what is accepted:", () => {
@@ -48,6 +61,11 @@ describe("a wrong matrix file gets the place, what is wrong, and what is accepte
       "an unknown algorithm",
       edited("[lsq, minMax]", "[lqs, minMax]"),
       /my\.yaml:\d+:\d+: Unknown algorithm "lqs"\. Did you mean "lsq"\? Known: .*logarithmic, lsq, lsqMqbench/,
+    ],
+    [
+      "an unknown engine",
+      edited(/^engine: \w+/m, "engine: portabel"),
+      /my\.yaml:\d+:\d+: engine: .*"onnxruntime"\|"portable"/,
     ],
     ["an unknown model", edited("resnet8", "resnet9"), /Unknown model "resnet9"/],
     ["an unknown data set", edited("fashionMnist", "fashion"), /Unknown dataset "fashion"/],
