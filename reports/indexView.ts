@@ -1,4 +1,4 @@
-import type { CellResult, CompletedCell, Environment } from "../results/schema.js";
+import type { CellResult, CompletedCell, Environment, Run } from "../results/schema.js";
 import {
   algorithmOf,
   backendOf,
@@ -85,7 +85,7 @@ export function indexView(input: ReportInput) {
             ...(engine.lowering ? [engine.lowering] : []),
           ].join("; "),
     checksum: results[0]?.config.dataset.checksum ?? "",
-    environment: environmentRows(environment),
+    environment: [...environmentRows(environment), ...otherEnvironments(run, environment)],
   };
 }
 
@@ -216,6 +216,16 @@ function listsOf(lists: Readonly<Record<string, readonly string[]>>) {
     name,
     list: members.map(({ reason }) => reason),
   }));
+}
+
+/** Of a merged run: how many cells were computed elsewhere, and what was different there. */
+function otherEnvironments({ parts = [] }: Run, first: Environment) {
+  const known = new Set(environmentRows(first).map((row) => JSON.stringify(row)));
+  return parts.flatMap(({ environment, cells }) =>
+    environmentRows(environment)
+      .filter((row) => !known.has(JSON.stringify(row)))
+      .map(({ name, value }) => ({ name: `${name}, of ${String(cells.length)} cells`, value })),
+  );
 }
 
 function environmentRows(environment: Environment) {

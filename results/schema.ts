@@ -301,5 +301,9 @@ export const runSchema = z.strictObject({
   cells: z.array(z.string()),
   /** A user's own images: where they lay and how they were prepared. */
   ownData: z.strictObject({ path: z.string(), preprocessing: z.unknown().optional() }).optional(),
+  /** Where the cells of a merged run were computed, by their ids. */
+  parts: z
+    .array(z.strictObject({ environment: environmentSchema, cells: z.array(z.string()) }))
+    .optional(),
 });
 export type Run = z.infer<typeof runSchema>;

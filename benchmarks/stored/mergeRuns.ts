@@ -1,7 +1,7 @@
 import { constants, existsSync } from "node:fs";
 import { copyFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { questionOf } from "../../reports/cells.js";
+import { groupBy, questionOf } from "../../reports/cells.js";
 import { configurationDifferences } from "../../reports/configuration.js";
 import type { CellResult, Environment, Run } from "../../results/schema.js";
 import { cellName, RunDirectory } from "../../results/store.js";
@@ -15,7 +15,7 @@ export interface Merged {
   readonly cells: number;
   /** Cells that more than one run has, with the same numbers. */
   readonly shared: number;
-  /** What was different where the runs were made; the first run's is kept as the environment. */
+  /** What was different where the runs were made; each is kept with its cells. */
   readonly environments: readonly string[];
 }
 
@@ -36,7 +36,7 @@ export async function mergeRuns(paths: readonly string[], target: string): Promi
   const [first] = runs;
   if (first === undefined) throw new Error("there is no run to merge");
   refuseOtherRecipes(runs);
-  const { results, shared } = unite(runs);
+  const { results, shared, from } = unite(runs);
   const directory = new RunDirectory(target);
   await directory.create();
   for (const result of results.values()) await directory.writeCell(result);
@@ -47,7 +47,10 @@ export async function mergeRuns(paths: readonly string[], target: string): Promi
   );
   const [matrix] = matrices;
   if (matrices.size === 1 && matrix !== undefined) await directory.writeMatrix(matrix);
-  await directory.writeRun(unitedRun(runs.map(({ run }) => run)));
+  await directory.writeRun({
+    ...unitedRun(runs.map(({ run }) => run)),
+    parts: partsOf(runs, (id) => from.get(id)),
+  });
   return { cells: results.size, shared, environments: environmentDifferences(runs) };
 }
 
@@ -91,7 +94,26 @@ function unite(runs: readonly ReadRun[]) {
         shared += 1;
       }
     }
-  return { results, shared };
+  return { results, shared, from };
+}
+
+/** Each environment with the cells that were computed there. */
+function partsOf(
+  runs: readonly ReadRun[],
+  pathOf: (id: string) => string | undefined,
+): NonNullable<Run["parts"]> {
+  const parts = runs.flatMap(({ path, run, environment, results }) => {
+    const own = new Set(results.map(({ id }) => id).filter((id) => pathOf(id) === path));
+    const known = run.parts ?? [{ environment, cells: [...own] }];
+    return known.map((part) => ({ ...part, cells: part.cells.filter((id) => own.has(id)) }));
+  });
+  const byEnvironment = groupBy(parts, ({ environment }) => JSON.stringify(environment));
+  return [...byEnvironment.values()].flatMap((group) =>
+    group.slice(0, 1).map(({ environment }) => ({
+      environment,
+      cells: group.flatMap(({ cells }) => cells),
+    })),
+  );
 }
 
 /** What must be the same wherever a cell is computed. */

@@ -44,6 +44,13 @@ describe("merge", () => {
     const rows = (await readFile(join(out, "accuracy.csv"), "utf8")).trim().split("\n");
     expect(rows).toHaveLength(4);
     expect(await readFile(join(out, "models", "x.onnx"), "utf8")).toBe("network");
+    const { parts = [] } = new RunDirectory(out).readRun();
+    expect(parts.map(({ environment, cells }) => [environment.cpu, cells])).toEqual([
+      [exampleEnvironment.cpu, [zero.id, two.id]],
+      ["Other", [one.id]],
+    ]);
+    const page = await readFile(join(out, "report", "index.html"), "utf8");
+    expect(page).toMatch(/cpu, of 1 cells<\/th><td[^>]*>Other</);
     const whole = await stored(seeds);
     await quantbench(["report", whole]);
     expect(rows).toEqual((await readFile(join(whole, "accuracy.csv"), "utf8")).trim().split("\n"));
