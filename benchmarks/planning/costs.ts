@@ -15,12 +15,12 @@ export function pretrainCost(config: CellConfig, dataset: Dataset): number {
   const isTrained = config.model.checksum !== undefined;
   const steps = isTrained ? 0 : stepCount(pretrain, dataset.train.count, batchSize);
   const images = FLOAT_TRAINING * steps * batchSize + dataset.test.count;
-  return imageCost(buildFloatNetwork(config, dataset)) * images + START_COST;
+  return engineCost(buildFloatNetwork(config, dataset), config.engine) * images + START_COST;
 }
 
 /** What one cell costs, and how much of it is training, which cells of the same training share. */
 export function costOf(
-  { hyperparameters }: CellConfig,
+  { hyperparameters, engine }: CellConfig,
   dataset: Dataset,
   { algorithm, backend, quantized }: CellParts,
 ): { readonly cost: number; readonly trainingCost: number } {
@@ -36,9 +36,11 @@ export function costOf(
     .filter((site) => quantizerOf(algorithm, site).levels !== undefined)
     .reduce((most, { scheme }) => Math.max(most, scheme.bitWidth), 0);
   const trained = QUANTIZED_TRAINING * steps * batchSize + RECONSTRUCTION * reconstructed;
-  const evaluated = (1 + deployed + LOOKED_UP_BIT * lookedUp) * dataset.test.count;
-  const perImage = imageCost(quantized.network);
-  return { cost: perImage * (trained + evaluated) + START_COST, trainingCost: perImage * trained };
+  const perImage = engineCost(quantized.network, engine);
+  const perDeployed = imageCost(quantized.network) * (deployed + LOOKED_UP_BIT * lookedUp);
+  const evaluated = (perImage + perDeployed) * dataset.test.count;
+  const trainingCost = perImage * trained;
+  return { cost: trainingCost + evaluated + START_COST, trainingCost };
 }
 
 const FLOAT_TRAINING = 4;
@@ -52,7 +54,25 @@ const RUNTIMES: Readonly<Record<string, number>> = {
 /** Levels without equal steps are searched bit by bit. */
 const LOOKED_UP_BIT = 2.5;
 
-/** Multiplications, and memory traffic, which decides in narrow and depthwise layers. */
+/** How many times as long as onnxruntime's blocked convolutions other engines take, about. */
+const SLOWER: Readonly<Record<string, number>> = { standard: 2, "tfjs-node": 2, tfjs: 100 };
+/** The portable engine has no blocks: what its kernels take for a product, and for a value of a result. */
+const PORTABLE = { product: 2, output: 57 };
+
+/** What one image costs on the engine that trains. */
+function engineCost(network: Network, { name, lowering }: CellConfig["engine"]): number {
+  if (name !== "portable")
+    return imageCost(network) * (SLOWER[name] ?? SLOWER[lowering ?? ""] ?? 1);
+  const shapes = featureShapes(network);
+  const counts = multiplications(network);
+  return network.nodes.reduce((sum, node) => {
+    if (node.op !== "conv2d") return sum;
+    const outputs = (shapes.get(node.name) ?? []).reduce((a, b) => a * b, 1);
+    return sum + PORTABLE.product * (counts.get(node.name) ?? 0) + PORTABLE.output * outputs;
+  }, 0);
+}
+
+/** Of inference: multiplications, and memory traffic, which decides in narrow and depthwise layers. */
 function imageCost(network: Network): number {
   const shapes = featureShapes(network);
   const counts = multiplications(network);
