@@ -5,16 +5,24 @@ import { buildCell, type Cell } from "../planning/index.js";
 import { completedCell } from "./cellResult.js";
 import type { Checkpoint } from "./checkpoint.js";
 import type { CellContext } from "./context.js";
-import { StagedCell } from "./stagedCell.js";
+import { StagedCell, type TrainingFindings } from "./stagedCell.js";
 import type { Subject } from "./stages.js";
 
-/** Runs one cell from its float checkpoint to the deployed network. */
-export async function runCell(cell: Cell, context: CellContext): Promise<CellResult> {
+/**
+ * Runs one cell from its float checkpoint to the deployed network.
+ *
+ * @param shared what cells of the same training have found; gets what this one finds
+ */
+export async function runCell(
+  cell: Cell,
+  context: CellContext,
+  shared: TrainingFindings = {},
+): Promise<CellResult> {
   const { id, config } = cell;
   if (cell.unsupported !== undefined)
     return { id, config, state: "unsupported", reason: cell.unsupported };
   const subject: Subject = { cell, parts: buildCell(config, context.dataset), context };
-  const staged = new StagedCell(subject);
+  const staged = new StagedCell(subject, shared);
   const checkpoint = await staged.find("checkpoint");
   const diverged = (what: string, { losses, divergedAt = 0 }: Checkpoint): CellResult => ({
     id,

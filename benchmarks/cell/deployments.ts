@@ -12,24 +12,16 @@ import {
   FIRST_RUNTIME,
   probeSaturation,
   processorFeatures,
-  runOn,
-  type Runtime,
-  type Saturation,
-  REFERENCE_RUNTIME,
   RUNTIME_BATCH,
   runtimesOf,
-  timeOn,
-  WAYS_AROUND_SATURATION,
 } from "../../pipelines/deploy/index.js";
 import { engineVersions } from "../../pipelines/engine/index.js";
-import { NoForm, type RuntimeModel } from "../../pipelines/export/index.js";
+import { NoForm } from "../../pipelines/export/index.js";
 import type { Deployment } from "../../results/deploymentSchema.js";
 import { deviceRuntime } from "../../results/device.js";
 import type { RuntimeResult } from "../../results/runtimeSchema.js";
 import type { MeasuredRuntime } from "../../results/schema.js";
-import { summarize } from "./latency.js";
-
-const TIMED_MS = 150;
+import { execute } from "./executions.js";
 
 export interface Deployments {
   /** Logits of the first runtime. */
@@ -70,10 +62,15 @@ export async function deploy(
     const { name: runtimeName } = runtime;
     onRuntime(runtime.title);
     const network = runtime.takesGroups ? forms.exported : forms.plain;
-    const write = (batch: number) => runtime.write(network, { name, batch, arithmetic });
+    const write = (called: string, batch: number) =>
+      runtime.write(network, { name: called, batch, arithmetic });
     try {
-      const model = write(RUNTIME_BATCH);
-      const { logits, imagesPerSecond, peakBytes } = await runOn(runtime, model, dataset);
+      const model = write(name, RUNTIME_BATCH);
+      const { logits, ...execution } = await execute(
+        runtime,
+        (batch) => write("network", batch),
+        dataset,
+      );
       first ??= logits;
       if (model.kernels !== undefined && model.kernels !== "shipped") precise ??= logits;
       correct[runtimeName] = correctOf(logits, dataset);
@@ -84,10 +81,7 @@ export async function deploy(
         modelBytes: model.bytes.length,
         ...(model.operators && { operators: { ...model.operators } }),
       };
-      const latency = isTimed(runtime, saturation)
-        ? await latencyOn(runtime, write(1), dataset)
-        : undefined;
-      measured[runtimeName] = { imagesPerSecond, peakBytes, ...(latency && { latency }) };
+      measured[runtimeName] = execution.measured;
     } catch (error) {
       if (first === undefined) throw error;
       const { message } = error as Error;
@@ -111,24 +105,6 @@ export async function deploy(
     }),
   };
   return { logits: first, correct: correct[device] ?? [], results, deployment, measured };
-}
-
-/**
- * The first runtime is timed beside the float network, elsewhere; the reference is not; and what
- * avoids saturation is where there is any, to say what that costs.
- */
-const isTimed = ({ name }: Runtime, { saturates }: Saturation): boolean =>
-  name !== FIRST_RUNTIME &&
-  name !== REFERENCE_RUNTIME &&
-  (saturates || !WAYS_AROUND_SATURATION.includes(name));
-
-async function latencyOn(
-  runtime: Runtime,
-  single: RuntimeModel,
-  { shape: [height = 1, width = 1, channels = 1] }: Dataset,
-) {
-  const shape = [channels, height, width];
-  return summarize(await timeOn(runtime, single, { shape, milliseconds: TIMED_MS }));
 }
 
 function equalShare(a: Logits, b: Logits): number {

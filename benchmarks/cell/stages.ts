@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import {
   inspectSites,
@@ -47,9 +48,7 @@ export interface Exported {
 
 export interface MeasuredLatency {
   readonly latency: Awaited<ReturnType<typeof measureLatency>>;
-  readonly operators: Readonly<
-    Record<"float" | "quantized", Awaited<ReturnType<typeof profileOperators>>>
-  >;
+  readonly operators: Readonly<Record<"float" | "quantized", Operators>>;
 }
 
 /** One cell and all that it is made of. */
@@ -77,6 +76,21 @@ export const quantizedBy = (
   { quantized: { network, sites } }: CellParts,
   { bits }: Checkpoint,
 ): QuantizedNetwork => ({ network, sites: withBits(sites, bits) });
+
+type Operators = Awaited<ReturnType<typeof profileOperators>>;
+
+/** The float network that was profiled last: the same for all cells of a model and seed. */
+let lastFloat: { readonly key: string; readonly operators: Operators } | undefined;
+
+async function profileFloat(
+  model: Uint8Array,
+  options: Parameters<typeof profileOperators>[1],
+): Promise<Operators> {
+  const key = createHash("sha256").update(model).update(JSON.stringify(options)).digest("hex");
+  if (lastFloat?.key !== key)
+    lastFloat = { key, operators: await profileOperators(model, options) };
+  return lastFloat.operators;
+}
 
 const imageShape = ({ dataset }: CellContext): number[] => {
   const [height = 1, width = 1, channels = 1] = dataset.shape;
@@ -167,7 +181,7 @@ export const STAGES: { readonly [F in Finding]: Stage<F> } = {
       return {
         latency: await measureLatency({ float: floatModel, quantized: model }, options),
         operators: {
-          float: await profileOperators(floatModel, options),
+          float: await profileFloat(floatModel, options),
           quantized: await profileOperators(model, options),
         },
       };

@@ -92,8 +92,9 @@ async function run(job: Job): Promise<void> {
     await pretrain(first, context);
     return;
   }
+  const shared = {};
   for (const cell of job.cells) {
-    const result = await runCell(cell, context);
+    const result = await runCell(cell, context, shared);
     await context.directory.writeCell(result);
     const { state } = result;
     const accuracy =

@@ -31,14 +31,18 @@ export async function collectLogits(
     logits.set(await infer(batch), offset);
     offset += (batch.images.shape[0] ?? 0) * dataset.classes;
   }
-  const wrong = logits.findIndex((logit) => !Number.isFinite(logit));
-  if (wrong >= 0) {
-    const image = Math.floor(wrong / dataset.classes);
-    throw new RangeError(
-      `the network gave the logit ${String(logits[wrong])} for test image ${String(image)}`,
-    );
-  }
+  checkFinite(logits, dataset);
   return logits;
+}
+
+/** @throws RangeError naming the first image whose logits are not finite */
+export function checkFinite(logits: Logits, { classes }: Pick<Dataset, "classes">): void {
+  const wrong = logits.findIndex((logit) => !Number.isFinite(logit));
+  if (wrong < 0) return;
+  const image = Math.floor(wrong / classes);
+  throw new RangeError(
+    `the network gave the logit ${String(logits[wrong])} for test image ${String(image)}`,
+  );
 }
 
 /** Runs a network over the test set. */

@@ -16,6 +16,7 @@ export {
   accuracyOf,
   agreementOf,
   changedCount,
+  checkFinite,
   collectLogits,
   correctOf,
   evaluate,

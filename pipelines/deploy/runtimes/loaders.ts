@@ -8,6 +8,8 @@ export interface LoadedModel {
    * @returns [batch, classes]
    */
   infer(images: Float32Array, batch: number): Promise<Float32Array>;
+  /** Frees what it holds; it is not used again. */
+  release(): Promise<void>;
 }
 
 export interface LoadOptions {
@@ -39,6 +41,7 @@ export const loaders = {
         const feeds = { [image]: new ort.Tensor("float32", images, [batch, ...shape]) };
         return (await session.run(feeds))[logits]?.data as Float32Array;
       },
+      release: () => session.release(),
     };
   },
 
@@ -54,6 +57,7 @@ export const loaders = {
         const feeds = { [image]: new ort.Tensor("float32", images, [batch, ...shape]) };
         return (await session.run(feeds))[logits]?.data as Float32Array;
       },
+      release: () => session.release(),
     };
   },
 
@@ -76,6 +80,10 @@ export const loaders = {
         if (logits === undefined) throw new Error("the model gave no output");
         checkProof(logits, oneMore);
         return logits;
+      },
+      release() {
+        compiled.delete();
+        return Promise.resolve();
       },
     };
   },

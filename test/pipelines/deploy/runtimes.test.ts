@@ -113,7 +113,7 @@ describe("a runtime's process", () => {
     const { imagesPerSecond, peakBytes } = await runOn(runtime, model, dataset);
     expect(imagesPerSecond).toBeGreaterThan(0);
     expect(peakBytes).toBeGreaterThan(model.bytes.length);
-    const times = await timeOn(runtime, model, { shape: [1, 8, 8], milliseconds: 20 });
+    const times = await timeOn(runtime, model, { dataset, milliseconds: 20 });
     expect(times.length).toBeGreaterThan(0);
   });
 
@@ -128,12 +128,36 @@ describe("a runtime's process", () => {
     expect(peakBytes).toBeLessThan(ballast.length / 2);
   });
 
-  test("that cannot load a model is an error that names it", async () => {
-    const broken = { bytes: new Uint8Array(100).fill(7) };
+  test.each(runtimes.map(({ name }) => name))(
+    "runs another model, then the first one again, to the same bits: %s",
+    async (name) => {
+      const one: Choice = { profile: stpu, bits: 8, seed: 1, model: resnet8 };
+      const other: Choice = { profile: stpu, bits: 3, seed: 2, model: resnet8 };
+      const first = await logitsOn(name, one);
+      expect(await logitsOn(name, other)).not.toEqual(first);
+      expect(await logitsOn(name, one)).toEqual(first);
+      // Another data set is another process.
+      const reversed = { ...part, images: part.images.toReversed() };
+      const frozen = frozenNetwork(one);
+      const model = findRuntime(name).write(frozen, {
+        ...{ name: "n", batch: 50, arithmetic: stpu.arithmetic },
+      });
+      const run = (test: typeof part) => runOn(findRuntime(name), model, { ...dataset, test });
+      expect(Array.from((await run(reversed)).logits)).not.toEqual(first);
+      expect(Array.from((await run(part)).logits)).toEqual(first);
+    },
+  );
+
+  test("that cannot load a model is an error that names it, and the next model runs", async () => {
+    const frozen = frozenNetwork({ profile: stpu, bits: 8, seed: 1, model: resnet8 });
+    const model = runtime.write(frozen, { name: "n", batch: 50 });
+    const expected = (await runOn(runtime, model, dataset)).logits;
+    const broken = { bytes: new Uint8Array(model.bytes.length).fill(7) };
     await expect(runOn(runtime, broken, dataset)).rejects.toThrow(/^onnxruntime failed: /);
     await expect(runOn(findRuntime("litert"), { ...broken, batch: 50 }, dataset)).rejects.toThrow(
       /^LiteRT \(WebAssembly\) (failed|ended)/,
     );
+    expect((await runOn(runtime, model, dataset)).logits).toEqual(expected);
   });
 });
 
