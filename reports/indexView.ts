@@ -33,16 +33,16 @@ import { accuracyTables, pageOf, shortId, type AccuracyTable, type Entry } from 
 const EXPECTED_AGREEMENT = 0.995;
 /** What report.hbs shows. */
 export function indexView(input: ReportInput) {
-  const { run, environment, results, files } = input;
+  const { run, environment, results, files, margins } = input;
   const completed = results.filter(isCompleted);
   const others = results.filter((result) => !isCompleted(result));
   const flagged = completed.filter(
     (cell) => missesGate(cell) || lowestAgreement(cell) < EXPECTED_AGREEMENT,
   );
   const counts = groupBy(results, ({ state }) => stateLabel(state));
-  const tables = accuracyTables(results);
+  const tables = accuracyTables(results, margins);
   const charts = costCharts(completed);
-  const decisions = decisionViews(results);
+  const decisions = decisionViews(results, margins);
   const runtimes = runtimeSummary(completed);
   const engine = results[0]?.config.engine;
   const atChance = completed.filter(isAtChance).length;
@@ -55,14 +55,14 @@ export function indexView(input: ReportInput) {
     counts: [...counts].map(([state, members]) => ({ state, count: members.length })),
     sections: sections({ decisions, charts, flagged, runtimes }),
     decisions,
-    rules: decisionRules(),
+    rules: decisionRules(margins),
     tables: tables.flatMap(splitSparse).map(tableView),
     bitCharts: bitCharts(completed),
     curves: trainingCurves(completed).length,
     sideBySide: completed.length > 1,
     charts,
     energyModel: ENERGY_MODEL_TITLE,
-    ...statisticsView(results),
+    ...statisticsView(results, margins),
     gate: points(-GATE_TOLERANCE, 1).slice(1),
     columns: COLUMNS.map(([name]) => name),
     pageSize: PAGE_SIZE,

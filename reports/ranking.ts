@@ -1,7 +1,7 @@
 import { deviceAccuracy } from "../results/device.js";
 import type { CellResult, CompletedCell } from "../results/schema.js";
 import { algorithmOf, backendOf, bitsOf, groupBy, isCompleted, modelOf } from "./cells.js";
-import { EQUIVALENCE_MARGIN } from "./decision/standing.js";
+import { MARGINS } from "./decision/standing.js";
 import { differenceOf } from "./measurements.js";
 import { marginOf, pValueOf, type Estimate } from "./statistics/difference.js";
 import { friedman, type Friedman } from "./statistics/friedman.js";
@@ -38,7 +38,7 @@ type Verdict = "better" | "worse" | "equivalent" | "undecided";
  * Every pair of algorithms that share a place. Within each place the tests of all pairs are
  * corrected by Holm: they are one column of a table.
  */
-export function pairings(results: readonly CellResult[]): Pairing[] {
+export function pairings(results: readonly CellResult[], { equivalence } = MARGINS): Pairing[] {
   const completed = results.filter(isCompleted);
   const order = new Map([...new Set(completed.map(algorithmOf))].map((name, i) => [name, i]));
   const placeIn = (name: string) => order.get(name) ?? 0;
@@ -51,6 +51,7 @@ export function pairings(results: readonly CellResult[]): Pairing[] {
           return estimate === undefined ? [] : [{ first, second, estimate }];
         }),
       ),
+      equivalence,
     );
   });
   return [...groupBy(found, ({ first, second }) => JSON.stringify([first, second])).values()]
@@ -71,7 +72,10 @@ export function pairings(results: readonly CellResult[]): Pairing[] {
 }
 
 /** What the tests of one place say of its pairs. */
-function verdictsOf<T extends { readonly estimate: Estimate }>(pairs: readonly T[]) {
+function verdictsOf<T extends { readonly estimate: Estimate }>(
+  pairs: readonly T[],
+  equivalence: number,
+) {
   const corrected = holm(pairs.map(({ estimate }) => pValueOf(estimate)));
   return pairs.map((pair, i) => {
     const { estimate } = pair;
@@ -81,7 +85,7 @@ function verdictsOf<T extends { readonly estimate: Estimate }>(pairs: readonly T
       ? estimate.mean > 0
         ? "better"
         : "worse"
-      : reach < EQUIVALENCE_MARGIN
+      : reach < equivalence
         ? "equivalent"
         : "undecided";
     return { ...pair, verdict };

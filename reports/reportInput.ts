@@ -1,3 +1,4 @@
+import type { Margins } from "./decision/standing.js";
 import type { CellResult, Environment, Run } from "../results/schema.js";
 
 /** What a report is made of. */
@@ -14,6 +15,8 @@ export interface ReportInput {
     readonly models: ReadonlySet<string>;
     readonly matrix: boolean;
   };
+  /** What it decides by, if not one point and five. */
+  readonly margins?: Margins;
   /** The run's directory, as commands are to name it. */
   readonly directory?: string;
 }

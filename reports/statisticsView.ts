@@ -1,5 +1,6 @@
 import type { CellResult } from "../results/schema.js";
 import { backendOf } from "./cells.js";
+import type { Margins } from "./decision/standing.js";
 import { criticalDifferenceChart } from "./charts/criticalDifference.js";
 import { points } from "./format.js";
 import { FEWEST_NETWORKS, pairings, ranking } from "./ranking.js";
@@ -8,8 +9,9 @@ import { mean } from "./statistics/moments.js";
 import { pageOf } from "./summary.js";
 
 /** Which algorithms differ, and which are robust, as the report says it. */
-export function statisticsView(results: readonly CellResult[]) {
-  return { ...rankingView(results), robustness: robustnessView(results), ...pairingsView(results) };
+export function statisticsView(results: readonly CellResult[], margins?: Margins) {
+  const pairs = pairingsView(results, margins);
+  return { ...rankingView(results), robustness: robustnessView(results), ...pairs };
 }
 
 function rankingView(results: readonly CellResult[]) {
@@ -29,8 +31,8 @@ function rankingView(results: readonly CellResult[]) {
   };
 }
 
-function pairingsView(results: readonly CellResult[]) {
-  const found = pairings(results);
+function pairingsView(results: readonly CellResult[], margins?: Margins) {
+  const found = pairings(results, margins);
   return {
     pairings: found.map(({ first, second, differences, ...counts }) => ({
       ...{ first, second, ...counts },

@@ -15,7 +15,7 @@ import {
 } from "./cells.js";
 import { percentOverSeeds, points } from "./format.js";
 import { kernelNote } from "./kernels.js";
-import { standingOf, type Standing } from "./decision/standing.js";
+import { MARGINS, standingOf, type Margins, type Standing } from "./decision/standing.js";
 import { differenceOf } from "./measurements.js";
 import { mean } from "./statistics/moments.js";
 
@@ -51,7 +51,7 @@ export interface AccuracyTable {
 }
 
 /** Accuracy tables, one for each model and bit width, in the order of the results. */
-export function accuracyTables(results: readonly CellResult[]): AccuracyTable[] {
+export function accuracyTables(results: readonly CellResult[], margins = MARGINS): AccuracyTable[] {
   const groups = groupBy(results, (result) => JSON.stringify([modelOf(result), bitsOf(result)]));
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
@@ -62,11 +62,10 @@ export function accuracyTables(results: readonly CellResult[]): AccuracyTable[] 
     const rows = unique(group.map(algorithmOf)).map((algorithm) => ({
       algorithm,
       entries: backends.map((backend) =>
-        entry(
-          { algorithm, backend },
-          byPlace.get(placeKey(algorithm, backend)) ?? [],
-          best.get(backend) ?? [],
-        ),
+        entry({ algorithm, backend }, byPlace.get(placeKey(algorithm, backend)) ?? [], {
+          best: best.get(backend) ?? [],
+          margins,
+        }),
       ),
     }));
     const seeds = new Map(group.filter(isCompleted).map((r) => [r.config.seed, r.accuracy.float]));
@@ -91,19 +90,26 @@ function bestOf(group: readonly CellResult[], backend: string): readonly Complet
   );
 }
 
+/** What cells are held against. */
+interface Yardstick {
+  readonly best: readonly CompletedCell[];
+  readonly margins: Margins;
+}
+
 function standingIn(
   cells: readonly CompletedCell[],
-  best: readonly CompletedCell[],
+  { best, margins }: Yardstick,
 ): Standing | undefined {
   const difference = differenceOf(cells, best);
-  return difference && standingOf(difference);
+  return difference && standingOf(difference, margins);
 }
 
 function entry(
   place: { readonly algorithm: string; readonly backend: string },
   seeds: readonly CellResult[],
-  best: readonly CompletedCell[],
+  yardstick: Yardstick,
 ): Entry {
+  const { best } = yardstick;
   const cells = seeds.filter(isCompleted);
   const others = seeds.filter((result) => !isCompleted(result));
   const asked = seeds.length > 0;
@@ -133,7 +139,7 @@ function entry(
     cells,
     loss,
     best: isBest,
-    standing: isBest ? undefined : standingIn(cells, best),
+    standing: isBest ? undefined : standingIn(cells, yardstick),
     ...(notes.length > 0 && { note: notes.join("; ").replace(" ;", ";") }),
   };
 }

@@ -10,6 +10,16 @@ export const positive = (text: string): number => {
   return value;
 };
 
+/** Percentage points, more than 0 and no more than all. */
+export const points = (text: string): number => {
+  const value = Number(text);
+  if (!(value > 0 && value <= 100) || text.trim() === "")
+    throw new InvalidArgumentError(
+      "It must be a number of percentage points above 0, such as 0.5.",
+    );
+  return value;
+};
+
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400 };
 /** Longer than timers can wait. */
 const MOST_SECONDS = 24 * 86_400;

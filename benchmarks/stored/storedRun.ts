@@ -1,5 +1,6 @@
 import { join, relative } from "node:path";
 import { renderReport } from "../../reports/report.js";
+import type { ReportInput } from "../../reports/reportInput.js";
 import type { CellResult, Environment, Run } from "../../results/schema.js";
 import { makeDirectory } from "../../results/makeDirectory.js";
 import type { RunDirectory } from "../../results/store.js";
@@ -36,9 +37,14 @@ export async function packRun(from: RunDirectory, to: RunDirectory): Promise<num
   return results.length;
 }
 
-/** Writes tables and report of a run's stored results. */
+/**
+ * Writes tables and report of a run's stored results.
+ *
+ * @param margins what the report decides by, if not by the usual ones
+ */
 export async function writeReport(
   directory: RunDirectory,
+  margins?: ReportInput["margins"],
 ): Promise<StoredRun & { /** Path of the report. */ readonly file: string }> {
   const stored = await readStoredRun(directory);
   await directory.writeTables(stored.results);
@@ -47,6 +53,7 @@ export async function writeReport(
     renderReport({
       ...stored,
       files: await directory.linkedFiles(),
+      ...(margins && { margins }),
       directory: path.startsWith("..") ? directory.path : path,
     }),
   );

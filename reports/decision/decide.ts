@@ -1,7 +1,7 @@
 import { differenceOf } from "../measurements.js";
 import type { Estimate } from "../statistics/difference.js";
 import type { Candidate, Costs } from "./candidates.js";
-import { standingOf, usabilityOf, type Standing } from "./standing.js";
+import { type Margins, MARGINS, standingOf, usabilityOf, type Standing } from "./standing.js";
 
 /** A candidate against the best one. */
 export interface Judged extends Candidate {
@@ -30,19 +30,20 @@ export interface Decision {
 }
 
 /** @returns nothing where there are no candidates */
-export function decide(candidates: readonly Candidate[]): Decision | undefined {
+export function decide(candidates: readonly Candidate[], margins = MARGINS): Decision | undefined {
+  const isEligible = (candidate: Candidate) => mayBeUsed(candidate, margins);
   const eligible = candidates.filter(isEligible);
   const best = mostAccurate(eligible.length > 0 ? eligible : candidates);
   if (best === undefined) return undefined;
-  const judged = candidates.map((candidate) => judge(candidate, best));
-  const hopeful = judged.filter(({ change }) => usabilityOf(change) !== "unusable");
+  const judged = candidates.map((candidate) => judge(candidate, best, margins));
+  const hopeful = judged.filter(({ change }) => usabilityOf(change, margins) !== "unusable");
   const equals = judged.filter(
     (candidate) => isEligible(candidate) && candidate.standing === "equivalent",
   );
   const recommended = cheapestOf(equals);
   return {
     ...(recommended && { recommended }),
-    best: judge(best, best),
+    best: judge(best, best, margins),
     nothingUsable: hopeful.length === 0,
     front: [
       ...new Set([
@@ -58,18 +59,18 @@ export function decide(candidates: readonly Candidate[]): Decision | undefined {
 }
 
 /** Every seed has a number, better than guessing, and the loss against float is bearable. */
-const isEligible = ({ missing, atChance, change }: Candidate): boolean =>
-  missing === 0 && !atChance && usabilityOf(change) === "usable";
+const mayBeUsed = ({ missing, atChance, change }: Candidate, margins: Margins): boolean =>
+  missing === 0 && !atChance && usabilityOf(change, margins) === "usable";
 
 /** The highest mean; of equals the cheapest. */
 const mostAccurate = (candidates: readonly Candidate[]): Candidate | undefined =>
   candidates.toSorted((a, b) => b.accuracy - a.accuracy || byCost(a, b))[0];
 
-function judge(candidate: Candidate, best: Candidate): Judged {
+function judge(candidate: Candidate, best: Candidate, margins: Margins): Judged {
   if (sameCells(candidate, best)) return { ...candidate, difference: NONE, standing: "equivalent" };
   const difference = differenceOf(candidate.cells, best.cells);
   if (difference === undefined) throw new Error(`${candidate.algorithm} has no cells`);
-  return { ...candidate, difference, standing: standingOf(difference) };
+  return { ...candidate, difference, standing: standingOf(difference, margins) };
 }
 
 const sameCells = (a: Candidate, b: Candidate): boolean => a.cells === b.cells;

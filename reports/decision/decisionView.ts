@@ -1,18 +1,18 @@
 import type { CellResult } from "../../results/schema.js";
 import { backendOf, groupBy, isCompleted, modelOf } from "../cells.js";
-import { bytes, percent, points, pointsWithMargin } from "../format.js";
+import { bytes, percent, pointsWithMargin } from "../format.js";
 import { marginOf } from "../statistics/difference.js";
 import { pageOf, shortId } from "../summary.js";
 import { candidatesOf, quantizingSeconds, type Candidate } from "./candidates.js";
 import { decide, type Decision, type Judged } from "./decide.js";
-import { EQUIVALENCE_MARGIN, INTERVAL_CONFIDENCE, USABLE_LOSS, usabilityOf } from "./standing.js";
+import { INTERVAL_CONFIDENCE, type Margins, MARGINS, usabilityOf } from "./standing.js";
 
 /** What a network's backends are decided to use: rows of texts. */
-export function decisionViews(results: readonly CellResult[]) {
+export function decisionViews(results: readonly CellResult[], margins = MARGINS) {
   const secondsOf = quantizingSeconds(results.filter(isCompleted));
   return [...groupBy(results, modelOf)].flatMap(([model, ofModel]) => {
     const places = [...groupBy(ofModel, backendOf)].flatMap(([backend, cells]) => {
-      const decision = decide(candidatesOf(cells, secondsOf));
+      const decision = decide(candidatesOf(cells, secondsOf), margins);
       return decision === undefined ? [] : [{ backend, decision }];
     });
     if (places.length === 0) return [];
@@ -25,7 +25,7 @@ export function decisionViews(results: readonly CellResult[]) {
           decision.front.map((candidate) => ({
             backend,
             ...candidateView(candidate),
-            ...standingView(candidate, decision),
+            ...standingView(candidate, decision, margins),
           })),
         ),
       },
@@ -34,11 +34,17 @@ export function decisionViews(results: readonly CellResult[]) {
 }
 
 /** What the texts that explain the table say of its rules. */
-export const decisionRules = () => ({
-  margin: points(-EQUIVALENCE_MARGIN, 0).slice(1),
-  usableLoss: points(-USABLE_LOSS, 0).slice(1),
+export const decisionRules = ({ equivalence, usableLoss } = MARGINS) => ({
+  margin: inPoints(equivalence),
+  usableLoss: inPoints(usableLoss),
   confidence: percent(INTERVAL_CONFIDENCE, 0),
 });
+
+/** 0.005 -> "0.5 points" */
+function inPoints(share: number): string {
+  const count = Number((100 * share).toFixed(4));
+  return `${String(count)} point${count === 1 ? "" : "s"}`;
+}
 
 function choiceView(decision: Decision) {
   const { recommended, best } = decision;
@@ -102,13 +108,13 @@ function candidateView(candidate: Candidate) {
   };
 }
 
-function standingView(candidate: Judged, { best, recommended }: Decision) {
+function standingView(candidate: Judged, { best, recommended }: Decision, margins: Margins) {
   const { difference, standing, change } = candidate;
   const isBest = candidate.cells === best.cells;
   const margin = marginOf(difference, INTERVAL_CONFIDENCE);
   const verdict = [
     isBest ? "the most accurate" : standing,
-    ...(usabilityOf(change) === "unusable" ? ["unusable"] : []),
+    ...(usabilityOf(change, margins) === "unusable" ? ["unusable"] : []),
   ].join(", ");
   return {
     chosen: candidate.cells === recommended?.cells,

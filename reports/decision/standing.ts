@@ -1,9 +1,14 @@
 import { marginOf, type Estimate } from "../statistics/difference.js";
 
-/** So much less accuracy than the best does not matter, as a share of images: one point. */
-export const EQUIVALENCE_MARGIN = 0.01;
-/** What loses more against its float network is not worth deploying: five points. */
-export const USABLE_LOSS = 0.05;
+/** What a report decides by, as shares of images. */
+export interface Margins {
+  /** So much less accuracy than the best does not matter. */
+  readonly equivalence: number;
+  /** What loses more against its float network is not worth deploying. */
+  readonly usableLoss: number;
+}
+/** One point, and five. */
+export const MARGINS: Margins = { equivalence: 0.01, usableLoss: 0.05 };
 /** Both ends of these intervals are tests at 5 %, one on each side (Schuirmann, 1987). */
 export const INTERVAL_CONFIDENCE = 0.9;
 
@@ -22,15 +27,18 @@ export function intervalOf(estimate: Estimate): readonly [low: number, high: num
  *
  * @param difference against the best
  */
-export function standingOf(difference: Estimate, margin = EQUIVALENCE_MARGIN): Standing {
+export function standingOf(difference: Estimate, { equivalence } = MARGINS): Standing {
   const [low, high] = intervalOf(difference);
-  if (low > -margin) return "equivalent";
+  if (low > -equivalence) return "equivalent";
   return high < 0 ? "worse" : "undecided";
 }
 
 /** Whether a change against float is bearable: shown so, shown not to be, or open. */
-export function usabilityOf(change: Estimate): "usable" | "unusable" | "undecided" {
+export function usabilityOf(
+  change: Estimate,
+  { usableLoss } = MARGINS,
+): "usable" | "unusable" | "undecided" {
   const [low, high] = intervalOf(change);
-  if (low > -USABLE_LOSS) return "usable";
-  return high < -USABLE_LOSS ? "unusable" : "undecided";
+  if (low > -usableLoss) return "usable";
+  return high < -usableLoss ? "unusable" : "undecided";
 }

@@ -236,6 +236,14 @@ describe("a run", async () => {
     expect(stdout).toContain("lsq");
     expect(await readFile(page, "utf8")).toBe(before);
     expect(before).toContain(`quantbench verify ${out}<`);
+    expect(before).toContain("within 1 point,");
+    const stricter = ["report", out, "--equivalent", "0.5", "--usable", "2"];
+    expect((await quantbench(stricter)).code).toBe(0);
+    const changed = await readFile(page, "utf8");
+    expect(changed).toContain("within 0.5 points,");
+    expect(changed).toContain("may lose 2 points or more");
+    const refused = await quantbench(["report", out, "--usable", "none"]);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/above 0, such as/)]);
   });
 
   test("has a page for each cell, and pages of cells that are gone are taken away", async () => {

@@ -64,6 +64,8 @@ describe("how an accuracy stands to the best, within one point", () => {
     [-4, 20, "undecided"], // -37 to 29: anything
   ] as const)("%f ± %f is %s", (points, standardError, expected) => {
     expect(standingOf(estimate(points, standardError))).toBe(expected);
+    const wider = { equivalence: 0.1, usableLoss: 0.5 };
+    expect(standingOf(estimate(10 * points, 10 * standardError), wider)).toBe(expected);
   });
 
   // Five points may be lost.
@@ -73,6 +75,9 @@ describe("how an accuracy stands to the best, within one point", () => {
     [-7, 1, "unusable"], // -8.6 to -5.4
   ] as const)("a change of %f ± %f against float is %s", (points, standardError, expected) => {
     expect(usabilityOf(estimate(points, standardError))).toBe(expected);
+    // The same in other units: everything ten times as large.
+    const wider = { equivalence: 0.1, usableLoss: 0.5 };
+    expect(usabilityOf(estimate(10 * points, 10 * standardError), wider)).toBe(expected);
   });
 });
 
