@@ -85,6 +85,7 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
         hyperparameters,
         seed,
         ...(task.onStep && { onUnit: task.onStep }),
+        keeper: task.keeper,
       });
       return { ...reconstructed, accuracies: new Float32Array(0) };
     }

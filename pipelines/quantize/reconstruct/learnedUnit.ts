@@ -1,6 +1,6 @@
 import type { Algorithm, QuantizerSite, Reconstruction } from "../../../algorithms/algorithm.js";
 import type { HostTensor, HostTensors } from "../../engine/index.js";
-import type { Hyperparameters, TrainingProgress } from "../../train/index.js";
+import type { Hyperparameters, TrainingKeeper, TrainingProgress } from "../../train/index.js";
 import {
   type QuantizedNetwork,
   quantizerOf,
@@ -18,6 +18,8 @@ export interface ReconstructionTask extends QuantizedNetwork {
   readonly hyperparameters: Hyperparameters;
   readonly seed: number;
   readonly onUnit?: (progress: TrainingProgress) => void;
+  /** Keeps how far it is, unit and step within the unit, and knows where it was stopped. */
+  readonly keeper?: TrainingKeeper | undefined;
 }
 
 /** A unit under names that units of the same shape share, so that they share a compiled step. */

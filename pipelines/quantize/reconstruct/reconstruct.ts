@@ -9,10 +9,11 @@ import {
   onlyValue,
   permutation,
   randomStream,
+  resumedStream,
   scalar,
   type StepTensors,
 } from "../../engine/index.js";
-import { DEFAULT_RECONSTRUCTION } from "../../train/index.js";
+import { DEFAULT_RECONSTRUCTION, type TrainingState } from "../../train/index.js";
 import {
   blockUnits,
   chosenRows,
@@ -29,6 +30,7 @@ import {
   valuesOfNode,
 } from "../../network/index.js";
 import { fisherWeights } from "./fisherWeights.js";
+import { type BitPosition, RandomBits } from "./randomBits.js";
 import { LearnedUnit, type ReconstructionTask } from "./learnedUnit.js";
 import { ADAM, learningStep } from "./learningStep.js";
 
@@ -57,8 +59,10 @@ export async function reconstruct(
   const quantized = new Map([[input, images]]);
   const float = new Map([[input, images]]);
   const steps = new StepCache(engine, task);
-  const losses: number[] = [];
-  let { tensors } = task;
+  const { keeper } = task;
+  const found = keeper?.found;
+  const losses: number[] = [...(found?.losses ?? [])];
+  let { tensors } = found ?? task;
   const trained = new Set<string>();
   try {
     for (const [index, unit] of units.entries()) {
@@ -74,10 +78,22 @@ export async function reconstruct(
         }),
       );
       const learned = new LearnedUnit(task, unit, trained);
+      if (found !== undefined && index < found.step) continue; // learned before it was stopped
       const weights = algorithm.reconstruction.fisher
         ? await fisherWeights(engine, task, { unit, tensors, quantized, float })
         : undefined;
-      const result = await learn(steps, learned, { tensors, quantized, float, weights, task });
+      const before = { step: index, tensors };
+      const result = await learn(steps, learned, {
+        ...{ tensors, quantized, float, weights, task },
+        from: index === found?.step ? positionIn(found) : undefined,
+        keep: ({ losses: own, ...position }) =>
+          keeper?.keep(() => ({
+            ...before,
+            losses: Float32Array.from([...losses, ...own]),
+            accuracies: new Float32Array(0),
+            ...stateOf(position),
+          })),
+      });
       tensors = { ...tensors, ...result.tensors };
       losses.push(...result.losses);
       task.onUnit?.({ step: index + 1, steps: units.length, loss: losses.at(-1) ?? 0 });
@@ -128,8 +144,42 @@ class StepCache {
   }
 }
 
+/** Where the learning of a unit is between two steps. */
+interface Position {
+  readonly step: number;
+  readonly current: HostTensors;
+  readonly moments: HostTensors;
+  readonly random: readonly number[];
+  readonly bits: BitPosition;
+}
+
+/** A position as the state of a training holds it. */
+const stateOf = ({ step, current, moments, random, bits }: Position) => ({
+  momenta: new Map([
+    [CURRENT, current],
+    [MOMENTS, moments],
+  ]),
+  next: { order: random, changes: [bits.word, bits.left], start: step },
+});
+const CURRENT = 0;
+const MOMENTS = 1;
+
+function positionIn({ momenta, next }: TrainingState): Position {
+  const [word = 0, left = 0] = next.changes;
+  return {
+    ...{ step: next.start, random: next.order, bits: { word, left } },
+    current: momenta.get(CURRENT) ?? {},
+    moments: momenta.get(MOMENTS) ?? {},
+  };
+}
+
 interface Learning {
   readonly task: ReconstructionTask;
+  readonly from: Position | undefined;
+  /** Told after each step, with the losses of this unit since it began or went on. */
+  readonly keep: (
+    position: Position & { readonly losses: readonly number[] },
+  ) => Promise<void> | undefined;
   readonly tensors: HostTensors;
   readonly quantized: NodeValues;
   readonly float: NodeValues;
@@ -138,22 +188,27 @@ interface Learning {
 
 /** @returns the learned tensors of the unit, finished, and the loss of each step */
 async function learn(steps: StepCache, unit: LearnedUnit, learning: Learning) {
-  const { task, tensors, quantized, float, weights } = learning;
+  const { task, tensors, quantized, float, weights, from, keep } = learning;
   const schedule = task.hyperparameters.reconstruction ?? DEFAULT_RECONSTRUCTION;
   const count = task.images.shape[0] ?? 0;
   const batchSize = Math.min(schedule.batchSize, count);
-  const random = randomStream(task.seed, `reconstruction/${unit.long(unit.output)}`);
+  const random =
+    from === undefined
+      ? randomStream(task.seed, `reconstruction/${unit.long(unit.output)}`)
+      : resumedStream(from.random);
   const { drop, mixInput } = task.algorithm.reconstruction;
   const target = valuesOfNode(float, unit.long(unit.output));
-  let current = unit.pick(tensors);
-  let moments = Object.fromEntries(
-    unit.learned.flatMap((name) =>
-      ["first", "second"].map((moment) => {
-        const { shape, data } = existing(current, name);
-        return [`${name} ${moment}`, float32(new Float32Array(data.length), shape)];
-      }),
-    ),
-  );
+  let current = from?.current ?? unit.pick(tensors);
+  let moments: HostTensors =
+    from?.moments ??
+    Object.fromEntries(
+      unit.learned.flatMap((name) =>
+        ["first", "second"].map((moment) => {
+          const { shape, data } = existing(current, name);
+          return [`${name} ${moment}`, float32(new Float32Array(data.length), shape)];
+        }),
+      ),
+    );
   /** What a step reads besides the unit's tensors, for chosen images. */
   const batch = (indices: ArrayLike<number>): HostTensors => ({
     target: chosenRows(target, indices),
@@ -163,16 +218,16 @@ async function learn(steps: StepCache, unit: LearnedUnit, learning: Learning) {
         const exact = chosenRows(valuesOfNode(quantized, name), indices);
         return [
           inputName(unit.short(name)),
-          mixInput ? mix(exact, chosenRows(valuesOfNode(float, name), indices), bits) : exact,
+          mixInput ? mix(exact, chosenRows(valuesOfNode(float, name), indices), bits.draw) : exact,
         ];
       }),
     ),
   });
-  const bits = randomBits(() => random.integer(2 ** 31));
-  const masks = (): HostTensors => (drop === 0 ? {} : keptValues(unit, batchSize, bits));
+  const bits = new RandomBits(() => random.integer(2 ** 31), from?.bits);
+  const masks = (): HostTensors => (drop === 0 ? {} : keptValues(unit, batchSize, bits.draw));
   const losses: number[] = [];
   if (unit.learned.length === 0) return { tensors: {}, losses };
-  for (let step = 0; step < schedule.steps; step++) {
+  for (let step = from?.step ?? 0; step < schedule.steps; step++) {
     const progress = step / schedule.steps;
     const late = Math.max(0, (progress - WARM_UP) / (1 - WARM_UP));
     const indices = permutation(count, random).subarray(0, batchSize);
@@ -192,6 +247,8 @@ async function learn(steps: StepCache, unit: LearnedUnit, learning: Learning) {
     losses.push(onlyValue(outputs["loss"]));
     current = take(current, outputs);
     moments = take(moments, outputs);
+    const position = { step: step + 1, current, moments, random: random.state() };
+    await keep({ ...position, bits: bits.position, losses });
   }
   const result = finished(task.algorithm, unit.sites, current);
   return {
@@ -221,18 +278,6 @@ function take(old: HostTensors, outputs: HostTensors): Record<string, HostTensor
   return Object.fromEntries(
     Object.entries(old).map(([name, tensor]) => [name, outputs[name] ?? tensor]),
   );
-}
-
-/** One random bit after another, 0 or 1, of 31 in each number drawn. */
-function randomBits(draw: () => number): () => number {
-  let [word, left] = [0, 0];
-  return () => {
-    if (left === 0) [word, left] = [draw(), 31];
-    const bit = word & 1;
-    word >>>= 1;
-    left -= 1;
-    return bit;
-  };
 }
 
 /** Each element from one of the two, at random. */

@@ -2,8 +2,10 @@ import { expect, test } from "vitest";
 import { adaRound } from "../../../algorithms/adaRound.js";
 import type { Algorithm } from "../../../algorithms/algorithm.js";
 import { brecq } from "../../../algorithms/brecq.js";
+import { qdrop } from "../../../algorithms/qdrop.js";
 import { academic } from "../../../backends/academic.js";
 import { snpe } from "../../../backends/snpe.js";
+import { decodeState, encodeState } from "../../../benchmarks/cell/keptTraining.js";
 import { resnet8 } from "../../../benchmarks/models/index.js";
 import { float32, loadEngine } from "../../../pipelines/engine/index.js";
 import {
@@ -19,6 +21,7 @@ import { squaredError } from "../../../pipelines/quantize/allocateBits.js";
 import { calibrate } from "../../../pipelines/quantize/calibrate.js";
 import { quantize } from "../../../pipelines/quantize/quantize.js";
 import { fisherWeights } from "../../../pipelines/quantize/reconstruct/fisherWeights.js";
+import type { TrainingKeeper, TrainingState } from "../../../pipelines/train/index.js";
 import { int4, normalValues, site, toyDataset } from "../../support.js";
 
 const dataset = toyDataset();
@@ -36,6 +39,7 @@ function reconstructed(
   algorithm: Algorithm,
   reconstruction: { batchSize: number; steps: number; learningRate: number },
   seed = 0,
+  keeper?: TrainingKeeper,
 ) {
   const quantized = placeQuantizers(foldBatchNorm(floatNetwork, 4), snpe, {
     weights: 4,
@@ -43,7 +47,7 @@ function reconstructed(
   });
   return quantize(engine, {
     ...{ algorithm, floatNetwork, checkpoint, rewritten: floatNetwork, batchNorm: 4 },
-    ...{ quantized, dataset, seed },
+    ...{ quantized, dataset, seed, keeper },
     hyperparameters: { ...hyperparameters, reconstruction: { images: 16, ...reconstruction } },
   });
 }
@@ -62,6 +66,37 @@ test("every unit learns for all steps, and what the last one gives is kept", asy
     untouched.tensors["stem/kernel:rounding"]?.data,
   );
 });
+
+class Stop extends Error {}
+
+test.each<Algorithm>([adaRound, brecq, qdrop])(
+  "what was stopped in the middle of a unit, or at its end, goes on to the same bits: $name",
+  async (algorithm) => {
+    const options = { batchSize: 8, steps: 5, learningRate: 0.03 };
+    const whole = await reconstructed(algorithm, options);
+    const steps = whole.losses.length;
+    let found: TrainingState | undefined;
+    // Stopped again and again, each time some steps further.
+    for (const stop of [2, 5, 13, steps - 1]) {
+      let file = new Uint8Array(0);
+      const keep = (state: () => TrainingState) => {
+        const now = state();
+        if (now.losses.length < stop) return Promise.resolve();
+        file = encodeState(now, "key").slice();
+        return Promise.reject(new Stop());
+      };
+      await expect(reconstructed(algorithm, options, 0, { found, keep })).rejects.toThrow(Stop);
+      found = decodeState(file, "key");
+      expect(found.losses).toHaveLength(stop);
+    }
+    const resumed = await reconstructed(algorithm, options, 0, {
+      found,
+      keep: () => Promise.resolve(),
+    });
+    expect(resumed.losses).toEqual(whole.losses);
+    expect(resumed.tensors).toEqual(whole.tensors);
+  },
+);
 
 test("the images of a step differ: all of them where a batch holds all", async () => {
   const options = { batchSize: 16, steps: 4, learningRate: 0.01 };
