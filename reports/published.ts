@@ -106,12 +106,12 @@ function reasonFor(
 ): Pick<DifferenceGroup, "why" | "kind"> {
   const [theirs = "", ours = ""] = [published["engine"], here["engine"]];
   if (here["state"] === "failed") return { kind: "stale", why: "the cell failed here" };
-  if (theirs !== ours)
+  if (theirs !== ours && !(PORTABLE.test(theirs) && PORTABLE.test(ours)))
     return { kind: "expected", why: `${ours} trained here, ${theirs} what is published` };
   if (published["id"] !== here["id"])
     return {
       kind: "stale",
-      why: "the published numbers are of another version of the algorithm, the pipeline or the recipe",
+      why: "the published numbers are of another version of the algorithm, the engine, the pipeline or the recipe",
     };
   if (!PORTABLE.test(ours))
     return { kind: "expected", why: `bits of ${ours} depend on the processor's instructions` };

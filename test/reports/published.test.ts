@@ -102,6 +102,8 @@ test("another version says nothing of this one, nor does what failed", () => {
     ["stale", "simulated_accuracy", "deployed_accuracy", "integers_accuracy"],
   ]);
   expect(textOf([other])).toMatch(/2 cells that are published were not run/);
+  const newer = { ...cellOf(0, { ...portable, version: "2" }), weightHash: "other" };
+  expect(kindsOf([newer])).toEqual([["stale", "weight_hash"]]);
   const failed = { ...failedCell("no memory"), config: cellOf(0).config, id: cellOf(0).id };
   const { groups } = compareWithPublished(published, [failed]);
   expect(groups).toHaveLength(1);
