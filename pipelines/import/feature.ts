@@ -19,6 +19,14 @@ export interface Feature extends View {
   readonly shape: FeatureShape;
 }
 
+/** A tensor of the ONNX graph whose batch is not the first axis, as queries, keys and values lie. */
+export interface MovedBatch {
+  readonly kind: "moved";
+  /** The same with the batch in front. */
+  readonly feature: Feature;
+  readonly batchAt: number;
+}
+
 /** Axes of an image in the ONNX graph: [channels, height, width] or [height, width, channels]. */
 export const CHANNELS_FIRST: View = { axes: [2, 0, 1] };
 export const CHANNELS_LAST: View = { axes: [0, 1, 2] };

@@ -13,12 +13,14 @@ import {
   usualView,
   type Feature,
   type MadeSelection,
+  type MovedBatch,
   type View,
 } from "./feature.js";
 import { readTensor, type Constant } from "./tensor.js";
 
 /** What a name of the ONNX graph stands for while it is read. */
-export type Value = { readonly kind: "constant"; readonly constant: Constant } | Feature;
+export type Value =
+  { readonly kind: "constant"; readonly constant: Constant } | Feature | MovedBatch;
 
 /** Values that a node may give for one image. */
 const MAX_VALUES = 2 ** 26;
@@ -236,8 +238,17 @@ export class Source {
     return value ?? this.fail(`has no input ${String(index)} ("${name}")`);
   }
 
-  feature(index: number): Feature {
+  /** A constant, or a computed value with the batch in front. */
+  operand(index: number): Exclude<Value, MovedBatch> {
     const value = this.input(index);
+    if (value.kind !== "moved") return value;
+    return this.fail(
+      `reads a tensor whose batch is axis ${String(value.batchAt)}; only parts are taken of such`,
+    );
+  }
+
+  feature(index: number): Feature {
+    const value = this.operand(index);
     return value.kind === "feature"
       ? value
       : this.fail(`needs a computed value as input ${String(index)}, not a ${value.kind}`);

@@ -9,6 +9,7 @@ import {
 } from "../importing.js";
 import { isFloatType, type Constant } from "../tensor.js";
 import { arithmetic } from "./constantArithmetic.js";
+import { places } from "./constantPlaces.js";
 
 /** The batch, which is not known, in shapes that a graph computes with. */
 export const ANY_BATCH = -1;
@@ -19,6 +20,7 @@ const MAX_MADE = 2 ** 24;
 /** Operators on constants: how graphs compute shapes. Each is tried where all inputs are constant. */
 export const onConstants: OperatorReaders = {
   ...arithmetic,
+  ...places,
   Constant(source) {
     const tensor = source.tensor("value");
     if (tensor !== undefined) return { kind: "constant", constant: tensor };

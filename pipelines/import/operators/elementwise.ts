@@ -73,7 +73,7 @@ export const elementwise: OperatorReaders = {
   Add: readAdd,
   Sum: readAdd,
   Sub(source) {
-    const [a, b] = [source.input(0), source.input(1)];
+    const [a, b] = [source.operand(0), source.operand(1)];
     if (a.kind === "feature" && b.kind === "feature") return combined(source, "sub", a, b);
     if (a.kind === "constant")
       return addConstant(source, withScale(source, source.feature(1), -1), a.constant);
@@ -82,14 +82,14 @@ export const elementwise: OperatorReaders = {
     return addConstant(source, source.feature(0), negative);
   },
   Mul(source) {
-    const [a, b] = [source.input(0), source.input(1)];
+    const [a, b] = [source.operand(0), source.operand(1)];
     if (a.kind === "feature" && b.kind === "feature") return combined(source, "mul", a, b);
     return a.kind === "constant"
       ? mulConstant(source, source.feature(1), a.constant)
       : mulConstant(source, source.feature(0), source.constant(1));
   },
   Div(source) {
-    const b = source.input(1);
+    const b = source.operand(1);
     if (b.kind === "feature") return combined(source, "div", source.feature(0), b);
     const { data, ...rest } = b.constant;
     const inverse = { ...rest, data: Float64Array.from(data, (value) => 1 / value) };
@@ -102,7 +102,7 @@ export const elementwise: OperatorReaders = {
       data: Float64Array.from(data, (value) => (value === 0 ? 1 - chosen : chosen)),
     });
     const parts = [1, 2].map((index) => {
-      const value = source.input(index);
+      const value = source.operand(index);
       return { value, mask: mask(index === 1 ? 1 : 0) };
     });
     const [x, other] = parts.toSorted((a) => (a.value.kind === "feature" ? -1 : 1));
@@ -215,12 +215,12 @@ function bounded(source: Source, bound: "min" | "max"): Feature {
 
 function readAdd(source: Source): Value {
   const { importing, node } = source;
-  if (node.input.length === 1) return source.input(0);
+  if (node.input.length === 1) return source.operand(0);
   if (node.input.length > 2) {
     const parts = node.input.map((_, i) => source.feature(i));
     return parts.reduce((sum, part) => combined(source, "add", sum, part));
   }
-  const [a, b] = [source.input(0), source.input(1)];
+  const [a, b] = [source.operand(0), source.operand(1)];
   if (a.kind === "feature" && b.kind === "feature") return combined(source, "add", a, b);
   const from = a.kind === "constant" ? 1 : 0;
   const readOnce = importing.isReadOnce(node.input[from] ?? "");

@@ -1,16 +1,19 @@
 import type { Sides } from "../../../algorithms/network.js";
 import { sliceRange } from "../arrays.js";
 import { alignedTo, constantFeature } from "../combining.js";
-import { axisOf, dimensionsOf, resolvedAxis, type Feature } from "../feature.js";
-import type { OperatorReaders, Source } from "../importing.js";
+import { axisOf, dimensionsOf, rankOf, resolvedAxis, type Feature } from "../feature.js";
+import type { OperatorReaders, Source, Value } from "../importing.js";
 import { selected } from "../selecting.js";
 import type { Constant } from "../tensor.js";
-import { described, withoutAxes } from "../views.js";
+import { described } from "../views.js";
+import { alongAxis } from "../movedBatch.js";
 import { sliceOf } from "./constants.js";
 
 /** What takes parts of values and puts them together. */
 export const parts: OperatorReaders = {
   Slice(source) {
+    const input = source.input(0);
+    if (input.kind === "moved") return sliceOfMoved(source, rankOf(input.feature));
     const x = source.feature(0);
     const { starts, ends, axes, steps } = sliceOf(source, dimensionsOf(x).length + 1);
     return axes.reduce((value, axis, i) => {
@@ -22,8 +25,7 @@ export const parts: OperatorReaders = {
     }, x);
   },
   Split(source) {
-    const x = source.feature(0);
-    const axis = resolvedAxis(source.int("axis", 0), x);
+    const { x, axis, back } = alongAxis(source, source.int("axis", 0));
     const extent = dimensionsOf(x)[axis - 1] ?? 0;
     const count = source.node.output.length;
     const equal = Math.ceil(extent / count);
@@ -35,23 +37,32 @@ export const parts: OperatorReaders = {
     return sizes.map((size) => {
       const feature = part(source, x, { axis, begin, count: size, step: 1 });
       begin += size;
-      return feature;
+      return back(feature);
     });
   },
   Gather(source) {
-    const x = source.feature(0);
     const { shape, data } = source.constant(1);
-    const axis = resolvedAxis(source.int("axis", 0), x);
+    const { x, axis, back, without } = alongAxis(source, source.int("axis", 0));
     const extent = dimensionsOf(x)[axis - 1] ?? 0;
     const order = Array.from(data, (index) => (index < 0 ? index + extent : index));
     if (axis < 1 || shape.length > 1 || order.some((index) => index < 0 || index >= extent))
       source.fail(`gathers [${order.join()}] along axis ${String(axis)} of ${described(x)}`);
     const feature = gathered(source, x, { axis, order });
-    return shape.length === 0 ? withoutAxes(source, feature, [axisOf(axis, feature)]) : feature;
+    return shape.length === 0 ? without(feature) : back(feature);
   },
   Concat: readConcat,
   Pad: readPad,
 };
+
+function sliceOfMoved(source: Source, rank: number): Value {
+  const { starts, ends, axes, steps } = sliceOf(source, rank);
+  const [place] = axes;
+  if (place === undefined || axes.length > 1) return source.fail("slices several axes at once");
+  const { x, axis, back } = alongAxis(source, place);
+  const [start = 0, end = 0, step = 1] = [starts[0], ends[0], steps[0]];
+  const { begin, count } = sliceRange(dimensionsOf(x)[axis - 1] ?? 0, start, end, step);
+  return back(part(source, x, { axis, begin, count, step }));
+}
 
 /** The batch may be sliced if nothing is taken away. */
 function wholeBatch(
@@ -164,7 +175,7 @@ function joined(source: Source, features: readonly Feature[], axis: number): Fea
 }
 
 function readConcat(source: Source): Feature {
-  const values = source.node.input.map((_, i) => source.input(i));
+  const values = source.node.input.map((_, i) => source.operand(i));
   const first = values.find((value) => value.kind === "feature");
   if (first === undefined) return source.fail("joins constants that are no list");
   const axis = resolvedAxis(source.int("axis", 1), first);

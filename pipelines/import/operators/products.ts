@@ -9,7 +9,7 @@ import { described } from "../views.js";
 export const products: OperatorReaders = {
   Gemm: readGemm,
   MatMul(source) {
-    const [a, b] = [source.input(0), source.input(1)];
+    const [a, b] = [source.operand(0), source.operand(1)];
     if (a.kind === "feature" && b.kind === "feature") return product(source, a, b);
     if (a.kind === "constant") {
       // (A B) = (B^T A^T)^T: the constant on the right.

@@ -2,6 +2,7 @@ import { sizeOf } from "../../engine/index.js";
 import { axisOf, batchesOf, dimensionsOf, rankOf, resolvedAxis, type Feature } from "../feature.js";
 import { constantValue, type OperatorReaders, type Source, type Value } from "../importing.js";
 import { described, flattened, pixel, reshaped, withoutAxes } from "../views.js";
+import { alongAxis } from "../movedBatch.js";
 import { ANY_BATCH, axesOf } from "./constants.js";
 import { readShuffle } from "./shuffle.js";
 
@@ -24,6 +25,11 @@ export const shapes: OperatorReaders = {
   },
   Reshape: readReshape,
   Squeeze(source) {
+    const [axis] = axesOf(source);
+    if (source.input(0).kind === "moved" && axis !== undefined) {
+      const { x: whole, without } = alongAxis(source, axis);
+      return without(whole);
+    }
     const x = source.feature(0);
     const named = axesOf(source).map((axis) => resolvedAxis(axis, x));
     const sizes = dimensionsOf(x);
@@ -105,11 +111,22 @@ function batchesWanted(
 }
 
 function readTranspose(source: Source): Value {
-  const x = source.feature(0);
+  const input = source.input(0);
+  const [x, from] =
+    input.kind === "moved" ? [input.feature, input.batchAt] : [source.feature(0), 0];
   const rank = rankOf(x);
-  const perm = source.ints("perm") ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
-  if (perm[0] !== 0 || perm.length !== rank)
-    source.fail(`reorders the axes of ${described(x)} by [${perm.join()}]; the batch must stay`);
+  const asked = source.ints("perm") ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
+  if (asked.length !== rank)
+    source.fail(`reorders the axes of ${described(x)} by [${asked.join()}]`);
+  // As if the batch had been in front before, and were there afterwards.
+  const order = asked.filter((axis) => axis !== from);
+  const perm = [0, ...order.map((axis) => (axis < from ? axis + 1 : axis))];
+  const batchAt = asked.indexOf(from);
+  if (batchAt > 0) {
+    const windows = x.axes.slice(0, x.folded ?? 0);
+    const axes = [...windows, ...perm.slice(1).map((axis) => axisOf(axis, x))];
+    return { kind: "moved", feature: { ...x, axes }, batchAt };
+  }
   const folded = x.axes.slice(0, x.folded ?? 0);
   return { ...x, axes: [...folded, ...perm.slice(1).map((axis) => axisOf(axis, x))] };
 }

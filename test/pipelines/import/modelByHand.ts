@@ -72,6 +72,16 @@ export const integers = (name: string, dims: readonly number[], data: readonly n
     int64Data: data.map(BigInt),
   });
 
+export const booleans = (
+  name: string,
+  dims: readonly number[],
+  value: (index: number) => boolean,
+) =>
+  create(TensorProtoSchema, {
+    ...{ name, dims: dims.map(BigInt), dataType: TensorProto_DataType.BOOL },
+    int32Data: Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => Number(value(i))),
+  });
+
 /** Bits of 16-bit floats as they are stored. */
 export const halves = (
   name: string,
