@@ -54,7 +54,7 @@ export function accuracyCsv(results: readonly CellResult[]): string {
             ];
           }),
         ),
-        engine: `${name} ${version}`,
+        engine: `${name} ${String(version)}`,
         reason: "reason" in result ? result.reason : undefined,
       };
     }),

@@ -2,7 +2,13 @@
 // its identity and its parts, says what is unsupported and what it all will cost. Nothing is computed
 // here. A newcomer adds options of matrices, which are part of a cell's identity.
 export { type CellParts, buildCell, buildFloatNetwork } from "./cellParts.js";
-export { type Matrix, loadMatrix, presetNames, publishedAccuracies } from "./matrix.js";
+export {
+  type Matrix,
+  loadMatrix,
+  parseMatrix,
+  presetNames,
+  publishedAccuracies,
+} from "./matrix.js";
 export { ownRecipe } from "./ownRecipe.js";
 export { identifyAlgorithm } from "./identity.js";
 export { mostInformativeFirst } from "./informative.js";

@@ -6,5 +6,6 @@ export { NoForm, type RuntimeModel, type WriteOptions } from "./form.js";
 export { exportIntegers } from "./integers/exportIntegers.js";
 export { exposedName } from "./names.js";
 export { exportOnnx } from "./onnx/exportOnnx.js";
+export { exportQLinear } from "./qlinear/exportQLinear.js";
 export { exportTflite } from "./tflite/exportTflite.js";
 export { readTflite } from "./tflite/readTflite.js";

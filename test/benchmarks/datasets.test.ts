@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { beforeEach, describe, expect, test } from "vitest";
 import { datasets } from "../../benchmarks/datasets/index.js";
-import { loadOwnData } from "../../benchmarks/inputs/ownData/index.js";
+import { loadOwnData } from "../../benchmarks/inputs/index.js";
 import { lookup } from "../../benchmarks/lookup.js";
 
 let directory = "";

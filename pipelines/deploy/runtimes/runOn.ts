@@ -9,7 +9,7 @@ import {
   type Logits,
 } from "../../train/index.js";
 import { type RuntimeProcess, withProcess } from "./keptProcesses.js";
-import type { RuntimeAnswer, RuntimeRequest } from "./protocol.js";
+import type { RuntimeAnswer } from "./protocol.js";
 import type { Runtime } from "./runtime.js";
 import type { RuntimeModel } from "../../export/index.js";
 

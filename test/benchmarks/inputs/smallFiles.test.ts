@@ -8,7 +8,7 @@ import { readImage } from "../../../benchmarks/datasets/index.js";
 import { readOwnNetwork } from "../../../benchmarks/inputs/index.js";
 import { loadOwnData } from "../../../benchmarks/inputs/ownData/index.js";
 import { readPreprocessing } from "../../../benchmarks/inputs/ownData/preprocessing.js";
-import { parseMatrix } from "../../../benchmarks/planning/matrix.js";
+import { parseMatrix } from "../../../benchmarks/planning/index.js";
 import { importOnnx } from "../../../pipelines/import/index.js";
 import {
   external,

@@ -5,7 +5,7 @@ import { brecq } from "../../../algorithms/brecq.js";
 import { qdrop } from "../../../algorithms/qdrop.js";
 import { academic } from "../../../backends/academic.js";
 import { snpe } from "../../../backends/snpe.js";
-import { decodeState, encodeState } from "../../../benchmarks/cell/keptTraining.js";
+import { decodeState, encodeState } from "../../../benchmarks/cell/index.js";
 import { resnet8 } from "../../../benchmarks/models/index.js";
 import { float32, loadEngine } from "../../../pipelines/engine/index.js";
 import {
