@@ -16,8 +16,16 @@ const WASM = join(
 const COMPLAINT = /^ERROR: /;
 const complaints: string[] = [];
 
-/** The library is made for web workers, whose globals it expects: its process gets them. */
-export async function loadLiteRt(): Promise<typeof LiteRt> {
+let loading: Promise<typeof LiteRt> | undefined;
+
+/** The library, which a process can load once only, for all of its models. */
+export function loadLiteRt(): Promise<typeof LiteRt> {
+  loading ??= load();
+  return loading;
+}
+
+/** It is made for web workers, whose globals it expects: its process gets them. */
+async function load(): Promise<typeof LiteRt> {
   Object.assign(globalThis, {
     self: globalThis,
     ...(!("navigator" in globalThis) && { navigator: { hardwareConcurrency: 1 } }),
@@ -33,7 +41,7 @@ export async function loadLiteRt(): Promise<typeof LiteRt> {
   return loaded;
 }
 
-/** Keeps what is printed as an error: of this process, which is there for one model. */
+/** Keeps what is printed as an error. */
 function listen(): void {
   const { stderr } = process;
   const write = stderr.write.bind(stderr);
