@@ -39,7 +39,7 @@ describe.runIf(existsSync("/dev/full"))("output that nobody takes:", () => {
   const run = (command: string) =>
     spawnSync("bash", ["-c", command], {
       encoding: "utf8",
-      env: { ...process.env, NODE: process.execPath, MAIN },
+      env: { ...process.env, NO_COLOR: "1", NODE: process.execPath, MAIN },
     });
 
   test("a full device is an error in a sentence", () => {

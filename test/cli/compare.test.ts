@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { canonicalHash } from "../../results/canonicalHash.js";
 import { RunDirectory } from "../../results/store.js";
 import { quantbench, temporary } from "./quantbench.js";
 
@@ -9,8 +10,12 @@ test("runs of different recipes are compared only by who says so, and never with
   expect(copy.code, copy.stderr).toBe(0);
   const directory = new RunDirectory(other);
   const changed = [...(await directory.readCells()).values()];
-  for (const { config } of changed) config.hyperparameters.trainImages = 640;
+  for (const cell of changed) {
+    cell.config.hyperparameters.trainImages = 640;
+    cell.id = canonicalHash(cell.config);
+  }
   await directory.writePacked(changed);
+  await directory.writeRun({ ...directory.readRun(), cells: changed.map(({ id }) => id) });
   const refused = await quantbench(["compare", "results/reference", other]);
   expect(refused.code).not.toBe(0);
   expect(refused.stdout).toBe("");

@@ -11,6 +11,7 @@ import {
   type Unit,
   unitBetween,
   unquantized,
+  valuesOfNode,
 } from "../../network/index.js";
 import type { ReconstructionTask } from "./learnedUnit.js";
 
@@ -28,23 +29,15 @@ export async function fisherWeights(
     readonly unit: Unit;
     readonly tensors: HostTensors;
     readonly quantized: NodeValues;
-    readonly float: Map<string, HostTensor>;
+    /** Holds the float network's prediction. */
+    readonly float: NodeValues;
   },
 ): Promise<HostTensor | undefined> {
   const { network } = task;
   const { unit, tensors, quantized, float } = state;
   const last = network.nodes.at(-1)?.name ?? "";
   if (unit.output === last) return undefined; // nothing lies behind it
-  const mode = () => ({ quantize: unquantized });
-  const logits =
-    float.get(last) ??
-    (await runPart(engine, {
-      unit: unitBetween(network, new Set([unit.output]), last),
-      values: float,
-      tensors: task.tensors,
-      mode,
-    }));
-  float.set(last, logits);
+  const logits = valuesOfNode(float, last);
   const output = await runPart(engine, {
     unit,
     values: quantized,

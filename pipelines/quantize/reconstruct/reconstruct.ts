@@ -56,6 +56,8 @@ export async function reconstruct(
   const units =
     algorithm.reconstruction.unit === "layer" ? layerUnits(network) : blockUnits(network);
   const input = network.nodes[0]?.name ?? "";
+  const prediction = network.nodes.at(-1)?.name ?? "";
+  const { fisher } = algorithm.reconstruction;
   const quantized = new Map([[input, images]]);
   const float = new Map([[input, images]]);
   const steps = new StepCache(engine, task);
@@ -69,7 +71,10 @@ export async function reconstruct(
       await provide(unit.inputs, quantized, (part, values) =>
         runPart(engine, { unit: part, values, tensors, mode: (t) => deployedMode(task, t) }),
       );
-      await provide([...unit.inputs, unit.output], float, (part, values) =>
+      // Also for units that were learned before a stop, and the prediction from the first of them: what
+      // is computed from another tensor may have other last bits.
+      const wanted = [...unit.inputs, unit.output, ...(fisher ? [prediction] : [])];
+      await provide(wanted, float, (part, values) =>
         runPart(engine, {
           unit: part,
           values,
@@ -79,7 +84,7 @@ export async function reconstruct(
       );
       const learned = new LearnedUnit(task, unit, trained);
       if (found !== undefined && index < found.step) continue; // learned before it was stopped
-      const weights = algorithm.reconstruction.fisher
+      const weights = fisher
         ? await fisherWeights(engine, task, { unit, tensors, quantized, float })
         : undefined;
       const before = { step: index, tensors };

@@ -16,6 +16,8 @@ import {
   placeQuantizers,
   quantizeWith,
   runPart,
+  unitBetween,
+  unquantized,
 } from "../../../pipelines/network/index.js";
 import { squaredError } from "../../../pipelines/quantize/allocateBits.js";
 import { calibrate } from "../../../pipelines/quantize/calibrate.js";
@@ -137,6 +139,12 @@ test("BRECQ's weights are 1 and the gradient of the mean divergence of 32 images
     images: float32(new Float32Array(0), [0]),
   };
   const float = new Map([[unit.output, float32(exact, output.shape)]]);
+  const last = placed.network.nodes.at(-1)?.name ?? "";
+  const predicted = await runPart(engine, {
+    unit: unitBetween(placed.network, new Set([unit.output]), last),
+    ...{ values: float, tensors, mode: () => ({ quantize: unquantized }) },
+  });
+  float.set(last, predicted);
   const weights = await fisherWeights(engine, task, { unit, tensors, quantized, float });
 
   // Behind the block: the mean over places and the classifier, in float64.
