@@ -1,3 +1,4 @@
+import { accuracyControl } from "./accuracyControl.js";
 import { adaRound } from "./adaRound.js";
 import type { Algorithm } from "./algorithm.js";
 import { apot } from "./apot.js";
@@ -12,6 +13,7 @@ import { dorefaMqbench } from "./dorefaMqbench.js";
 import { dsq } from "./dsq.js";
 import { dsqMqbench } from "./dsqMqbench.js";
 import { equalization } from "./equalization.js";
+import { haq } from "./haq.js";
 import { hawq } from "./hawq.js";
 import { kl } from "./kl.js";
 import { logarithmic } from "./logarithmic.js";
@@ -30,6 +32,8 @@ import { percentile } from "./percentile.js";
 import { qdrop } from "./qdrop.js";
 import { qil } from "./qil.js";
 import { qilMqbench } from "./qilMqbench.js";
+import { randomAssignment } from "./randomAssignment.js";
+import { randomSearch } from "./randomSearch.js";
 import { tqt } from "./tqt.js";
 import { tqtMqbench } from "./tqtMqbench.js";
 
@@ -52,6 +56,9 @@ export const algorithms: readonly Algorithm[] = [
   logarithmic,
   palquant,
   hawq,
+  haq,
+  randomSearch,
+  randomAssignment,
   channelwiseSize,
   channelwiseEnergy,
   minMax,
@@ -67,5 +74,6 @@ export const algorithms: readonly Algorithm[] = [
   adaRound,
   brecq,
   brecqMqbench,
+  accuracyControl,
   qdrop,
 ];

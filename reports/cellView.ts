@@ -24,6 +24,7 @@ import { layerRows } from "./layerRows.js";
 import { operatorsOf, operatorsSum } from "./operators.js";
 import { verifyCommand, type ReportInput } from "./reportInput.js";
 import { deviceOf, runtimeRows, worstRuntime } from "./runtimes.js";
+import { searchView } from "./searchView.js";
 import { flatten } from "./settings.js";
 import { shortId } from "./summary.js";
 
@@ -152,6 +153,7 @@ function completedView(cell: CompletedCell) {
     charts: chartsOf(cell),
     images: inspection.images,
     layerRows: layerRows(cell),
+    search: searchView(cell),
     sideBySide: `../sideBySide.html#a=${encodeURIComponent(cellName(cell))}`,
     unquantized: [...groupBy(unquantized, ({ reason }) => reason)].map(([reason, tensors]) => ({
       reason,

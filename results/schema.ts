@@ -5,6 +5,7 @@ import { deploymentSchema } from "./deploymentSchema.js";
 import { deviceAccuracy } from "./device.js";
 import { fraction } from "./fraction.js";
 import { agreementSchema, runtimeResultSchema } from "./runtimeSchema.js";
+import { searchSchema } from "./searchSchema.js";
 import { inspectionSchema, siteSchema } from "./siteSchema.js";
 
 const count = z.number().int().nonnegative();
@@ -51,11 +52,24 @@ export const hyperparametersSchema = z.strictObject({
     })
     .optional()
     .describe("of AdaRound, BRECQ and QDrop"),
+  search: z
+    .strictObject({
+      visits: z.number().int().min(1).describe("images through the network; thrice with gradients"),
+      heldOut: z.number().int().min(2).describe("training images that policies are judged by"),
+      fineTuning: z.strictObject({ steps: count, learningRate: z.number().positive() }),
+    })
+    .optional()
+    .describe("of algorithms that search bits"),
   trainImages: z.number().int().positive().optional(),
   testImages: z.number().int().positive().optional(),
 });
 
 const initialization = z.strictObject({ weights: z.string(), activations: z.string() });
+
+const budgetUnitSchema = z.union([
+  z.strictObject({ unit: z.enum(["size", "bitOps"]) }),
+  z.strictObject({ unit: z.enum(["cycles", "picojoules"]), on: z.string() }),
+]);
 
 /** What a study varies beside algorithm, backend and bits; absent where the defaults hold. */
 export const variantSchema = z.strictObject({
@@ -70,6 +84,13 @@ export const variantSchema = z.strictObject({
   initialization: initialization
     .optional()
     .describe("observers that give learned grids their first values"),
+  budget: budgetUnitSchema
+    .optional()
+    .describe("what a search keeps to what the matrix's bit widths cost; its own if left out"),
+  search: z
+    .literal("random")
+    .optional()
+    .describe("random search in place of the algorithm's own, with as many image visits"),
 });
 export type Variant = z.infer<typeof variantSchema>;
 
@@ -215,6 +236,8 @@ const completedSchema = z.strictObject({
   sites: z.array(siteSchema),
   inspection: inspectionSchema,
   unquantized: z.array(unquantizedSchema),
+  /** Of algorithms that search bits. */
+  search: searchSchema.optional(),
   measured: measuredSchema,
 });
 export type CompletedCell = z.infer<typeof completedSchema>;

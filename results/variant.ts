@@ -2,7 +2,7 @@ import type { CellConfig } from "./schema.js";
 
 /** What a study varies in a cell, in words: "batch norm 2, start norm/percentile"; "" where nothing. */
 export function variantLabel({ variant = {}, hyperparameters }: CellConfig): string {
-  const { batchNorm, graph, initialization } = variant;
+  const { batchNorm, graph, initialization, budget, search } = variant;
   const { quantizerWeightDecay } = hyperparameters;
   return [
     ...(batchNorm === undefined ? [] : [`batch norm ${String(batchNorm)}`]),
@@ -10,6 +10,10 @@ export function variantLabel({ variant = {}, hyperparameters }: CellConfig): str
     ...(initialization === undefined
       ? []
       : [`start ${initialization.weights}/${initialization.activations}`]),
+    ...(budget === undefined
+      ? []
+      : [`for ${"on" in budget ? `${budget.on} ${budget.unit}` : budget.unit}`]),
+    ...(search === undefined ? [] : [`${search} search`]),
     ...(quantizerWeightDecay === undefined ? [] : [`scale decay ${String(quantizerWeightDecay)}`]),
   ].join(", ");
 }

@@ -65,6 +65,7 @@ export async function completedCell(
     sites,
     inspection: { ...inspection, sites: [...inspection.sites] },
     unquantized: [...unquantizedTensors(network)],
+    ...(trained.search && { search: trained.search }),
     measured: { latency, operators, runtimes: measured, seconds: staged.seconds },
   };
 }

@@ -5,11 +5,12 @@ import {
   float32,
   type HostTensors,
 } from "../../pipelines/engine/index.js";
-import type { FineTuned } from "../../pipelines/quantize/index.js";
+import type { FineTuned, SearchKeeper } from "../../pipelines/quantize/index.js";
 import type { TrainingKeeper } from "../../pipelines/train/index.js";
+import { searchSchema, type SearchResult } from "../../results/searchSchema.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 import type { CellContext } from "./context.js";
-import { keptTraining } from "./keptTraining.js";
+import { keptSearch, keptTraining } from "./keptTraining.js";
 
 /** The result of a float or quantized training. */
 export interface Checkpoint {
@@ -26,6 +27,14 @@ export interface Checkpoint {
   readonly bits: ReadonlyMap<string, number>;
   /** What quantized training made of a network that came trained. */
   readonly fineTuned?: FineTuned;
+  /** What the algorithm's search did; absent where there was none. */
+  readonly search?: SearchResult;
+}
+
+/** Keep what goes on while a stage is computed. */
+export interface StageKeepers {
+  readonly training: TrainingKeeper;
+  readonly search: SearchKeeper;
 }
 
 const LOSSES = "training losses";
@@ -39,16 +48,19 @@ const vector = (values: Float32Array) => float32(values, [values.length]);
 export async function storedOnce(
   context: Pick<CellContext, "directory" | "onNote">,
   key: string,
-  compute: (kept: TrainingKeeper) => Promise<Checkpoint>,
+  compute: (kept: StageKeepers) => Promise<Checkpoint>,
 ): Promise<Checkpoint> {
   const stored = await storedCheckpoint(context, key);
   if (stored !== undefined) return stored;
   const { directory, onNote } = context;
+  const note = (file: string, what: string) => (reason: string) => {
+    onNote(`${file} cannot be used: ${reason}; the ${what} starts anew`);
+  };
   const unfinished = directory.unfinishedStageFile(key);
-  const kept = await keptTraining(unfinished, key, (reason) => {
-    onNote(`${unfinished} cannot be used: ${reason}; the training starts anew`);
-  });
-  const result = await compute(kept);
+  const searching = directory.unfinishedStageFile(`${key}.search`);
+  const training = await keptTraining(unfinished, key, note(unfinished, "training"));
+  const search = await keptSearch(searching, key, note(searching, "search"));
+  const result = await compute({ training, search });
   const file = encodeSafetensors(
     { ...result.tensors, [LOSSES]: vector(result.losses), [ACCURACIES]: vector(result.accuracies) },
     {
@@ -58,10 +70,12 @@ export async function storedOnce(
       ...(result.divergedAt !== undefined && { divergedAt: String(result.divergedAt) }),
       bits: JSON.stringify([...result.bits]),
       ...(result.fineTuned && { fineTuned: JSON.stringify(result.fineTuned) }),
+      ...(result.search !== undefined && { search: JSON.stringify(result.search) }),
     },
   );
   await writeAtomically(directory.stageFile(key), file);
-  await kept.forget();
+  await training.forget();
+  await search.forget();
   return result;
 }
 
@@ -103,6 +117,9 @@ export function decodeCheckpoint(file: Uint8Array, key: string): Checkpoint {
     ...(metadata["divergedAt"] !== undefined && { divergedAt: Number(metadata["divergedAt"]) }),
     ...(metadata["fineTuned"] !== undefined && {
       fineTuned: JSON.parse(metadata["fineTuned"]) as FineTuned,
+    }),
+    ...(metadata["search"] !== undefined && {
+      search: searchSchema.parse(JSON.parse(metadata["search"])),
     }),
     bits: new Map(JSON.parse(metadata["bits"] ?? "[]") as [string, number][]),
   };

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
+import { deserialize, serialize } from "node:v8";
 import {
   decodeSafetensors,
   encodeSafetensors,
@@ -7,7 +8,8 @@ import {
   type HostTensor,
   type HostTensors,
 } from "../../pipelines/engine/index.js";
-import type { BatchPosition, TrainingKeeper, TrainingState } from "../../pipelines/train/index.js";
+import type { SearchState } from "../../pipelines/quantize/index.js";
+import type { BatchPosition, TrainingState } from "../../pipelines/train/index.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 
 /** Seconds of work that a stop may cost at most, where writing is fast. */
@@ -15,10 +17,20 @@ const EVERY_SECONDS = 5;
 /** Where it is not: so many times as much work as writing. */
 const WORK_FOR_WRITING = 50;
 
-/** A training that is kept in a file while it goes on. */
-export interface KeptTraining extends TrainingKeeper {
-  /** Removes the file, when the training has ended. */
+/** Work that is kept in a file while it goes on. */
+interface Kept<State> {
+  readonly found: State | undefined;
+  keep(state: () => State): Promise<void>;
+  /** Removes the file, when the work has ended. */
   forget(): Promise<void>;
+}
+export type KeptTraining = Kept<TrainingState>;
+
+/** How a state becomes a file that says what is wrong with it. */
+interface Form<State> {
+  readonly encode: (state: State, key: string) => Uint8Array;
+  /** @throws Error for a file that is not whole, or is of other work */
+  readonly decode: (file: Uint8Array, key: string) => State;
 }
 
 /**
@@ -27,22 +39,37 @@ export interface KeptTraining extends TrainingKeeper {
  * @param key names the training: the state of another one is not taken for it
  * @param onDamage told why a state that was found is of no use; the training then starts anew
  */
-export async function keptTraining(
+export const keptTraining = (
   path: string,
   key: string,
   onDamage: (reason: string) => void,
-): Promise<KeptTraining> {
+): Promise<Kept<TrainingState>> =>
+  keptWork(path, { key, encode: encodeState, decode: decodeState }, onDamage);
+
+/** The same for a search of bits. */
+export const keptSearch = (
+  path: string,
+  key: string,
+  onDamage: (reason: string) => void,
+): Promise<Kept<SearchState>> =>
+  keptWork(path, { key, encode: encodeSearch, decode: decodeSearch }, onDamage);
+
+async function keptWork<State>(
+  path: string,
+  { key, encode, decode }: Form<State> & { readonly key: string },
+  onDamage: (reason: string) => void,
+): Promise<Kept<State>> {
   const file = await readFile(path).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   });
   let nextMs = performance.now() + 1000 * EVERY_SECONDS;
   return {
-    found: file && decode(file, key, onDamage),
+    found: file && readable(() => decode(file, key), onDamage),
     async keep(state) {
       const start = performance.now();
       if (start < nextMs) return;
-      await writeAtomically(path, encodeState(state(), key));
+      await writeAtomically(path, encode(state(), key));
       const end = performance.now();
       nextMs = end + Math.max(1000 * EVERY_SECONDS, WORK_FOR_WRITING * (end - start));
     },
@@ -76,18 +103,27 @@ export function encodeState(state: TrainingState, key: string): Uint8Array {
       phases: JSON.stringify([...momenta.keys()]),
     },
   );
+  return checked(content);
+}
+
+function checked(content: Uint8Array): Uint8Array {
   const file = new Uint8Array(DIGEST_BYTES + content.length);
   file.set(digest(content));
   file.set(content, DIGEST_BYTES);
   return file;
 }
 
-/** @throws Error saying what is wrong with a file that is not whole, or is of another training */
-export function decodeState(file: Uint8Array, key: string): TrainingState {
+/** @throws Error when the checksum is another one */
+function contentOf(file: Uint8Array): Uint8Array {
   const content = file.subarray(DIGEST_BYTES);
   if (!Buffer.from(digest(content)).equals(file.subarray(0, DIGEST_BYTES)))
     throw new Error("its checksum is wrong");
-  const { tensors, metadata } = decodeSafetensors(content);
+  return content;
+}
+
+/** @throws Error saying what is wrong with a file that is not whole, or is of another training */
+export function decodeState(file: Uint8Array, key: string): TrainingState {
+  const { tensors, metadata } = decodeSafetensors(contentOf(file));
   if (metadata["key"] !== key) throw new Error("it is of another training");
   const { losses, accuracies } = tensors;
   const group = (prefix: string): HostTensors =>
@@ -112,11 +148,23 @@ function values(tensor: HostTensor | undefined): Float32Array {
   return tensor.data;
 }
 
-function decode(file: Uint8Array, key: string, onDamage: (reason: string) => void) {
+function readable<State>(decode: () => State, onDamage: (reason: string) => void) {
   try {
-    return decodeState(file, key);
+    return decode();
   } catch (error) {
     onDamage(error instanceof Error ? error.message : String(error));
     return undefined;
   }
+}
+
+/** SHA-256 of all that follows, then key and state as Node.js writes data down, which loses no bit. */
+export function encodeSearch(state: SearchState, key: string): Uint8Array {
+  return checked(serialize({ key, state }));
+}
+
+/** @throws Error saying what is wrong with a file that is not whole, or is of another search */
+export function decodeSearch(file: Uint8Array, key: string): SearchState {
+  const content = deserialize(contentOf(file)) as { key: string; state: SearchState };
+  if (content.key !== key) throw new Error("it is of another search");
+  return content.state;
 }

@@ -1,7 +1,7 @@
 import type { Network } from "../../algorithms/network.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
 import { initialParameters, unquantized } from "../../pipelines/network/index.js";
-import { quantize, type FineTuned } from "../../pipelines/quantize/index.js";
+import { quantize, type FineTuned, type SearchRecord } from "../../pipelines/quantize/index.js";
 import {
   accuracyOf,
   correctOf,
@@ -11,6 +11,7 @@ import {
   type Logits,
 } from "../../pipelines/train/index.js";
 import { encodeCorrect } from "../../results/correctImages.js";
+import { BITS_RADIX, type SearchResult } from "../../results/searchSchema.js";
 import { ownNetwork, type OwnNetwork } from "../inputs/index.js";
 import { buildFloatNetwork, type Cell, type CellParts } from "../planning/index.js";
 import { storedOnce, type Checkpoint } from "./checkpoint.js";
@@ -20,7 +21,7 @@ import { stageKeys, type CellContext } from "./context.js";
 export async function pretrain(cell: Cell, context: CellContext): Promise<Checkpoint> {
   const { engine, dataset, onProgress } = context;
   const { hyperparameters, seed } = cell.config;
-  return storedOnce(context, stageKeys(cell)[0], async (keeper) => {
+  return storedOnce(context, stageKeys(cell)[0], async ({ training: keeper }) => {
     const network = buildFloatNetwork(cell.config, dataset);
     const { checksum } = cell.config.model;
     if (checksum !== undefined) return givenCheckpoint(ownNetwork(checksum), context);
@@ -88,20 +89,40 @@ export function trainQuantized(
 ): Promise<Checkpoint> {
   const { engine, dataset, onProgress, onNote } = context;
   const { hyperparameters, seed } = cell.config;
-  return storedOnce(context, stageKeys(cell)[1], async (keeper) => {
-    const { sites, ...result } = await quantize(engine, {
+  return storedOnce(context, stageKeys(cell)[1], async (keepers) => {
+    const { sites, search, ...result } = await quantize(engine, {
       ...parts,
+      bitWidths: parts.backend.bitWidths,
       checkpoint: checkpoint.tensors,
       ...{ dataset, hyperparameters, seed },
       onStep: (progress) => {
         onProgress("quantized training", progress);
       },
-      keeper,
+      onSearch: ({ visits, allowed, last }) => {
+        onProgress("search", { step: visits, steps: allowed, loss: last?.loss ?? NaN });
+      },
+      keeper: keepers.training,
+      searchKeeper: keepers.search,
     });
     const { fineTuned } = result;
     if (fineTuned !== undefined && fineTuned.trained < fineTuned.calibrated)
       onNote(describeLoss(cell, fineTuned));
     const bits = new Map(sites.map(({ id, scheme }) => [id, scheme.bitWidth]));
-    return { ...result, bits };
+    return { ...result, bits, ...(search && { search: searchResult(search) }) };
   });
+}
+
+/** As results hold it: bits of tried policies as texts, by the order of sites. */
+function searchResult({ budget, visits, cost, trace }: SearchRecord): SearchResult {
+  const sites = [...new Set(trace.flatMap(({ policy }) => Object.keys(policy)))].sort();
+  return {
+    ...{ budget, visits, cost, sites },
+    trace: trace.map(({ policy, accuracy, loss, cost: spent, visits: used }) => ({
+      visits: used,
+      cost: spent,
+      accuracy,
+      ...(loss !== undefined && { loss }),
+      bits: sites.map((id) => policy[id]?.toString(BITS_RADIX) ?? ".").join(""),
+    })),
+  };
 }

@@ -106,10 +106,10 @@ export async function listRows(what: string): Promise<Row[]> {
 
 /** What kind of algorithm it is, by what it consists of. */
 function familyOf(algorithm: Algorithm): string {
-  const { phases, reconstruction, bitAllocation } = algorithm;
+  const { phases, reconstruction, search } = algorithm;
   if (reconstruction !== undefined) return "post-training reconstruction";
   if (typeof phases !== "function" && phases.length === 0) return "post-training";
-  if (bitAllocation !== undefined || (typeof phases !== "function" && phases.length > 1))
+  if (search !== undefined || (typeof phases !== "function" && phases.length > 1))
     return "mixed-precision search";
   return algorithm.rewrite === undefined
     ? "quantization-aware training"

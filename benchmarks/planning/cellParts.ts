@@ -1,5 +1,6 @@
 import type { Algorithm, Quantizer } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
+import { searchAtRandom } from "../../algorithms/randomSearch.js";
 import { gridsFrom, observers } from "../../algorithms/observers/index.js";
 import {
   GRAPH_RULES,
@@ -48,7 +49,10 @@ export function buildFloatNetwork(config: CellConfig, dataset: Dataset): Network
 
 /** An algorithm as cells of a variant use it. */
 export const algorithmOf = (name: string, variant: Variant = {}): Algorithm =>
-  startingFrom(lookup("algorithm", name, algorithms), variant.initialization);
+  searchingFor(
+    startingFrom(lookup("algorithm", name, algorithms), variant.initialization),
+    variant,
+  );
 
 export function buildCell(config: CellConfig, dataset: Dataset): CellParts {
   const { variant } = config;
@@ -122,5 +126,26 @@ function startingFrom(algorithm: Algorithm, initialization: Variant["initializat
     activation: change(algorithm.activation, initialization.activations),
   };
   startedElsewhere.set(key, changed);
+  return changed;
+}
+
+const searchingElsewhere = new Map<string, Algorithm>();
+
+/** The algorithm with another budget for its search, or with random search in its place. */
+function searchingFor(algorithm: Algorithm, { budget, search }: Variant): Algorithm {
+  const { search: method } = algorithm;
+  if ((budget === undefined && search === undefined) || method === undefined) return algorithm;
+  const key = JSON.stringify([algorithm.name, budget, search]);
+  const known = searchingElsewhere.get(key);
+  if (known !== undefined) return known;
+  const changed = {
+    ...algorithm,
+    search: {
+      ...method,
+      ...(budget !== undefined && { budget }),
+      ...(search === "random" && { run: searchAtRandom }),
+    },
+  };
+  searchingElsewhere.set(key, changed);
   return changed;
 }

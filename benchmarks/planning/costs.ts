@@ -2,7 +2,12 @@ import { phasesOf } from "../../algorithms/algorithm.js";
 import type { Network } from "../../algorithms/network.js";
 import { runtimesOf } from "../../pipelines/deploy/index.js";
 import { featureShapes, multiplications, quantizerOf } from "../../pipelines/network/index.js";
-import { type Dataset, DEFAULT_RECONSTRUCTION, stepCount } from "../../pipelines/train/index.js";
+import {
+  type Dataset,
+  DEFAULT_RECONSTRUCTION,
+  DEFAULT_SEARCH,
+  stepCount,
+} from "../../pipelines/train/index.js";
 import type { CellConfig } from "../../results/schema.js";
 import { buildFloatNetwork, type CellParts } from "./cellParts.js";
 
@@ -24,7 +29,8 @@ export function costOf(
   dataset: Dataset,
   { algorithm, backend, quantized }: CellParts,
 ): { readonly cost: number; readonly trainingCost: number } {
-  const { quantizedTraining, batchSize, reconstruction = DEFAULT_RECONSTRUCTION } = hyperparameters;
+  const { quantizedTraining, batchSize } = hyperparameters;
+  const { reconstruction = DEFAULT_RECONSTRUCTION, search = DEFAULT_SEARCH } = hyperparameters;
   const phases = phasesOf(algorithm, quantized.network);
   const steps =
     phases.length > 0 ? stepCount(quantizedTraining, dataset.train.count, batchSize) : 0;
@@ -35,7 +41,10 @@ export function costOf(
     .filter(({ role }) => role === "activation")
     .filter((site) => quantizerOf(algorithm, site).levels !== undefined)
     .reduce((most, { scheme }) => Math.max(most, scheme.bitWidth), 0);
-  const trained = QUANTIZED_TRAINING * steps * batchSize + RECONSTRUCTION * reconstructed;
+  const { visits } = search;
+  const searched = algorithm.search === undefined ? 0 : SEARCHED_VISIT * visits;
+  const trained =
+    QUANTIZED_TRAINING * steps * batchSize + RECONSTRUCTION * reconstructed + searched;
   const perImage = engineCost(quantized.network, engine);
   const perDeployed = imageCost(quantized.network) * (deployed + LOOKED_UP_BIT * lookedUp);
   const evaluated = (perImage + perDeployed) * dataset.test.count;
@@ -47,6 +56,8 @@ const FLOAT_TRAINING = 4;
 const QUANTIZED_TRAINING = 6.5;
 /** Of all layers or blocks together, each of which has its own steps. */
 const RECONSTRUCTION = 11;
+/** Of those that are allowed; some searches make fewer. */
+const SEARCHED_VISIT = 2;
 const RUNTIMES: Readonly<Record<string, number>> = {
   ...{ onnxruntime: 1.6, onnxruntimePrecise: 1.6, onnxruntimeReduced: 1.6 },
   ...{ integers: 2.5, onnxruntimeWeb: 3.5, litert: 1.8 },

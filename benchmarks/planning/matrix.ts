@@ -7,6 +7,7 @@ import { z } from "zod";
 import { hyperparametersSchema, variantSchema } from "../../results/schema.js";
 import { algorithms } from "../../algorithms/index.js";
 import { observers } from "../../algorithms/observers/index.js";
+import { hardwareModels } from "../../backends/hardware/index.js";
 import { backends } from "../../backends/index.js";
 import { ENGINE_NAMES } from "../../pipelines/engine/index.js";
 import { MAX_BIT_WIDTH, MIN_BIT_WIDTH } from "../../backends/scheme.js";
@@ -235,7 +236,14 @@ function checkNames(matrix: z.infer<typeof matrixSchema>, fail: Fail): void {
       const existing = matrix.models.map((model) => ({ name: modelName(model) }));
       check(["cells", i, "models", j], "model of the matrix", name, existing);
     });
-    block.variants?.forEach(({ initialization }, j) => {
+    block.variants?.forEach(({ initialization, budget }, j) => {
+      if (budget !== undefined && "on" in budget)
+        check(
+          ["cells", i, "variants", j, "budget", "on"],
+          "hardware model",
+          budget.on,
+          hardwareModels,
+        );
       for (const role of ["weights", "activations"] as const) {
         const name = initialization?.[role];
         const keys = ["cells", i, "variants", j, "initialization", role];

@@ -4,6 +4,7 @@ import { backends } from "../../backends/index.js";
 import type { Dataset } from "../../pipelines/train/index.js";
 import { engineIdentity, type Engine } from "../../pipelines/engine/index.js";
 import { type QuantizedNetwork, quantizerOf } from "../../pipelines/network/index.js";
+import { widthsWithin } from "../../pipelines/quantize/index.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
 import type { CellConfig, Variant } from "../../results/schema.js";
 import { buildCell, type CellParts } from "./cellParts.js";
@@ -222,6 +223,19 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
       unsupportedLevels(quantizerOf(algorithm, site), site) ?? algorithm.unsupported?.(site);
     if (reason !== undefined) return `${site.role} quantization: ${reason}`;
   }
+  return unsupportedSearch(config, parts);
+}
+
+/** Why an algorithm's search has nothing to choose, or is not what the variant asks for. */
+function unsupportedSearch({ variant }: CellConfig, { algorithm, backend }: CellParts) {
+  const { search } = algorithm;
+  if (search === undefined)
+    return variant?.budget !== undefined || variant?.search !== undefined
+      ? "it does not search bits"
+      : undefined;
+  const widths = widthsWithin(search.candidates, backend.bitWidths.weights);
+  if (widths.length < 2)
+    return `there is no choice of bits: ${backend.title} holds weights of ${widths.join(", ") || "none"} of ${search.candidates.join(", ")} bits`;
   return undefined;
 }
 
@@ -230,7 +244,7 @@ function missingLabels(
   { train }: Dataset,
   { algorithm, quantized }: CellParts,
 ): string | undefined {
-  const learns = phasesOf(algorithm, quantized.network).length > 0 || algorithm.bitAllocation;
+  const learns = phasesOf(algorithm, quantized.network).length > 0 || algorithm.search;
   return learns && train.labels.length === 0 && train.count > 0
     ? "it learns from labels, which the training images do not have"
     : undefined;

@@ -92,7 +92,7 @@ function afterOthers(work: () => Promise<string>): Promise<string> {
 const DIGITS = 16;
 
 async function compute(algorithm: Algorithm): Promise<string> {
-  const { reconstruction, bitAllocation, corrections } = algorithm;
+  const { reconstruction, search, corrections } = algorithm;
   const quantizers: unknown[] = [];
   for (const site of sites()) quantizers.push(await describeQuantizer(algorithm, site));
   const phases: unknown[] = [];
@@ -101,7 +101,7 @@ async function compute(algorithm: Algorithm): Promise<string> {
   const parts = [
     quantizers,
     phases,
-    { reconstruction, bitAllocation, corrections },
+    { reconstruction, search, corrections }, // what a search does is a matter of `version`
     describeRewriting(algorithm),
   ];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, DIGITS);

@@ -1,5 +1,11 @@
-import type { Algorithm, QuantizerSite, QuantizerValue } from "../../algorithms/algorithm.js";
-import { batchesInOrder, type Dataset, type Hyperparameters } from "../train/index.js";
+import type {
+  Algorithm,
+  Quantizer,
+  QuantizerSite,
+  QuantizerValue,
+  QuantizerValues,
+} from "../../algorithms/algorithm.js";
+import { batchesInOrder, type Hyperparameters, type TrainingImages } from "../train/index.js";
 import type { Engine, HostTensor, HostTensors, StepTensors } from "../engine/index.js";
 import {
   forward,
@@ -9,21 +15,44 @@ import {
   valueName,
 } from "../network/index.js";
 
-interface Calibration extends QuantizedNetwork {
-  readonly algorithm: Algorithm;
+interface Observation extends QuantizedNetwork {
+  readonly quantizers: Readonly<Record<QuantizerSite["role"], Pick<Quantizer, "observe">>>;
   readonly parameters: HostTensors;
-  readonly dataset: Dataset;
+  readonly dataset: TrainingImages;
   readonly hyperparameters: Hyperparameters;
 }
 
+interface Calibration extends Omit<Observation, "quantizers"> {
+  readonly algorithm: Algorithm;
+}
+
 /**
- * Gives every quantizer its first values: runs the float network over training images in their
- * stored order and lets each quantizer observe its tensor.
+ * Gives every quantizer its first values, from what it observes of the float network.
  *
  * @returns all quantizer values, named "site:value"
  */
 export async function calibrate(engine: Engine, calibration: Calibration): Promise<HostTensors> {
-  const { network, sites, algorithm, parameters, dataset, hyperparameters } = calibration;
+  const { sites, algorithm } = calibration;
+  const observed = await observe(engine, { ...calibration, quantizers: algorithm });
+  return Object.assign(
+    {},
+    ...sites.map((site, index) =>
+      toHost(site, quantizerOf(algorithm, site).initialize(observed[index] ?? [], site)),
+    ),
+  ) as HostTensors;
+}
+
+/**
+ * Runs the float network over training images in their stored order and lets each quantizer observe its
+ * tensor.
+ *
+ * @returns for each site its statistics of each batch
+ */
+export async function observe(
+  engine: Engine,
+  calibration: Observation,
+): Promise<readonly (readonly QuantizerValues[])[]> {
+  const { network, sites, quantizers, parameters, dataset, hyperparameters } = calibration;
   const { batchSize, calibrationBatches } = hyperparameters;
   const observed: Record<string, QuantizerValue>[][] = sites.map(() => []);
   const batches = batchesInOrder(dataset, dataset.train, Math.min(batchSize, dataset.train.count));
@@ -38,7 +67,7 @@ export async function calibrate(engine: Engine, calibration: Calibration): Promi
       quantize(id, x) {
         const site = byId.get(id);
         if (site === undefined) return x;
-        const values = quantizerOf(algorithm, site).observe(x, site);
+        const values = quantizers[site.role].observe(x, site);
         for (const [name, value] of Object.entries(values)) {
           statistics[valueName(site, name)] = value;
         }
@@ -62,12 +91,7 @@ export async function calibrate(engine: Engine, calibration: Calibration): Promi
   } finally {
     await compiled.release();
   }
-  return Object.assign(
-    {},
-    ...sites.map((site, index) =>
-      toHost(site, quantizerOf(algorithm, site).initialize(observed[index] ?? [], site)),
-    ),
-  ) as HostTensors;
+  return observed;
 }
 
 function statisticsOf(site: QuantizerSite, outputs: HostTensors): Record<string, QuantizerValue> {

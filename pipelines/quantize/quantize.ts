@@ -1,6 +1,5 @@
 import { phasesOf, type Algorithm, type QuantizerSite } from "../../algorithms/algorithm.js";
-import type { BatchNormStrategy } from "../../backends/backend.js";
-import { allocateBits } from "./allocateBits.js";
+import type { BackendProfile, BatchNormStrategy } from "../../backends/backend.js";
 import { calibrate } from "./calibrate.js";
 import { correctBias, recalibrateBatchNorm } from "./corrections.js";
 import {
@@ -25,6 +24,12 @@ import {
 } from "../network/index.js";
 import type { Network } from "../../algorithms/network.js";
 import { trainKept, type FineTuned } from "./trainKept.js";
+import {
+  search,
+  type SearchKeeper,
+  type SearchProgress,
+  type SearchRecord,
+} from "./search/search.js";
 import { reconstruct } from "./reconstruct/reconstruct.js";
 
 export interface Quantization {
@@ -39,7 +44,11 @@ export interface Quantization {
   readonly hyperparameters: Hyperparameters;
   readonly seed: number;
   readonly onStep?: (progress: TrainingProgress) => void;
+  readonly onSearch?: (progress: SearchProgress) => void;
   readonly keeper?: TrainingKeeper | undefined;
+  readonly searchKeeper?: SearchKeeper | undefined;
+  /** Widths that the backend has, for searches; all if absent. */
+  readonly bitWidths?: BackendProfile["bitWidths"];
 }
 
 export interface QuantizationResult extends TrainingResult {
@@ -47,31 +56,41 @@ export interface QuantizationResult extends TrainingResult {
   readonly sites: readonly QuantizerSite[];
   /** What training made of a network that came trained. */
   readonly fineTuned?: FineTuned;
+  /** What the search did, where there was one. */
+  readonly search?: SearchRecord;
 }
 
 /**
  * From a float checkpoint to a quantized network, by whatever the algorithm consists of: equalize,
- * allocate bits, calibrate, correct, reconstruct, train, finish.
+ * search bits, calibrate, correct, reconstruct, train, finish.
  */
 export async function quantize(engine: Engine, task: Quantization): Promise<QuantizationResult> {
   const { algorithm, quantized, dataset, hyperparameters, seed } = task;
   const { network } = quantized;
-  const { corrections = {}, bitAllocation, reconstruction } = algorithm;
+  const { corrections = {}, reconstruction } = algorithm;
   const batches = calibrationBatches(dataset, hyperparameters);
 
   const inherited = inheritParameters(task.rewritten, task.checkpoint, { algorithm, seed });
   const merged = task.batchNorm === 0 ? mergeParameters(task.rewritten, inherited) : inherited;
-  const parameters = corrections.equalize ? equalize(network, merged) : merged;
-  const allocated =
-    bitAllocation === undefined
-      ? quantized.sites
-      : await allocateBits(engine, {
-          ...{ network, sites: quantized.sites, allocation: bitAllocation },
-          ...{ parameters, batches, classes: dataset.classes, seed },
-        });
+  const trained = corrections.equalize ? equalize(network, merged) : merged;
+  const { test: _, ...images } = dataset; // what searches must not see
+  const searched =
+    algorithm.search &&
+    (await search(engine, {
+      ...{ network, sites: quantized.sites, search: algorithm.search },
+      ...{ parameters: trained, images, calibration: batches, hyperparameters, seed },
+      ...{ bitWidths: task.bitWidths, keeper: task.searchKeeper, onProgress: task.onSearch },
+    }));
+  const { sites: allocated } = searched ?? quantized;
+  const found = Object.entries(searched?.tensors ?? {});
+  const foundValues = Object.fromEntries(found.filter(([name]) => !(name in trained)));
+  const parameters = {
+    ...trained,
+    ...Object.fromEntries(found.filter(([name]) => name in trained)),
+  };
   const common = { network, sites: allocated, algorithm };
   const values = await calibrate(engine, { ...common, parameters, dataset, hyperparameters });
-  let tensors: HostTensors = { ...parameters, ...values };
+  let tensors: HostTensors = { ...parameters, ...values, ...foundValues };
   if (corrections.recalibrateBatchNorm)
     tensors = await recalibrateBatchNorm(engine, { ...common, tensors, batches });
   if (corrections.correctBias) tensors = await correctBias(engine, { ...common, tensors, batches });
@@ -113,6 +132,7 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
     ...result,
     tensors: finished(algorithm, allocated, result.tensors),
     sites: allocated,
+    ...(searched && { search: searched.record }),
   };
 }
 

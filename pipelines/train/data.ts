@@ -41,6 +41,9 @@ export interface Dataset {
   readonly checksum: string;
 }
 
+/** A data set whose test images nobody can see. */
+export type TrainingImages = Omit<Dataset, "test">;
+
 export interface Batch {
   /** [batch, height, width, channels], normalized. */
   readonly images: HostTensor;
@@ -84,6 +87,26 @@ export function limitDataset(
   };
 }
 
+/** The images of a set at these places, in this order. */
+export function chosenImages(set: ImageSet, indices: Uint32Array): ImageSet {
+  const { decode, values } = set;
+  const pick = <T extends Uint8Array | Uint16Array | Float32Array>(all: T): T => {
+    const size = all.length / set.count;
+    const chosen = new (all.constructor as new (length: number) => T)(size * indices.length);
+    indices.forEach((index, i) => {
+      chosen.set(all.subarray(index * size, (index + 1) * size), i * size);
+    });
+    return chosen;
+  };
+  return {
+    count: indices.length,
+    images: pick(set.images),
+    labels: pick(set.labels),
+    ...(values && { values: pick(values) }),
+    ...(decode && { decode: (index, random) => decode(indices[index] ?? NaN, random) }),
+  };
+}
+
 function firstImages(set: ImageSet, limit = set.count): ImageSet {
   const count = Math.min(set.count, limit);
   const part = ({ length }: { readonly length: number }) => (length / set.count) * count;
@@ -103,7 +126,7 @@ function firstImages(set: ImageSet, limit = set.count): ImageSet {
  * @param options.from goes on behind the batch whose `next` this is
  */
 export function* trainingBatches(
-  dataset: Dataset,
+  dataset: TrainingImages,
   options: {
     readonly batchSize: number;
     readonly augmentation: Augmentation;
@@ -143,7 +166,7 @@ export function* trainingBatches(
 
 /** The images of a set in order, unchanged; the last batch may be smaller. */
 export function* batchesInOrder(
-  dataset: Dataset,
+  dataset: TrainingImages,
   set: ImageSet,
   batchSize: number,
 ): Generator<Batch, undefined> {
@@ -167,7 +190,7 @@ interface Change {
 const UNCHANGED: Change = { down: 0, right: 0, mirrored: false };
 
 function drawChange(
-  { mayFlip }: Dataset,
+  { mayFlip }: TrainingImages,
   { shift, flip }: Augmentation,
   random: RandomStream,
 ): Change {
@@ -179,7 +202,7 @@ function drawChange(
 }
 
 function assemble(
-  dataset: Dataset,
+  dataset: TrainingImages,
   set: ImageSet,
   indices: Uint32Array,
   nextChange: () => Change,
@@ -237,7 +260,7 @@ function place(
 }
 
 /** The normalized value of each of the 256 bytes, per channel. */
-function normalizationTable({ mean, deviation }: Dataset): Float32Array {
+function normalizationTable({ mean, deviation }: TrainingImages): Float32Array {
   const table = new Float32Array(mean.length * 256);
   mean.forEach((center, channel) => {
     for (let pixel = 0; pixel < 256; pixel++) {

@@ -34,6 +34,8 @@ export interface Hyperparameters {
   readonly fineTuning?: FineTuning | undefined;
   /** How algorithms that reconstruct layers or blocks do it. */
   readonly reconstruction?: ReconstructionSchedule | undefined;
+  /** How much algorithms that search may look at, the same for all. */
+  readonly search?: SearchEffort | undefined;
   /** Only the first images of the data set, for trying things. */
   readonly trainImages?: number | undefined;
   readonly testImages?: number | undefined;
@@ -61,6 +63,22 @@ export const DEFAULT_RECONSTRUCTION: ReconstructionSchedule = {
   batchSize: 32,
   steps: 300,
   learningRate: 0.01,
+};
+
+/** What a search may do before it must answer. */
+export interface SearchEffort {
+  /** Images through the network: one visit each, three where gradients come back. */
+  readonly visits: number;
+  /** Training images that policies are judged by and no search trains on. */
+  readonly heldOut: number;
+  /** Of each policy that is tried, from the float parameters; batches as in training. */
+  readonly fineTuning: { readonly steps: number; readonly learningRate: number };
+}
+
+export const DEFAULT_SEARCH: SearchEffort = {
+  visits: 200_000,
+  heldOut: 1000,
+  fineTuning: { steps: 10, learningRate: 0.001 },
 };
 
 const WARM_UP = 0.05;

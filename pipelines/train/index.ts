@@ -6,8 +6,10 @@ export {
   type BatchPosition,
   type Dataset,
   type ImageSet,
+  type TrainingImages,
   batchesInOrder,
   channelsFirst,
+  chosenImages,
   limitDataset,
   trainingBatches,
 } from "./data.js";
@@ -20,8 +22,15 @@ export {
   collectLogits,
   correctOf,
   evaluate,
+  predictions,
 } from "./evaluate.js";
-export { DEFAULT_RECONSTRUCTION, type Hyperparameters, stepCount } from "./hyperparameters.js";
+export {
+  DEFAULT_RECONSTRUCTION,
+  DEFAULT_SEARCH,
+  type Hyperparameters,
+  type SearchEffort,
+  stepCount,
+} from "./hyperparameters.js";
 export { RunningPhase, train } from "./train.js";
 export type {
   Training,

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, readFile, symlink, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { quantbench, temporary } from "./quantbench.js";
@@ -43,11 +43,12 @@ async function compile(copy: string): Promise<string> {
 test("new adds a working algorithm and a working backend, each with its test", async () => {
   const copy = await sourceCopy();
   await cp("test", join(copy, "test"), { recursive: true });
-  for (const [what, name] of [
+  for (const [what, name, ...kind] of [
     ["algorithm", "myRounding"],
+    ["algorithm", "mySearch", "--kind", "search"],
     ["backend", "myChip"],
   ] as const) {
-    const { code, stderr } = await quantbench(["new", what, name], { cwd: copy });
+    const { code, stderr } = await quantbench(["new", what, name, ...kind], { cwd: copy });
     expect(code, stderr).toBe(0);
     const again = await quantbench(["new", what, name], { cwd: copy });
     expect(again.stderr).toMatch(/exists already/);
@@ -63,7 +64,7 @@ test("new adds a working algorithm and a working backend, each with its test", a
       process.execPath,
       [
         resolve("node_modules/vitest/vitest.mjs"),
-        ...["run", "--root", copy, "--dir", "test", "myRounding", "myChip"],
+        ...["run", "--root", copy, "--dir", "test", "myRounding", "mySearch", "myChip"],
       ],
       { cwd: copy },
       (_, stdout) => {
@@ -71,7 +72,7 @@ test("new adds a working algorithm and a working backend, each with its test", a
       },
     );
   });
-  expect(tests).toMatch(/2 passed/);
+  expect(tests).toMatch(/3 passed/);
   const wrong = await quantbench(["new", "algorithm", "../evil"], { cwd: copy });
   expect(wrong.stderr).toMatch(/must be a camelCase name/);
 });
@@ -102,4 +103,35 @@ test("the walk-through in CONTRIBUTING.md adds an algorithm in one file and one 
   expect(run.stdout).toMatch(/threeSigma +\d\d\.\d\d \(.*\) +unsupported/);
   const rows = await readFile(join(copy, "results", "runs", "mine", "accuracy.csv"), "utf8");
   expect(rows).toContain("weight quantization: needs a grid that is symmetric about 0");
+});
+
+test("the search in CONTRIBUTING.md runs, and its page shows what it tried", async () => {
+  const copy = await sourceCopy();
+  const guide = await readFile("CONTRIBUTING.md", "utf8");
+  const code = [...guide.matchAll(/```ts\n(.*?)```/gs)].find(([, text]) =>
+    text?.includes("hillClimbing"),
+  );
+  await writeFile(join(copy, "algorithms", "hillClimbing.ts"), code?.[1] ?? "");
+  const index = join(copy, "algorithms", "index.ts");
+  const list = await readFile(index, "utf8");
+  await writeFile(
+    index,
+    `import { hillClimbing } from "./hillClimbing.js";\n${list.replace("  qdrop,\n];", "  qdrop,\n  hillClimbing,\n];")}`,
+  );
+  const matrix = (await readFile("benchmarks/matrices/smoke.yaml", "utf8"))
+    .replace("[minMax, lsq]", "[hillClimbing]")
+    .replace("[academic, onnxruntime]", "[academic]")
+    .concat(
+      "  search: { visits: 2000, heldOut: 100, fineTuning: { steps: 1, learningRate: 0.001 } }\n",
+    );
+  await writeFile(join(copy, "mine.yaml"), matrix);
+  expect(await compile(copy)).toBe("");
+  const main = join(copy, "dist", "benchmarks", "main.js");
+  const run = await quantbench(["run", "mine.yaml"], { main, cwd: copy });
+  expect(run.code, run.stderr).toBe(0);
+  const pages = join(copy, "results", "runs", "mine", "report", "cells");
+  const [page = ""] = await readdir(pages);
+  const text = await readFile(join(pages, page), "utf8");
+  // 2000 visits are enough for ten evaluations of 100 + 3 * 32.
+  expect(text).toContain("10 policies were tried, with 1,960 of 2,000 image visits");
 });

@@ -7,7 +7,13 @@ import type { Algorithm } from "../../../algorithms/algorithm.js";
 import { channelwiseSize } from "../../../algorithms/channelwiseSize.js";
 import { lsq } from "../../../algorithms/lsq.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
-import { decodeState, encodeState, keptTraining } from "../../../benchmarks/cell/keptTraining.js";
+import {
+  decodeSearch,
+  decodeState,
+  encodeSearch,
+  encodeState,
+  keptTraining,
+} from "../../../benchmarks/cell/keptTraining.js";
 import { resnet8 } from "../../../benchmarks/models/index.js";
 import { loadEngine } from "../../../pipelines/engine/index.js";
 import { initialParameters, placeQuantizers } from "../../../pipelines/network/index.js";
@@ -107,4 +113,18 @@ test("a state that is damaged, cut off or of another training is told and not us
   await kept.forget();
   expect(existsSync(path)).toBe(false);
   expect(await readdir(join(path, ".."))).toEqual([]);
+});
+
+test("a search is kept with every bit of its state, and not taken when damaged or of another one", () => {
+  const inner = { agent: { weights: Float64Array.of(0.1, -0, NaN) }, best: -Infinity };
+  const search = {
+    rounds: { episodes: { done: 3, state: inner, visits: 100, lines: 1 } },
+    trace: [{ policy: { a: 2 }, accuracy: 1 / 3, cost: 7, visits: 100 }],
+  };
+  const file = encodeSearch(search, "key");
+  expect(decodeSearch(file, "key")).toEqual(search);
+  expect(() => decodeSearch(file, "another")).toThrow("it is of another search");
+  const damaged = file.slice();
+  damaged[50] = (damaged[50] ?? 0) ^ 1;
+  expect(() => decodeSearch(damaged, "key")).toThrow("its checksum is wrong");
 });

@@ -4,6 +4,7 @@ import { adaRound } from "../../../algorithms/adaRound.js";
 import { algorithms } from "../../../algorithms/index.js";
 import { channelwiseSize } from "../../../algorithms/channelwiseSize.js";
 import { hawq } from "../../../algorithms/hawq.js";
+import { cheapestHarm, type Choice } from "../../../algorithms/search/knapsack.js";
 import { minMax } from "../../../algorithms/minMax.js";
 import { mse } from "../../../algorithms/mse.js";
 import { qdrop } from "../../../algorithms/qdrop.js";
@@ -13,7 +14,6 @@ import { mpicCycles, MPIC_JOULE_PER_CYCLE } from "../../../backends/hardware/mpi
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { snpe } from "../../../backends/snpe.js";
 import { mobileNetV2, resnet20, resnet8 } from "../../../benchmarks/models/index.js";
-import { cheapestHarm, type Choice } from "../../../pipelines/quantize/allocateBits.js";
 import { loadEngine, randomStream, type Engine } from "../../../pipelines/engine/index.js";
 import { accuracyOf, agreementOf, evaluate, train } from "../../../pipelines/train/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { squaredError } from "../../../algorithms/hawq.js";
 import { adaRound } from "../../../algorithms/adaRound.js";
 import type { Algorithm } from "../../../algorithms/algorithm.js";
 import { brecq } from "../../../algorithms/brecq.js";
@@ -19,7 +20,6 @@ import {
   unitBetween,
   unquantized,
 } from "../../../pipelines/network/index.js";
-import { squaredError } from "../../../pipelines/quantize/allocateBits.js";
 import { calibrate } from "../../../pipelines/quantize/calibrate.js";
 import { quantize } from "../../../pipelines/quantize/quantize.js";
 import { fisherWeights } from "../../../pipelines/quantize/reconstruct/fisherWeights.js";

@@ -1,0 +1,46 @@
+import type { BudgetUnit, Policy } from "../../../algorithms/laboratory.js";
+import { macsOf, weightsOf, type LayerWork } from "../../../backends/hardware/hardware.js";
+import { hardwareModels } from "../../../backends/hardware/index.js";
+import { layerWork, type QuantizedNetwork } from "../../network/index.js";
+import { withBits } from "../withBits.js";
+
+/**
+ * What a network with the bits of a policy costs, by the models that results are judged by.
+ *
+ * @throws RangeError when the hardware has no such layer, or its model says nothing about the unit
+ */
+export function policyCost(
+  { network, sites }: QuantizedNetwork,
+  policy: Policy,
+  unit: BudgetUnit,
+): number {
+  const work = layerWork(network, withBits(sites, new Map(Object.entries(policy))));
+  const cost = costIn(unit);
+  return work.reduce((sum, layer) => sum + cost(layer), 0);
+}
+
+function costIn(unit: BudgetUnit): (work: LayerWork) => number {
+  switch (unit.unit) {
+    case "size":
+      return (work) => weightsOf(work) * work.weightBits;
+    case "bitOps":
+      return (work) => macsOf(work) * work.weightBits * work.activationBits;
+    case "cycles":
+    case "picojoules": {
+      const model = hardwareModels.find(({ name }) => name === unit.on);
+      if (model === undefined)
+        throw new RangeError(
+          `there is no hardware model "${unit.on}"; there are ${hardwareModels.map(({ name }) => name).join(", ")}`,
+        );
+      return (work) => {
+        const reason = model.unsupported?.(work);
+        if (reason !== undefined) throw new RangeError(`${work.layer}: ${reason}`);
+        const cost = model.cost(work)[unit.unit];
+        if (cost === undefined) throw new RangeError(`${model.title} has no ${unit.unit}`);
+        return cost;
+      };
+    }
+    default:
+      return unit satisfies never;
+  }
+}

@@ -1,0 +1,212 @@
+import type { QuantizerSite, QuantizerValues } from "../../../algorithms/algorithm.js";
+import { fixedGrid } from "../../../algorithms/fixedGrid.js";
+import type { BudgetUnit, Laboratory, Policy, Search } from "../../../algorithms/laboratory.js";
+import type { Network } from "../../../algorithms/network.js";
+import { mseObserver } from "../../../algorithms/observers/index.js";
+import { quantizeAtRuntime } from "../../../algorithms/search/runtimeGrid.js";
+import type { BackendProfile } from "../../../backends/backend.js";
+import { randomStream, type Engine, type HostTensors } from "../../engine/index.js";
+import { valuesOf } from "../../network/index.js";
+import {
+  batchesInOrder,
+  DEFAULT_SEARCH,
+  trainingBatches,
+  type Batch,
+  type Hyperparameters,
+  type TrainingImages,
+} from "../../train/index.js";
+import { observe } from "../calibrate.js";
+import { withBits } from "../withBits.js";
+import { policyCost } from "./policyCost.js";
+import { PolicyEvaluation } from "./evaluatePolicies.js";
+import { GRADIENT_VISITS, PreparedExperiment, toHostTensors } from "./experiment.js";
+import { splitImages } from "./heldOut.js";
+import { searchedLayers, searchedSites } from "./layers.js";
+import { Notebook, type SearchKeeper, type SearchState, type TraceLine } from "./notebook.js";
+
+export type { SearchKeeper, SearchState };
+
+export interface SearchTask {
+  readonly search: Search;
+  readonly network: Network;
+  readonly sites: readonly QuantizerSite[];
+  readonly parameters: HostTensors;
+  /** Nobody here can see test images. */
+  readonly images: TrainingImages;
+  /** What calibration sees. */
+  readonly calibration: readonly Batch[];
+  readonly hyperparameters: Hyperparameters;
+  /** What the backend has; everything if absent. */
+  readonly bitWidths?: BackendProfile["bitWidths"] | undefined;
+  readonly seed: number;
+  readonly keeper?: SearchKeeper | undefined;
+  readonly onProgress?: ((progress: SearchProgress) => void) | undefined;
+}
+
+export interface SearchProgress {
+  readonly visits: number;
+  readonly allowed: number;
+  readonly last: TraceLine | undefined;
+}
+
+/** What a search did, for the cell's result. */
+export interface SearchRecord {
+  readonly budget: BudgetUnit & { readonly allowed: number };
+  readonly visits: { readonly allowed: number; readonly used: number };
+  /** Of what was found, in the unit of the budget. */
+  readonly cost: number;
+  readonly trace: readonly TraceLine[];
+}
+
+export interface SearchResult {
+  readonly sites: readonly QuantizerSite[];
+  /** Parameters and quantizer values that the search found. */
+  readonly tensors: HostTensors;
+  readonly record: SearchRecord;
+}
+
+/**
+ * Lets an algorithm search the bits of a network.
+ *
+ * @throws RangeError when what it found costs more than the budget, or has bits that it may not choose
+ */
+export async function search(engine: Engine, task: SearchTask): Promise<SearchResult> {
+  const { visits: allowed } = task.hyperparameters.search ?? DEFAULT_SEARCH;
+  const notebook = new Notebook(allowed, task.keeper, (visits, last) =>
+    task.onProgress?.({ visits, allowed, last }),
+  );
+  const experiments: PreparedExperiment[] = [];
+  try {
+    const laboratory = openLaboratory(engine, task, { notebook, experiments });
+    const { policy, tensors = {} } = await task.search.run(laboratory);
+    const cost = laboratory.cost(policy);
+    check(policy, task.search.mayExceed === true ? 0 : cost, laboratory);
+    const { budget } = laboratory;
+    return {
+      sites: withBits(task.sites, new Map(Object.entries(policy))),
+      tensors: toHostTensors(tensors),
+      record: {
+        budget: { ...task.search.budget, allowed: budget },
+        visits: { allowed, used: notebook.visits },
+        cost,
+        trace: notebook.trace,
+      },
+    };
+  } finally {
+    for (const experiment of experiments) await experiment.release();
+  }
+}
+
+function openLaboratory(
+  engine: Engine,
+  task: SearchTask,
+  {
+    notebook,
+    experiments,
+  }: { readonly notebook: Notebook; readonly experiments: PreparedExperiment[] },
+): Laboratory {
+  const { network, sites, images, calibration, hyperparameters, seed, search: method } = task;
+  const { heldOut, fineTuning } = hyperparameters.search ?? DEFAULT_SEARCH;
+  const { batchSize, augmentation } = hyperparameters;
+  const split = splitImages(images.train, {
+    ...{ heldOut, seed },
+    calibration: calibration.length * batchSize,
+  });
+  const training = { ...images, train: split.train };
+  const judged = [...batchesInOrder(images, split.heldOut, split.heldOutBatch)];
+  const parameters = task.parameters as QuantizerValues;
+  const prepare: Laboratory["prepare"] = (experiment) => {
+    const prepared = new PreparedExperiment(
+      engine,
+      {
+        ...{ network, sites, classes: images.classes },
+        onVisit: (count) => {
+          notebook.visit(count);
+        },
+      },
+      experiment,
+    );
+    experiments.push(prepared);
+    return prepared.run;
+  };
+  const layers = searchedLayers(network, sites);
+  const free = searchedSites(layers, sites, method.activations && method.budget.unit !== "size");
+  const cost = (policy: Policy, unit = method.budget) =>
+    policyCost({ network, sites }, policy, unit);
+  const batchesPerEpoch = Math.floor(split.train.count / batchSize);
+  const epoch = function* (name: string, most = batchesPerEpoch) {
+    const batches = trainingBatches(training, {
+      ...{ batchSize, augmentation, seed, name: `search/${name}` },
+    });
+    for (let i = 0; i < most; i++) yield batches.next().value;
+  };
+  const grids = method.grids ?? LEAST_ERROR;
+  let evaluation: Promise<PolicyEvaluation> | undefined;
+  const openEvaluation = async () =>
+    new PolicyEvaluation({
+      ...{ network, sites, grids, parameters, hyperparameters, fineTuning },
+      observed: await observe(engine, { ...task, quantizers: grids, dataset: images }),
+      heldOut: judged,
+      tuning: () => epoch("fineTuning", fineTuning.steps),
+      prepare: (by, trains) =>
+        prepare({
+          ...{ by, training: trains },
+          quantize: (x, site, inputs) => quantizeAtRuntime(x, valuesOf(site, inputs), site),
+        }),
+    });
+  return {
+    ...{ network, sites, layers, free, parameters, calibration, prepare, cost },
+    widths: {
+      weight: widthsWithin(method.candidates, task.bitWidths?.weights),
+      activation: widthsWithin(method.candidates, task.bitWidths?.activations),
+    },
+    budget: cost({}),
+    visits: {
+      allowed: notebook.allowed,
+      get used() {
+        return notebook.visits;
+      },
+    },
+    visitsPerEvaluation:
+      judged.length * split.heldOutBatch + GRADIENT_VISITS * fineTuning.steps * batchSize,
+    heldOut: judged,
+    epoch,
+    random: (name) => randomStream(seed, `search/${name}`),
+    async evaluate(policy, { tuned = true } = {}) {
+      evaluation ??= openEvaluation();
+      const score = await (await evaluation).evaluate(policy, tuned);
+      notebook.write({ policy, ...score }, cost(policy));
+      return score;
+    },
+    note: (line) => {
+      notebook.write(line, cost(line.policy));
+    },
+    rounds: (name, first, options) => notebook.rounds(name, first, options),
+  };
+}
+
+/** Grids with the least squared error. */
+const LEAST_ERROR = { weight: fixedGrid(mseObserver), activation: fixedGrid(mseObserver) };
+
+/** Widths that a search may choose and a backend holds. */
+export const widthsWithin = (
+  candidates: readonly number[],
+  range: BackendProfile["bitWidths"]["weights"] = { min: 0, max: Infinity },
+): readonly number[] =>
+  candidates
+    .filter((bits) => bits >= range.min && bits <= Math.min(range.max, range.used ?? Infinity))
+    .toSorted((a, b) => a - b);
+
+function check(policy: Policy, cost: number, { budget, free, widths }: Laboratory): void {
+  for (const [id, bits] of Object.entries(policy)) {
+    const site = free.find((one) => one.id === id);
+    if (site === undefined)
+      throw new RangeError(`a search gave bits to ${id}, which it may not choose`);
+    if (!widths[site.role].includes(bits) && bits !== site.scheme.bitWidth)
+      throw new RangeError(
+        `a search gave ${String(bits)} bits to ${id}; it may choose ${widths[site.role].join(", ")}`,
+      );
+  }
+  if (cost > budget * (1 + 1e-9))
+    throw new RangeError(`a search found what costs ${String(cost)}, over ${String(budget)}`);
+}

@@ -1,0 +1,42 @@
+import type { CompletedCell } from "../results/schema.js";
+import { scatterOfSearch } from "./charts/searchTrace.js";
+import { escapeMarkup } from "./charts/svg.js";
+import { percent } from "./format.js";
+
+/** Of the policies that were tried, those that a table lists. */
+const LISTED = 10;
+
+const count = (value: number): string => Math.round(value).toLocaleString("en-US");
+
+/** What a search tried and what it cost, for the cell's page; nothing where there was none. */
+export function searchView({ search }: CompletedCell) {
+  if (search === undefined) return undefined;
+  const { budget, visits, cost, sites, trace } = search;
+  const unit = UNITS[budget.unit] + (budget.on === undefined ? "" : ` on ${budget.on}`);
+  const best = [...trace.entries()]
+    .sort(([a, first], [b, second]) => second.accuracy - first.accuracy || a - b)
+    .slice(0, LISTED);
+  return {
+    summary: `${count(trace.length)} policies were tried, with ${count(visits.used)} of ${count(visits.allowed)} image visits. What was found costs ${count(cost)} ${unit}; the budget, what the matrix's bit widths cost, is ${count(budget.allowed)}.`,
+    unit,
+    svg: trace.length > 1 ? scatterOfSearch(trace) : undefined,
+    sites: sites.join(", "),
+    rows: best
+      .map(([index, { accuracy, cost: spent, bits }]) =>
+        [
+          `<tr><th scope="row">${count(index + 1)}`,
+          `<td>${percent(accuracy)}`,
+          `<td>${count(spent)}`,
+          `<td class="text"><code>${escapeMarkup(bits)}</code>\n`,
+        ].join(""),
+      )
+      .join(""),
+  };
+}
+
+const UNITS = {
+  size: "bits of weights",
+  bitOps: "bit operations",
+  cycles: "cycles",
+  picojoules: "pJ",
+} as const;

@@ -1,0 +1,69 @@
+import { deserialize, serialize } from "node:v8";
+import type { Algorithm } from "../algorithms/algorithm.js";
+import { academic } from "../backends/academic.js";
+import { resnet8 } from "../benchmarks/models/index.js";
+import { loadEngine, randomStream } from "../pipelines/engine/index.js";
+import { foldBatchNorm, initialParameters, placeQuantizers } from "../pipelines/network/index.js";
+import { quantize, type Quantization } from "../pipelines/quantize/quantize.js";
+import type { SearchState } from "../pipelines/quantize/search/search.js";
+import { train } from "../pipelines/train/index.js";
+import { toyDataset } from "./support.js";
+
+/** What a search on the toy images may visit. */
+export const TOY_VISITS = 1000;
+
+export const dataset = toyDataset();
+export const hyperparameters = {
+  batchSize: 8,
+  momentum: 0.9,
+  weightDecay: 1e-4,
+  augmentation: { shift: 1, flip: false },
+  pretrain: { epochs: 4, learningRate: 0.05 },
+  calibrationBatches: 2,
+  quantizedTraining: { epochs: 0.25, learningRate: 0.01 },
+  search: { visits: TOY_VISITS, heldOut: 24, fineTuning: { steps: 2, learningRate: 0.001 } },
+};
+const engine = await loadEngine("onnxruntime");
+const floatNetwork = resnet8.build({ inputShape: [8, 8, 1], classes: 4, width: 4 });
+const { tensors: checkpoint } = await train(engine, {
+  network: floatNetwork,
+  tensors: initialParameters(floatNetwork, 0),
+  ...{ dataset, hyperparameters, schedule: hyperparameters.pretrain, seed: 0, name: "pretrain" },
+});
+
+class Killed extends Error {}
+
+interface ToySearch extends Partial<Quantization> {
+  /** How likely it is killed after each round. */
+  readonly killed?: number;
+}
+
+/**
+ * Quantizes a small ResNet-8 on toy images at 4 bits by an algorithm that searches.
+ *
+ * @returns its result, and how often it was killed on the way
+ */
+export async function searchToy(algorithm: Algorithm, { killed = 0, ...changes }: ToySearch = {}) {
+  const quantized = placeQuantizers(foldBatchNorm(floatNetwork, academic.batchNorm), academic, {
+    ...{ weights: 4, activations: 4 },
+  });
+  const task = {
+    ...{ algorithm, floatNetwork, checkpoint, rewritten: floatNetwork, dataset, hyperparameters },
+    ...{ quantized, batchNorm: academic.batchNorm, seed: 0 },
+    ...changes,
+  };
+  const random = randomStream(7, "deaths");
+  let written: Buffer | undefined;
+  for (let deaths = 0; ; deaths++) {
+    const found = written && (deserialize(written) as SearchState);
+    const keep = (state: () => SearchState) => {
+      written = serialize(state());
+      return random.uniform() < killed ? Promise.reject(new Killed()) : Promise.resolve();
+    };
+    try {
+      return { ...(await quantize(engine, { ...task, searchKeeper: { found, keep } })), deaths };
+    } catch (error) {
+      if (!(error instanceof Killed)) throw error;
+    }
+  }
+}
