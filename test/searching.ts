@@ -4,8 +4,7 @@ import { academic } from "../backends/academic.js";
 import { resnet8 } from "../benchmarks/models/index.js";
 import { loadEngine, randomStream } from "../pipelines/engine/index.js";
 import { foldBatchNorm, initialParameters, placeQuantizers } from "../pipelines/network/index.js";
-import { quantize, type Quantization } from "../pipelines/quantize/quantize.js";
-import type { SearchState } from "../pipelines/quantize/search/search.js";
+import { quantize, type Quantization, type SearchState } from "../pipelines/quantize/index.js";
 import { train } from "../pipelines/train/index.js";
 import { toyDataset } from "./support.js";
 

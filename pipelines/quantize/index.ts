@@ -4,7 +4,7 @@
 export { withBits } from "./withBits.js";
 export { calibrate } from "./calibrate.js";
 export type { FineTuned } from "./trainKept.js";
-export { channelBits, chosenWidths, quantize } from "./quantize.js";
+export { channelBits, chosenWidths, type Quantization, quantize } from "./quantize.js";
 export {
   type SearchKeeper,
   type SearchProgress,
@@ -12,3 +12,5 @@ export {
   type SearchState,
   widthsWithin,
 } from "./search/search.js";
+export { searchedLayers, searchedSites } from "./search/layers.js";
+export { policyCost } from "./search/policyCost.js";

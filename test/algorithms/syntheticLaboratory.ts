@@ -3,8 +3,7 @@ import type { Network } from "../../algorithms/network.js";
 import { academic } from "../../backends/academic.js";
 import { randomStream } from "../../pipelines/engine/index.js";
 import { foldBatchNorm, placeQuantizers } from "../../pipelines/network/index.js";
-import { searchedLayers, searchedSites } from "../../pipelines/quantize/search/layers.js";
-import { policyCost } from "../../pipelines/quantize/search/policyCost.js";
+import { policyCost, searchedLayers, searchedSites } from "../../pipelines/quantize/index.js";
 
 const TEN = { shape: [10], dtype: "int32", data: new Int32Array(10) } as const;
 

@@ -87,7 +87,9 @@ describe("a search", () => {
       await prepare({ by: ["stem/kernel"], training: true })(parameters, batch);
       expect(visits.used).toBe(visitsPerEvaluation + 4 * 24);
       for (let i = 0; i < 11; i++) await evaluate({});
-      await expect(evaluate({})).rejects.toThrow(/may visit 1000 images and has visited 984: 24 more are too many/);
+      await expect(evaluate({})).rejects.toThrow(
+        /may visit 1000 images and has visited 984: 24 more are too many/,
+      );
     });
   });
 
