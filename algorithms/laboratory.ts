@@ -117,7 +117,7 @@ export interface Laboratory {
   /** The most that a policy may cost. */
   readonly budget: number;
   /** Exact cost of a policy, in the unit of the budget or in another one. */
-  cost(policy: Policy, unit?: BudgetUnit): number;
+  readonly cost: (policy: Policy, unit?: BudgetUnit) => number;
   /** Image visits that are allowed, and those that were made. */
   readonly visits: { readonly allowed: number; readonly used: number };
   /** What `evaluate` costs. */
@@ -129,18 +129,18 @@ export interface Laboratory {
    * @param options.tuned false: without the fine-tuning, as post-training quantization would be
    * @throws RangeError when it needs more visits than are left
    */
-  evaluate(policy: Policy, options?: { readonly tuned?: boolean }): Promise<Score>;
+  readonly evaluate: (policy: Policy, options?: { readonly tuned?: boolean }) => Promise<Score>;
   /** Records an experiment, for whatever `evaluate` does not do. */
-  prepare(experiment: Experiment): Runs;
+  readonly prepare: (experiment: Experiment) => Runs;
   /** One epoch of training images in an order of its own, none of them held out. */
-  epoch(name: string): Iterable<ImageBatch>;
+  readonly epoch: (name: string) => Iterable<ImageBatch>;
   /** The images that policies are judged by, in batches of one size. */
   readonly heldOut: readonly ImageBatch[];
   /** The first training images, which calibration sees. */
   readonly calibration: readonly ImageBatch[];
-  random(name: string): RandomNumbers;
+  readonly random: (name: string) => RandomNumbers;
   /** A line of the trace for a policy that was judged by experiments. */
-  note(line: Note): void;
+  readonly note: (line: Note) => void;
   /**
    * Rounds one after another, each from what the one before left. What a round leaves is kept, so that a
    * search that was killed goes on behind the last one; it may hold whatever is data: numbers, texts,
@@ -148,7 +148,7 @@ export interface Laboratory {
    *
    * @param done the state after which no further round is wanted
    */
-  rounds<State>(
+  readonly rounds: <State>(
     name: string,
     first: () => State | Promise<State>,
     options: {
@@ -156,7 +156,7 @@ export interface Laboratory {
       readonly done?: (state: State) => boolean;
       readonly round: (state: State, index: number) => Promise<State>;
     },
-  ): Promise<State>;
+  ) => Promise<State>;
 }
 
 /** What a search ends with. */

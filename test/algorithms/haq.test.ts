@@ -119,7 +119,9 @@ describe("the agent", () => {
       values[i] = old;
       return (above - below) / 2e-6;
     };
-    slopes.forEach((slope, i) => expect(slope).toBeCloseTo(difference(input, i), 6));
+    slopes.forEach((slope, i) => {
+      expect(slope).toBeCloseTo(difference(input, i), 6);
+    });
     net.forEach((layer, i) => {
       for (const part of ["weights", "bias"] as const)
         layer[part].forEach((_, j) => {

@@ -46,7 +46,8 @@ export class PolicyEvaluation {
     sites.forEach((site, index) => {
       Object.assign(grids, this.#gridOf(site, index, policy[site.id] ?? site.scheme.bitWidth));
     });
-    const parameters = fineTuning.steps === 0 ? this.#subject.parameters : await this.#tuned(grids);
+    const isTuned = tuned && fineTuning.steps > 0;
+    const parameters = isTuned ? await this.#tuned(grids) : this.#subject.parameters;
     let [correct, loss, images] = [0, 0, 0];
     for (const batch of heldOut) {
       const found = await this.#judge({ ...parameters, ...grids }, batch);

@@ -106,14 +106,8 @@ function openLaboratory(
   }: { readonly notebook: Notebook; readonly experiments: PreparedExperiment[] },
 ): Laboratory {
   const { network, sites, images, calibration, hyperparameters, seed, search: method } = task;
-  const { heldOut, fineTuning } = hyperparameters.search ?? DEFAULT_SEARCH;
-  const { batchSize, augmentation } = hyperparameters;
-  const split = splitImages(images.train, {
-    ...{ heldOut, seed },
-    calibration: calibration.length * batchSize,
-  });
-  const training = { ...images, train: split.train };
-  const judged = [...batchesInOrder(images, split.heldOut, split.heldOutBatch)];
+  const { fineTuning } = hyperparameters.search ?? DEFAULT_SEARCH;
+  const { heldOut, visitsPerEvaluation, epoch } = partedImages(task);
   const parameters = task.parameters as QuantizerValues;
   const prepare: Laboratory["prepare"] = (experiment) => {
     const prepared = new PreparedExperiment(
@@ -133,20 +127,13 @@ function openLaboratory(
   const free = searchedSites(layers, sites, method.activations && method.budget.unit !== "size");
   const cost = (policy: Policy, unit = method.budget) =>
     policyCost({ network, sites }, policy, unit);
-  const batchesPerEpoch = Math.floor(split.train.count / batchSize);
-  const epoch = function* (name: string, most = batchesPerEpoch) {
-    const batches = trainingBatches(training, {
-      ...{ batchSize, augmentation, seed, name: `search/${name}` },
-    });
-    for (let i = 0; i < most; i++) yield batches.next().value;
-  };
   const grids = method.grids ?? LEAST_ERROR;
   let evaluation: Promise<PolicyEvaluation> | undefined;
   const openEvaluation = async () =>
     new PolicyEvaluation({
       ...{ network, sites, grids, parameters, hyperparameters, fineTuning },
       observed: await observe(engine, { ...task, quantizers: grids, dataset: images }),
-      heldOut: judged,
+      heldOut,
       tuning: () => epoch("fineTuning", fineTuning.steps),
       prepare: (by, trains) =>
         prepare({
@@ -167,10 +154,7 @@ function openLaboratory(
         return notebook.visits;
       },
     },
-    visitsPerEvaluation:
-      judged.length * split.heldOutBatch + GRADIENT_VISITS * fineTuning.steps * batchSize,
-    heldOut: judged,
-    epoch,
+    ...{ heldOut, visitsPerEvaluation, epoch },
     random: (name) => randomStream(seed, `search/${name}`),
     async evaluate(policy, { tuned = true } = {}) {
       evaluation ??= openEvaluation();
@@ -182,6 +166,30 @@ function openLaboratory(
       notebook.write(line, cost(line.policy));
     },
     rounds: (name, first, options) => notebook.rounds(name, first, options),
+  };
+}
+
+/** The images that a search judges by, and epochs of the others. */
+function partedImages({ images, calibration, hyperparameters, seed }: SearchTask) {
+  const { heldOut, fineTuning } = hyperparameters.search ?? DEFAULT_SEARCH;
+  const { batchSize, augmentation } = hyperparameters;
+  const split = splitImages(images.train, {
+    ...{ heldOut, seed },
+    calibration: calibration.length * batchSize,
+  });
+  const training = { ...images, train: split.train };
+  const judged = [...batchesInOrder(images, split.heldOut, split.heldOutBatch)];
+  const batchesPerEpoch = Math.floor(split.train.count / batchSize);
+  return {
+    heldOut: judged,
+    visitsPerEvaluation:
+      judged.length * split.heldOutBatch + GRADIENT_VISITS * fineTuning.steps * batchSize,
+    epoch: function* (name: string, most = batchesPerEpoch) {
+      const batches = trainingBatches(training, {
+        ...{ batchSize, augmentation, seed, name: `search/${name}` },
+      });
+      for (let i = 0; i < most; i++) yield batches.next().value;
+    },
   };
 }
 
