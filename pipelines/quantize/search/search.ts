@@ -180,16 +180,17 @@ function partedImages({ images, calibration, hyperparameters, seed }: SearchTask
   const training = { ...images, train: split.train };
   const judged = [...batchesInOrder(images, split.heldOut, split.heldOutBatch)];
   const batchesPerEpoch = Math.floor(split.train.count / batchSize);
+  function* epoch(name: string, most = batchesPerEpoch) {
+    const batches = trainingBatches(training, {
+      ...{ batchSize, augmentation, seed, name: `search/${name}` },
+    });
+    for (let i = 0; i < most; i++) yield batches.next().value;
+  }
   return {
     heldOut: judged,
     visitsPerEvaluation:
       judged.length * split.heldOutBatch + GRADIENT_VISITS * fineTuning.steps * batchSize,
-    epoch: function* (name: string, most = batchesPerEpoch) {
-      const batches = trainingBatches(training, {
-        ...{ batchSize, augmentation, seed, name: `search/${name}` },
-      });
-      for (let i = 0; i < most; i++) yield batches.next().value;
-    },
+    epoch,
   };
 }
 
