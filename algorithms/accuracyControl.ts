@@ -1,13 +1,11 @@
-import type { Algorithm } from "./algorithm.js";
+import type { Algorithm, QuantizerSite } from "./algorithm.js";
 import { fixedGrid } from "./fixedGrid.js";
-import type { Found, Laboratory, Policy, Score } from "./laboratory.js";
+import type { Found, Laboratory, Policy } from "./laboratory.js";
 import { mseObserver } from "./observers/index.js";
 import { accuracyInFloat } from "./search/accuracyInFloat.js";
 
 /** What may be lost against the float network, as a share of images. */
 const MOST_LOST = 0.01;
-/** Where bits are raised to. */
-const RAISED_BITS = 8;
 
 interface Ranked {
   readonly id: string;
@@ -16,37 +14,47 @@ interface Ranked {
 }
 
 /**
- * Raises the bits of the most sensitive tensors, one after another, until no more than a point of accuracy
- * is lost on the images that are held out.
+ * Raises the bits of the most sensitive tensors until no more than a point of accuracy is lost on the
+ * images that are held out: one after another, or as many at once as the visits that are left ask for.
+ *
+ * @throws RangeError when there are too few visits to try every tensor alone
  */
 async function raiseBits(laboratory: Laboratory): Promise<Found> {
-  const { cost, evaluate, free, rounds } = laboratory;
-  const low = free.filter(({ scheme }) => scheme.bitWidth < RAISED_BITS);
+  const { cost, evaluate, free, heldOut, rounds, visits, widths } = laboratory;
+  const widest = ({ role }: QuantizerSite) => widths[role].at(-1) ?? NaN;
+  const low = free.filter((site) => site.scheme.bitWidth < widest(site));
+  const raised = (sites: readonly QuantizerSite[]): Policy =>
+    Object.fromEntries(sites.map((site) => [site.id, widest(site)]));
   const enough = (await accuracyInFloat(laboratory)) - MOST_LOST;
   const start = await evaluate({}, { tuned: false });
   if (start.accuracy >= enough) return { policy: {} };
   const ranked = await rounds<readonly Ranked[]>("ranking", () => [], {
     most: low.length,
     async round(known, index) {
-      const id = low[index]?.id ?? "";
-      const raised = { [id]: RAISED_BITS };
-      const { loss } = await evaluate(raised, { tuned: false });
+      const site = low[index];
+      if (site === undefined) return known;
+      const alone = raised([site]);
+      const { loss } = await evaluate(alone, { tuned: false });
       // What costs nothing comes first.
-      const price = Math.max(cost(raised) - cost({}), Number.MIN_VALUE);
-      return [...known, { id, gain: (start.loss - loss) / price }];
+      const price = Math.max(cost(alone) - cost({}), Number.MIN_VALUE);
+      return [...known, { id: site.id, gain: (start.loss - loss) / price }];
     },
   });
-  const order = ranked.toSorted((a, b) => b.gain - a.gain);
-  const first: { readonly policy: Policy; readonly score: Score } = { policy: {}, score: start };
-  const { policy } = await rounds("raising", () => first, {
+  const gains = new Map(ranked.map(({ id, gain }) => [id, gain]));
+  const order = low.toSorted((a, b) => (gains.get(b.id) ?? 0) - (gains.get(a.id) ?? 0));
+  const images = heldOut.reduce((sum, { labels }) => sum + labels.data.length, 0);
+  const { count } = await rounds("raising", () => ({ count: 0, isEnough: false }), {
     most: order.length,
-    done: ({ score }) => score.accuracy >= enough,
-    async round(known, index) {
-      const next = { ...known.policy, [order[index]?.id ?? ""]: RAISED_BITS };
-      return { policy: next, score: await evaluate(next, { tuned: false }) };
+    done: ({ isEnough, count: reached }) => isEnough || reached === order.length,
+    async round({ count: reached }) {
+      const tries = Math.floor((visits.allowed - visits.used) / images);
+      const left = order.length - reached;
+      const next = reached + Math.ceil(left / Math.max(1, Math.min(tries, left)));
+      const { accuracy } = await evaluate(raised(order.slice(0, next)), { tuned: false });
+      return { count: next, isEnough: accuracy >= enough };
     },
   });
-  return { policy };
+  return { policy: raised(order.slice(0, count)) };
 }
 
 /** Post-training quantization that spends bits until accuracy is kept. */
@@ -59,7 +67,7 @@ export const accuracyControl = {
     url: "https://docs.openvino.ai/2024/openvino-workflow/model-optimization-guide/quantizing-models-post-training/quantizing-with-accuracy-control.html",
   },
   deviations: [
-    "Tensors are raised to 8 bits instead of being left in float, so that every backend can hold the result; at 8 bits there is nothing to raise.",
+    "Tensors are raised to the most bits that the backend has, at most 8, instead of being left in float, so that it can hold the result; at 8 bits there is nothing to raise.",
     "Tensors are ranked by what raising each alone takes off the loss of the images that are held out, for what it costs; NNCF ranks by outputs or the metric.",
     "Costs more than the matrix's bit widths wherever those lose more than a point.",
   ],
