@@ -180,5 +180,5 @@ export interface Search {
   readonly activations: boolean;
   /** On which policies are tried: quantizers that start from grids, such as those of `fixedGrid`. */
   readonly grids?: Readonly<Record<QuantizerSite["role"], GridStart>>;
-  run(laboratory: Laboratory): Promise<Found>;
+  readonly run: (laboratory: Laboratory) => Promise<Found>;
 }
