@@ -27,10 +27,7 @@ export async function executePlan(
   await directory.create();
   const release = await lock(options.out);
   try {
-    await directory.writeEnvironment(await describeEnvironment());
-    await directory.writeRun(describeRun(plan, options));
-    await directory.writeMatrix(matrixText(plan.matrix));
-    for (const own of plan.ownNetworks) await storeOwnNetwork(options.out, own);
+    await writeDescription(directory, plan, options);
     if (options.force) await forgetStages(directory, plan.cells);
     const finished = options.force
       ? new Map<string, CellResult>()
@@ -46,6 +43,18 @@ export async function executePlan(
   } finally {
     await release();
   }
+}
+
+/** What a run directory says of itself before it has results, and the networks that it needs. */
+export async function writeDescription(
+  directory: RunDirectory,
+  plan: Plan,
+  options: RunOptions,
+): Promise<void> {
+  await directory.writeEnvironment(await describeEnvironment());
+  await directory.writeRun(describeRun(plan, options));
+  await directory.writeMatrix(matrixText(plan.matrix));
+  for (const own of plan.ownNetworks) await storeOwnNetwork(directory.path, own);
 }
 
 /** A forced run starts from scratch: what the cells would find half done is removed. */

@@ -2,7 +2,7 @@ import type { WriteStream } from "node:tty";
 import pc from "picocolors";
 import { percent, points } from "../../reports/format.js";
 import { inert } from "../../reports/inert.js";
-import type { Accuracies } from "./worker.js";
+import type { Accuracies } from "./childProcess.js";
 
 export interface RunningCell {
   readonly label: string;
