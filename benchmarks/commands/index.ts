@@ -14,9 +14,11 @@ import { addNew } from "./new.js";
 import { addReport } from "./report.js";
 import { addRun } from "./run.js";
 import { addServe } from "./serve.js";
+import { addStatus } from "./status.js";
 import { addTable } from "./table.js";
 import { addTry } from "./try.js";
 import { addVerify } from "./verify.js";
+import { addWorker } from "./worker.js";
 
 export { EXIT } from "./exit.js";
 export { collect } from "./optionValues.js";
@@ -24,6 +26,8 @@ export { collect } from "./optionValues.js";
 /** In the order in which help lists them. */
 export const commands: readonly ((program: Command) => unknown)[] = [
   addRun,
+  addWorker,
+  addStatus,
   addTry,
   addInit,
   addList,

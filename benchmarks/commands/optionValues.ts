@@ -20,6 +20,14 @@ export const points = (text: string): number => {
   return value;
 };
 
+/** "2/8" -> the second of eight parts. */
+export const shard = (text: string): { readonly index: number; readonly of: number } => {
+  const [, index, of] = (/^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? []).map(Number);
+  if (index === undefined || of === undefined || index < 1 || index > of)
+    throw new InvalidArgumentError("It must be I/N, such as 2/8 for the second of eight parts.");
+  return { index, of };
+};
+
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400 };
 /** Longer than timers can wait. */
 const MOST_SECONDS = 24 * 86_400;

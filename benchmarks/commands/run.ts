@@ -19,19 +19,22 @@ import {
   type RunOptions,
 } from "../running/index.js";
 import { dryRun } from "./dryRun.js";
-import { collectOnly, positive, timeSpan } from "./optionValues.js";
+import { collectOnly, positive, shard, timeSpan } from "./optionValues.js";
 import { datasets } from "../datasets/index.js";
-import { presetNames, publishedAccuracies } from "../planning/index.js";
+import { presetNames, publishedAccuracies, type Shard } from "../planning/index.js";
 import { readPreprocessing } from "../inputs/index.js";
+import type { Meeting } from "../machines/index.js";
 import { loadedPlugins } from "../plugins/index.js";
 import { writeReport } from "../stored/index.js";
 import { EXIT, print } from "./exit.js";
+import { queueOption, storeOption } from "./worker.js";
 
 interface RunFlags {
   readonly out?: string;
   readonly jobs: number;
   readonly only?: Record<string, string[]>;
   readonly seeds?: number;
+  readonly shard?: Shard;
   readonly engine: RunOptions["engine"];
   readonly lowering: RunOptions["lowering"];
   readonly data?: string;
@@ -39,6 +42,8 @@ interface RunFlags {
   readonly output?: string;
   readonly preprocessing?: string;
   readonly time?: number;
+  readonly queue?: string;
+  readonly store?: string;
   readonly force: boolean;
   readonly dryRun: boolean;
   readonly json: boolean;
@@ -75,6 +80,7 @@ export function addRun(program: Command): void {
       collectOnly,
     )
     .option("--seeds <n>", "repetitions, instead of the matrix's", positive)
+    .option("--shard <i/n>", "only the i-th of n parts; quantbench merge puts them together", shard)
     .addOption(
       new Option(
         "--engine <name>",
@@ -99,6 +105,8 @@ export function addRun(program: Command): void {
     .option("--output <name>", "which output of your network has the class scores")
     .option("--preprocessing <file>", "a .yaml file: how your images become the network's input")
     .option("--time <span>", "run the most informative cells that fit, such as 30m", timeSpan)
+    .addOption(queueOption())
+    .addOption(storeOption())
     .option("--force", "run finished cells again", false)
     .option("--dry-run", "list the cells and estimate the time; run nothing", false)
     .option("--json", "print results as JSON", false)
@@ -118,13 +126,18 @@ export function addRun(program: Command): void {
       const matrix = given ?? (model === undefined ? undefined : "ptq");
       if (matrix === undefined)
         throw new Error(`name a matrix, one of ${(await presetNames()).join(", ")}, or --model`);
+      const meeting = meetingOf(flags);
       const name = basename(model ?? matrix).replace(/\.(ya?ml|onnx)$/, "");
+      const part = flags.shard && `-${String(flags.shard.index)}-of-${String(flags.shard.of)}`;
       const options: RunOptions = {
         matrix,
-        out: resolve(flags.out ?? join("results", "runs", name)),
+        out: resolve(
+          flags.out ?? directoryOf(meeting) ?? join("results", "runs", `${name}${part ?? ""}`),
+        ),
         jobs: flags.jobs,
         only: flags.only ?? {},
         ...(flags.seeds !== undefined && { seeds: flags.seeds }),
+        ...(flags.shard !== undefined && { shard: flags.shard }),
         engine: flags.engine,
         lowering: flags.lowering,
         ...(await dataOptions(flags)),
@@ -135,9 +148,32 @@ export function addRun(program: Command): void {
         command: commandFor(basename(matrix), flags),
       };
       if (flags.dryRun) await dryRun(options, flags.json);
-      else process.exitCode = await runAndReport(options, flags.json);
+      else process.exitCode = await runAndReport(options, flags.json, meeting);
     });
 }
+
+/** Where machines meet, if the run is for several. */
+function meetingOf({
+  queue,
+  store,
+  time,
+  force,
+  shard: part,
+  dryRun: dry,
+}: RunFlags): Meeting | undefined {
+  if (queue === undefined) {
+    if (store !== undefined) throw new Error("--store goes with --queue; else name --out");
+    return undefined;
+  }
+  if (store === undefined) throw new Error("--queue needs a --store, where results meet");
+  if (time !== undefined || force || part !== undefined)
+    throw new Error("--time, --force and --shard are for runs on one machine, without --queue");
+  return dry ? undefined : { queue, store };
+}
+
+/** A store that is a directory is a run directory as well. */
+const directoryOf = (meeting: Meeting | undefined): string | undefined =>
+  meeting === undefined || meeting.store.startsWith("s3://") ? undefined : meeting.store;
 
 /** What the flags say of models and images. */
 async function dataOptions({
@@ -178,19 +214,29 @@ function commandFor(matrix: string, flags: RunFlags): string {
 }
 
 /** Runs a matrix, prints its table, writes its report; returns the exit code. */
-export async function runAndReport(options: RunOptions, json: boolean): Promise<number> {
+export async function runAndReport(
+  options: RunOptions,
+  json: boolean,
+  meeting?: Meeting,
+): Promise<number> {
   const started = performance.now();
   const interrupt = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => {
-      process.stderr.write("\nstopping; finished cells are kept\n");
+      const workers = meeting === undefined ? "" : "; workers go on";
+      process.stderr.write(`\nstopping; finished cells are kept${workers}\n`);
       interrupt.abort();
     });
   }
   const plan = await makePlan(options);
   if (options.progress !== "none")
     for (const note of plan.notes) process.stderr.write(`${inert(note)}\n`);
-  const results = await executePlan(plan, options, interrupt.signal).catch((error: unknown) => {
+  const execute = async () => {
+    if (meeting === undefined) return executePlan(plan, options, interrupt.signal);
+    const { executeOnQueue } = await import("../machines/index.js");
+    return executeOnQueue(plan, { ...options, meeting }, interrupt.signal);
+  };
+  const results = await execute().catch((error: unknown) => {
     if (!interrupt.signal.aborted) throw error;
     process.stderr.write(`${(error as Error).message}\n`);
     return undefined;

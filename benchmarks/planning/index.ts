@@ -13,5 +13,6 @@ export { ownRecipe } from "./ownRecipe.js";
 export { identifyAlgorithm } from "./identity.js";
 export { mostInformativeFirst } from "./informative.js";
 export { SECONDS_PER_COST, pretrainCost } from "./costs.js";
+export { cellsOfShard, type Shard } from "./shard.js";
 export { withTried } from "./tried.js";
 export { type Cell, planCell, planCells } from "./plan.js";

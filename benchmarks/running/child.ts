@@ -7,7 +7,12 @@ export interface JobFailure {
   readonly reason: string;
   /** The process ended without a word, which may have to do with the machine and not with the job. */
   readonly lost: boolean;
+  /** Whether a signal ended the process that was not sent from here. */
+  readonly bySignal: boolean;
 }
+
+/** Timers that are to wait for longer, 25 days, would end at once: their milliseconds have 31 bits. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface ChildEvents<Job> {
   readonly onProgress: (job: Job, progress: Extract<WorkerMessage, { type: "progress" }>) => void;
@@ -33,8 +38,9 @@ export function runInChild<Job extends object>(
   job: Job,
   idle: ChildProcess[],
   events: ChildEvents<Job>,
-  { silenceMs, signal, workerFile }: ChildOptions,
+  { silenceMs: wanted, signal, workerFile }: ChildOptions,
 ): Promise<JobFailure | undefined> {
+  const silenceMs = Math.min(wanted, LONGEST_TIMER_MS);
   return new Promise((resolve) => {
     const child =
       idle.pop() ??
@@ -42,7 +48,7 @@ export function runInChild<Job extends object>(
     let failure: JobFailure | undefined;
     let lastWords = "";
     const kill = (reason: string) => {
-      failure ??= { reason, lost: true };
+      failure ??= { reason, lost: true, bySignal: false };
       child.kill("SIGKILL");
     };
     const hangs = () => {
@@ -80,7 +86,7 @@ export function runInChild<Job extends object>(
           events.onNote(message.text);
           break;
         case "error":
-          failure ??= { reason: message.message, lost: false };
+          failure ??= { reason: message.message, lost: false, bySignal: false };
           break;
         case "done":
           end(undefined);
@@ -99,11 +105,16 @@ export function runInChild<Job extends object>(
     child.on("error", (error) => {
       failure ??= {
         reason: `the worker process could not run: ${error.message}`,
-        lost: true,
+        ...{ lost: true, bySignal: false },
       };
     });
     child.on("close", (code, exitSignal) => {
-      end(failure ?? { reason: describeExit(code, exitSignal, lastWords), lost: true });
+      end(
+        failure ?? {
+          reason: describeExit(code, exitSignal, lastWords),
+          ...{ lost: true, bySignal: exitSignal !== null },
+        },
+      );
     });
     sendJob(child, job);
   });

@@ -8,10 +8,12 @@ import { RunDirectory } from "../../results/store.js";
 import { stageKeys } from "../cell/index.js";
 import {
   type Cell,
+  cellsOfShard,
   loadMatrix,
   type Matrix,
   planCells,
   pretrainCost,
+  type Shard,
   withTried,
 } from "../planning/index.js";
 import { Forecast } from "./forecast.js";
@@ -37,6 +39,8 @@ export interface RunOptions {
   /** Only cells whose property is one of the values: algorithm, backend, model, bits, seed. */
   readonly only: Readonly<Record<string, readonly string[]>>;
   readonly seeds?: number;
+  /** Only one part of the cells; the others run elsewhere. */
+  readonly shard?: Shard;
   /** "auto" is the matrix's. */
   readonly engine: EngineName | "auto";
   readonly lowering: LoweringChoice;
@@ -96,7 +100,9 @@ export async function makePlan(options: RunOptions, load = loadDataset): Promise
     return withClasses(sum, { name, version: 1, width: 1, checksum });
   }, images);
   const allCells = await planCells(matrix, dataset, engine, own);
-  const cells = filterCells(allCells, options.only);
+  const filtered = filterCells(allCells, options.only);
+  const { shard } = options;
+  const cells = shard === undefined ? filtered : cellsOfShard(filtered, dataset, shard);
   return {
     matrix,
     dataset,

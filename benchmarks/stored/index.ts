@@ -5,4 +5,4 @@ export { type Merged, mergeRuns } from "./mergeRuns.js";
 export { type LiveReport, serveReport } from "./serve.js";
 export { contextFor, findCell } from "./storedCell.js";
 export { packRun, readStoredRun, writeReport } from "./storedRun.js";
-export { verify } from "./verify.js";
+export { compare, reproducible, verify } from "./verify.js";

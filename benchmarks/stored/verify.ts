@@ -94,7 +94,7 @@ async function repeat(
 }
 
 /** A result without what was measured. */
-function reproducible(result: CellResult): Record<string, unknown> {
+export function reproducible(result: CellResult): Record<string, unknown> {
   if (result.state !== "completed") return { ...result };
   const { measured: _, ...rest } = result;
   return rest;

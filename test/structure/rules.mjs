@@ -33,6 +33,7 @@ export const ROOMS = {
     "cell",
     "running",
     "stored",
+    "machines",
     "measuring",
     "commands",
   ],

@@ -1,0 +1,81 @@
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import os from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/**
+ * Whether tests that need a Redis server are left out: only where its absence is meant, or on a
+ * developer's machine that has none. Debian: apt install redis-server.
+ */
+export const withoutRedis = (): boolean => {
+  if (process.env["QUANTBENCH_WITHOUT_REDIS"] !== undefined) return true;
+  try {
+    execFileSync("redis-server", ["--version"], { stdio: "ignore" });
+    return false;
+  } catch (error) {
+    if (process.env["CI"] === undefined) return true;
+    throw new Error(
+      "redis-server is not installed; to go on without it, set QUANTBENCH_WITHOUT_REDIS=1",
+      { cause: error },
+    );
+  }
+};
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A real Redis server of a test's own. */
+export class RedisServer {
+  readonly port: number;
+  readonly #directory: string;
+  readonly #args: readonly string[];
+  #process: ChildProcess | undefined;
+
+  private constructor(port: number, directory: string, args: readonly string[]) {
+    this.port = port;
+    this.#directory = directory;
+    this.#args = args;
+  }
+
+  /** @param args options as redis-server takes them; it keeps nothing on disk unless they say so */
+  static async start(...args: readonly string[]): Promise<RedisServer> {
+    const directory = await mkdtemp(join(os.tmpdir(), "quantbench-redis-"));
+    const server = new RedisServer(await freePort(), directory, args);
+    await server.restart();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${String(this.port)}`;
+  }
+
+  async restart(): Promise<void> {
+    const common = ["--bind", "127.0.0.1", "--port", String(this.port), "--save", ""];
+    const child = spawn("redis-server", [...common, "--dir", this.#directory, ...this.#args]);
+    this.#process = child;
+    let said = "";
+    child.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    for (let i = 0; !said.includes("Ready to accept connections"); i++) {
+      if (i > 200 || child.exitCode !== null)
+        throw new Error(`redis-server did not start: ${said}`);
+      await sleep(50);
+    }
+  }
+
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const child = this.#process;
+    if (child?.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill(signal);
+    await ended;
+  }
+}
