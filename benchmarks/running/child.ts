@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { loadedPlugins } from "../plugins/index.js";
 import type { WorkerMessage } from "./childProcess.js";
+import { watchSilence } from "./silence.js";
 
 /** Why a job has no result. */
 export interface JobFailure {
@@ -10,9 +11,6 @@ export interface JobFailure {
   /** Whether a signal ended the process that was not sent from here. */
   readonly bySignal: boolean;
 }
-
-/** Timers that are to wait for longer, 25 days, would end at once: their milliseconds have 31 bits. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface ChildEvents<Job> {
   readonly onProgress: (job: Job, progress: Extract<WorkerMessage, { type: "progress" }>) => void;
@@ -38,9 +36,8 @@ export function runInChild<Job extends object>(
   job: Job,
   idle: ChildProcess[],
   events: ChildEvents<Job>,
-  { silenceMs: wanted, signal, workerFile }: ChildOptions,
+  { silenceMs, signal, workerFile }: ChildOptions,
 ): Promise<JobFailure | undefined> {
-  const silenceMs = Math.min(wanted, LONGEST_TIMER_MS);
   return new Promise((resolve) => {
     const child =
       idle.pop() ??
@@ -51,12 +48,14 @@ export function runInChild<Job extends object>(
       failure ??= { reason, lost: true, bySignal: false };
       child.kill("SIGKILL");
     };
-    const hangs = () => {
-      kill(
-        `the worker process said nothing for ${String(silenceMs / 1000)} seconds and was killed`,
-      );
-    };
-    let silence = setTimeout(hangs, silenceMs);
+    const silence = watchSilence(child.pid, {
+      limitMs: silenceMs,
+      onHang: () => {
+        kill(
+          `the worker process said nothing for ${String(silenceMs / 1000)} seconds and was killed`,
+        );
+      },
+    });
     const abort = () => {
       kill("interrupted");
     };
@@ -65,7 +64,7 @@ export function runInChild<Job extends object>(
       lastWords = `${lastWords}${chunk.toString()}`.slice(-2000);
     };
     const end = (outcome: JobFailure | undefined) => {
-      clearTimeout(silence);
+      silence.stop();
       signal.removeEventListener("abort", abort);
       child.stderr?.off("data", listen);
       for (const event of ["message", "error", "close"]) child.removeAllListeners(event);
@@ -73,8 +72,7 @@ export function runInChild<Job extends object>(
     };
     child.stderr?.on("data", listen);
     child.on("message", (message: WorkerMessage) => {
-      clearTimeout(silence);
-      silence = setTimeout(hangs, silenceMs);
+      silence.heard();
       switch (message.type) {
         case "progress":
           events.onProgress(job, message);
@@ -90,13 +88,8 @@ export function runInChild<Job extends object>(
           break;
         case "done":
           end(undefined);
-          if (message.takesMore && !signal.aborted) {
-            idle.push(child);
-            child.once("close", () => {
-              const index = idle.indexOf(child);
-              if (index >= 0) idle.splice(index, 1);
-            });
-          } else if (child.connected) child.disconnect();
+          if (message.takesMore && !signal.aborted) keep(idle, child);
+          else if (child.connected) child.disconnect();
           break;
         default:
           message satisfies never;
@@ -117,6 +110,15 @@ export function runInChild<Job extends object>(
       );
     });
     sendJob(child, job);
+  });
+}
+
+/** Keeps a child for another job; one that ends while it waits gets none. */
+function keep(idle: ChildProcess[], child: ChildProcess): void {
+  idle.push(child);
+  child.once("close", () => {
+    const index = idle.indexOf(child);
+    if (index >= 0) idle.splice(index, 1);
   });
 }
 

@@ -45,6 +45,13 @@ async function schedule(
          else process.send({ type: "finished", cellId: "1", state: "completed" }, () => process.kill(process.pid, "SIGKILL"));
        }
        if (id.startsWith("hang")) for (;;);
+       const asleep = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+       if (id.startsWith("asleep")) asleep(60_000);
+       if (id.startsWith("starved")) {
+         for (const start = performance.now(); performance.now() - start < 6000; asleep(180))
+           for (const burst = performance.now(); performance.now() - burst < 20;);
+         done();
+       }
      });`,
   );
   const ended = new Map<string, string | undefined>();
@@ -98,6 +105,12 @@ test("a job whose process is killed is tried once more, without the cells that a
   ]);
   expect([...ended.values()]).toEqual([undefined, undefined]);
   expect(notes).toEqual([expect.stringMatching(/ended by SIGKILL.*; its work is tried once more/)]);
+});
+
+test("a process that a busy machine lets compute little is not taken to hang, one that only waits is", async () => {
+  const { ended } = await schedule([job("starved"), job("asleep")]);
+  expect(ended.get("asleep")).toMatch(/said nothing for 2 seconds and was killed/);
+  if (process.platform === "linux") expect(ended.get("starved")).toBeUndefined();
 });
 
 test("a limit that no timer holds kills nobody", async () => {
