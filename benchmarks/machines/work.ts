@@ -15,7 +15,7 @@ import type { ProbeReply, ProbeRequest } from "./probe.js";
 import { connect } from "./redis.js";
 import { Registry } from "./registry.js";
 import { publishEnvironment } from "./results.js";
-import { type Outcome, RunQueue, type TakenJob } from "./runQueue.js";
+import { type Outcome, type QueueCounts, RunQueue, type TakenJob } from "./runQueue.js";
 import type { Announcement, QueuedJob } from "./schema.js";
 import { claimScratch } from "./scratch.js";
 import { openStore } from "./openStore.js";
@@ -133,18 +133,30 @@ class Machine {
       .catch(() => undefined); // the connection tells
   }
 
-  /** A run that has jobs which this machine can take. */
+  /**
+   * A run that has jobs which this machine can take; else one whose jobs others have: they may be lost, and only
+   * who serves a run notices.
+   */
   async #next(): Promise<[string, Announcement] | undefined> {
+    let busy: [string, Announcement] | undefined;
     for (const [name, announcement] of await this.#registry.announced()) {
       if (typeof announcement === "string") this.#judge(name, announcement);
       else if (!this.#judged.has(name)) this.#judge(name, await this.#refusal(announcement));
       if (typeof announcement === "string" || this.#judged.get(name) !== undefined) continue;
-      const queue = new RunQueue(this.#site.redis, name);
-      const { waiting } = await queue.counts();
-      await queue.close();
+      const { waiting, active, held } = await this.#counts(name);
       if (waiting > 0) return [name, announcement];
+      if (active + held > 0) busy ??= [name, announcement];
     }
-    return undefined;
+    return busy;
+  }
+
+  async #counts(name: string): Promise<QueueCounts> {
+    const queue = new RunQueue(this.#site.redis, name);
+    try {
+      return await queue.counts();
+    } finally {
+      await queue.close();
+    }
   }
 
   #judge(name: string, refusal: string | undefined): void {
@@ -183,15 +195,13 @@ class Machine {
     if (this.#judged.size === 0 && performance.now() - this.#started < FIRST_RUN_MS) return false;
     for (const [name] of await this.#registry.announced()) {
       if (this.#judged.get(name) !== undefined) continue;
-      const queue = new RunQueue(this.#site.redis, name);
-      const { waiting, active, held } = await queue.counts();
-      await queue.close();
+      const { waiting, active, held } = await this.#counts(name);
       if (waiting + active + held > 0) return false;
     }
     return true;
   }
 
-  /** Takes jobs of a run until none is left to take, or the worker stops. */
+  /** Takes jobs of a run until none is left, another run has some that wait, or the worker stops. */
   async #serveRun(name: string, announcement: Announcement): Promise<void> {
     const { signal } = this.#site;
     const queue = new RunQueue(this.#site.redis, name);
@@ -202,11 +212,18 @@ class Machine {
     });
     while (!signal.aborted) {
       await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined); // aborted
-      const { waiting, held } = await queue.counts();
-      if (waiting + held === 0 && this.#running.size === 0) break;
+      if (this.#running.size > 0) continue;
+      const { waiting, active, held } = await queue.counts();
+      if (waiting + active + held === 0 || (waiting === 0 && (await this.#hasOther(name)))) break;
     }
     await worker.close();
     await queue.close();
+  }
+
+  /** Whether another run than this one has jobs that wait for this machine. */
+  async #hasOther(name: string): Promise<boolean> {
+    const next = await this.#next();
+    return next !== undefined && next[0] !== name && (await this.#counts(next[0])).waiting > 0;
   }
 
   async #run(job: TakenJob, queue: RunQueue, announcement: Announcement): Promise<Outcome> {
@@ -250,6 +267,14 @@ class Machine {
       ...{ store: store.location, scratch, origin },
     };
     const recorded: Promise<void>[] = [];
+    // What the server shows is only words: results are in the store by now.
+    const record = (recording: Promise<void>) => {
+      recorded.push(
+        recording.catch((error: unknown) => {
+          onNote(`the queue: ${(error as Error).message}`);
+        }),
+      );
+    };
     return runInChild(
       childJob,
       this.#idle,
@@ -261,9 +286,9 @@ class Machine {
         onCell: (_, { cellId, state, duplicate }) => {
           if (state !== "failed") this.#computed += 1;
           const { cost } = job.data;
-          recorded.push(this.#registry.record(queue.name, { cellId, state, cost }));
+          record(this.#registry.record(queue.name, { cellId, state, cost }));
           if (duplicate !== undefined)
-            recorded.push(this.#registry.recordDuplicate(queue.name, duplicate));
+            record(this.#registry.recordDuplicate(queue.name, duplicate));
         },
       },
       { silenceMs: hangSeconds * 1000, signal, workerFile: CHILD },
