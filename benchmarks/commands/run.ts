@@ -127,29 +127,36 @@ export function addRun(program: Command): void {
       if (matrix === undefined)
         throw new Error(`name a matrix, one of ${(await presetNames()).join(", ")}, or --model`);
       const meeting = meetingOf(flags);
-      const name = basename(model ?? matrix).replace(/\.(ya?ml|onnx)$/, "");
-      const part = flags.shard && `-${String(flags.shard.index)}-of-${String(flags.shard.of)}`;
-      const options: RunOptions = {
-        matrix,
-        out: resolve(
-          flags.out ?? directoryOf(meeting) ?? join("results", "runs", `${name}${part ?? ""}`),
-        ),
-        jobs: flags.jobs,
-        only: flags.only ?? {},
-        ...(flags.seeds !== undefined && { seeds: flags.seeds }),
-        ...(flags.shard !== undefined && { shard: flags.shard }),
-        engine: flags.engine,
-        lowering: flags.lowering,
-        ...(await dataOptions(flags)),
-        ...(flags.time !== undefined && { seconds: flags.time }),
-        force: flags.force,
-        hangSeconds: flags.hangLimit,
-        progress: flags.quiet ? "none" : flags.progress,
-        command: commandFor(basename(matrix), flags),
-      };
+      const options = await optionsOf(matrix, flags, directoryOf(meeting));
       if (flags.dryRun) await dryRun(options, flags.json);
       else process.exitCode = await runAndReport(options, flags.json, meeting);
     });
+}
+
+/** @param directory where the run's results are, unless the flags name another */
+async function optionsOf(
+  matrix: string,
+  flags: RunFlags,
+  directory: string | undefined,
+): Promise<RunOptions> {
+  const name = basename(flags.model ?? matrix).replace(/\.(ya?ml|onnx)$/, "");
+  const part = flags.shard && `-${String(flags.shard.index)}-of-${String(flags.shard.of)}`;
+  return {
+    matrix,
+    out: resolve(flags.out ?? directory ?? join("results", "runs", `${name}${part ?? ""}`)),
+    jobs: flags.jobs,
+    only: flags.only ?? {},
+    ...(flags.seeds !== undefined && { seeds: flags.seeds }),
+    ...(flags.shard !== undefined && { shard: flags.shard }),
+    engine: flags.engine,
+    lowering: flags.lowering,
+    ...(await dataOptions(flags)),
+    ...(flags.time !== undefined && { seconds: flags.time }),
+    force: flags.force,
+    hangSeconds: flags.hangLimit,
+    progress: flags.quiet ? "none" : flags.progress,
+    command: commandFor(basename(matrix), flags),
+  };
 }
 
 /** Where machines meet, if the run is for several. */

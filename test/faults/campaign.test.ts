@@ -4,11 +4,11 @@ import { readFile, truncate, writeFile } from "node:fs/promises";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, expect, test, vi } from "vitest";
 import { randomStream } from "../../pipelines/engine/index.js";
 import { quantbench, temporary } from "../cli/quantbench.js";
 import { Program } from "../benchmarks/machines/program.js";
-import { RedisServer, withoutRedis } from "../benchmarks/machines/redisServer.js";
+import { describeWithRedis, RedisServer } from "../benchmarks/machines/redisServer.js";
 import { Proxy } from "./proxy.js";
 import { cellsOf, expectWhole, shortMatrix, Supervised, table, undisturbed } from "./scene.js";
 
@@ -75,7 +75,7 @@ test(
   TIMEOUT_MS,
 );
 
-describe.skipIf(withoutRedis())("many machines", () => {
+describeWithRedis("many machines", () => {
   const worker = async (url: string, store: string, ...args: string[]) =>
     kept(
       await Supervised.start(async () => [

@@ -1,18 +1,18 @@
 import { execFileSync } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { writeOwnInputs } from "../../cli/ownInputs.js";
 import { quantbench, temporary } from "../../cli/quantbench.js";
 import { Program } from "./program.js";
-import { freePort, RedisServer, withoutRedis } from "./redisServer.js";
+import { describeWithRedis, freePort, RedisServer } from "./redisServer.js";
 import { startS3 } from "./s3Server.js";
 
 const table = (directory: string) => readFile(join(directory, "accuracy.csv"), "utf8");
 const cellsIn = async (store: string) =>
   (await readdir(join(store, "cells")).catch(() => [])).filter((file) => file.endsWith(".json"));
 
-describe.skipIf(withoutRedis())("a run on several machines", () => {
+describeWithRedis("a run on several machines", () => {
   let redis: RedisServer;
   const running: Program[] = [];
   const start = (...args: string[]) => {

@@ -5,24 +5,31 @@ import { createServer, type AddressInfo } from "node:net";
 import os from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
 
-/**
- * Whether tests that need a Redis server are left out: only where its absence is meant, or on a
- * developer's machine that has none. Debian: apt install redis-server.
- */
-export const withoutRedis = (): boolean => {
-  if (process.env["QUANTBENCH_WITHOUT_REDIS"] !== undefined) return true;
+/** Why there is no Redis server to test with. */
+function reasonWithoutRedis(): string | undefined {
+  if (process.env["QUANTBENCH_WITHOUT_REDIS"] !== undefined)
+    return "QUANTBENCH_WITHOUT_REDIS is set";
   try {
     execFileSync("redis-server", ["--version"], { stdio: "ignore" });
-    return false;
-  } catch (error) {
-    if (process.env["CI"] === undefined) return true;
-    throw new Error(
-      "redis-server is not installed; to go on without it, set QUANTBENCH_WITHOUT_REDIS=1",
-      { cause: error },
-    );
+    return undefined;
+  } catch {
+    return "redis-server is not installed (Debian: apt install redis-server)";
   }
-};
+}
+
+const reason = reasonWithoutRedis();
+const absenceIsMeant =
+  process.env["CI"] === undefined || process.env["QUANTBENCH_WITHOUT_REDIS"] !== undefined;
+
+/** Tests with a Redis server; where there is none, the reason, which in CI fails unless it is meant. */
+export function describeWithRedis(title: string, tests: () => void): void {
+  if (reason === undefined) describe(title, tests);
+  else if (absenceIsMeant) test.todo(`${title}: not tested, since ${reason}`);
+  else
+    test(title, () => expect.fail(`${reason}; to go on without, set QUANTBENCH_WITHOUT_REDIS=1`));
+}
 
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");

@@ -23,7 +23,7 @@ const shards = (of: number, planned: readonly Cell[] = cells) =>
   Array.from({ length: of }, (_, i) => cellsOfShard(planned, dataset, { index: i + 1, of }));
 const ids = (part: readonly Cell[]) => part.map(({ id }) => id);
 
-test.each([1, 2, 3, 7, 1000])("%i parts have every cell once, in its order", (of) => {
+test.each([1, 2, 3, 7, 100])("%i parts have every cell once, in its order", (of) => {
   const parts = shards(of);
   expect(ids(parts.flat()).toSorted()).toEqual(ids(cells).toSorted());
   for (const part of parts) {
