@@ -10,6 +10,9 @@ export interface RuntimeProcess {
   stop(): void;
 }
 
+/** A process ended by a signal: for lack of memory, by somebody's hand, or because its model makes it crash. */
+export class EndedBySignal extends Error {}
+
 /** A process of a runtime that has run models before, and has the images of a test set. */
 interface KeptProcess {
   readonly process: RuntimeProcess;
@@ -28,7 +31,7 @@ const LARGEST_KEPT_BYTES = 2 ** 23;
 /**
  * Works with a runtime's process: with the one that ran the model before, which has the images already, or
  * else a new one. A process in which anything failed is never used again; where it had run other models, a
- * new one tries again, so that a model fails by itself only.
+ * new one tries again, so that a model fails by itself only. So does one after a process that a signal ended, once.
  *
  * @param start starts a process, with everything that it needs to know of the data set
  */
@@ -61,13 +64,21 @@ export async function withProcess<T>(
       known.process.stop();
     }
   } else known?.process.stop();
-  const process = await start();
+  const runAlone = async () => {
+    const process = await start();
+    try {
+      const result = await work(process);
+      keep(name, { process, dataset, modelBytes: length });
+      return result;
+    } catch (error) {
+      process.stop();
+      throw error;
+    }
+  };
   try {
-    const result = await work(process);
-    keep(name, { process, dataset, modelBytes: length });
-    return result;
+    return await runAlone();
   } catch (error) {
-    process.stop();
+    if (error instanceof EndedBySignal) return runAlone();
     throw error;
   }
 }

@@ -8,7 +8,7 @@ import {
   type Dataset,
   type Logits,
 } from "../../train/index.js";
-import { type RuntimeProcess, withProcess } from "./keptProcesses.js";
+import { EndedBySignal, type RuntimeProcess, withProcess } from "./keptProcesses.js";
 import type { RuntimeAnswer } from "./protocol.js";
 import type { Runtime } from "./runtime.js";
 import type { RuntimeModel } from "../../export/index.js";
@@ -183,7 +183,10 @@ function startProcess({ title }: Runtime): RuntimeProcess {
         }, PATIENCE_MS);
         const onExit = (code: number | null, signal: string | null) => {
           clearTimeout(patience);
-          fail(`ended (${signal ?? `exit code ${String(code)}`}): ${printed.trim()}`);
+          const how =
+            code === null ? (signal ?? "before it was asked") : `exit code ${String(code)}`;
+          const message = `${title} ended (${how}): ${printed.trim()}`;
+          reject(code === null ? new EndedBySignal(message) : new Error(message));
         };
         child.once("exit", onExit);
         child.once("message", (message) => {

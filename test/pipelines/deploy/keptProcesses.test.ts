@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { withProcess } from "../../../pipelines/deploy/runtimes/keptProcesses.js";
+import { EndedBySignal, withProcess } from "../../../pipelines/deploy/runtimes/keptProcesses.js";
 import { findRuntime } from "../../../pipelines/deploy/runtimes/index.js";
 import type { Dataset } from "../../../pipelines/train/index.js";
 
@@ -68,6 +68,16 @@ test("what fails in a used process is tried in a new one; only there it fails by
   expect(started).toEqual([{ alive: false }, { alive: false }, { alive: false }]);
   expect(await run(done)).toBe("done");
   expect(started).toHaveLength(4);
+});
+
+test("after a process that a signal ended a new one tries once more", async () => {
+  const { started, run } = starter("f");
+  const killed = (times: number) => (process: number) =>
+    process <= times ? Promise.reject(new EndedBySignal("SIGKILL")) : Promise.resolve("fine");
+  expect(await run(killed(1))).toBe("fine");
+  expect(started).toEqual([{ alive: false }, { alive: true }]);
+  await expect(run(killed(9), { bytes: 1 })).rejects.toThrow("SIGKILL");
+  expect(started.map(({ alive }) => alive)).toEqual([false, false, false, false]);
 });
 
 test("a large model's process does not wait for another", async () => {
