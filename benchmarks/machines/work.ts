@@ -301,9 +301,13 @@ function labelOf({ data: { kind, config, cellId } }: QueuedJob): string {
   return `${config.model.name}-w${String(config.model.width)} seed ${String(config.seed)} in float`;
 }
 
-/** Whether this machine can compute a run's cells: the reason why not, or nothing. */
+/**
+ * Whether this machine can compute a run's cells: the reason why not, or nothing.
+ *
+ * @throws Error when the process that finds out is killed
+ */
 function probe(request: ProbeRequest): Promise<string | undefined> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const child = fork(PROBE, loadedPlugins(), { stdio: ["ignore", "ignore", "inherit", "ipc"] });
     child.once("message", ({ refusal }: ProbeReply) => {
       resolve(refusal);
@@ -312,7 +316,7 @@ function probe(request: ProbeRequest): Promise<string | undefined> {
       resolve(message);
     });
     child.once("close", () => {
-      resolve("the process that looked at it ended without an answer");
+      reject(new Error("the process that judged a run ended without an answer"));
     });
     child.send(request, () => undefined); // a child that cannot be written to closes
   });
