@@ -7,6 +7,7 @@ export default tseslint.config(
       "node_modules/",
       "results/*/",
       "eslint.config.js",
+      "test/faults/jumpingClock.mjs",
       "test/structure/rules.mjs",
       "reports/browser/",
       "benchmarks/installing/",

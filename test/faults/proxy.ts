@@ -42,7 +42,9 @@ export class Proxy {
     from.on("error", () => undefined); // the other side closes
     from.on("close", () => {
       this.#sockets.delete(from);
-      to.destroy();
+      // What is still under way arrives.
+      if (this.#cut || this.#delayMs === 0) to.destroy();
+      else setTimeout(() => to.destroy(), 2 * this.#delayMs);
     });
   }
 

@@ -1,34 +1,106 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { openStore } from "../../benchmarks/machines/index.js";
 import { quantbench, temporary } from "../cli/quantbench.js";
 import { Program } from "../benchmarks/machines/program.js";
+import { RedisServer } from "../benchmarks/machines/redisServer.js";
+import { Proxy } from "./proxy.js";
 
-/** A matrix of short cells, which share trainings. */
-export async function shortMatrix(): Promise<string> {
+/** Everything that a test starts, which ends with it. */
+export class Scene {
+  readonly matrix: string;
+  readonly #atEnd: (end: () => unknown) => void;
+
+  /** @param atEnd what vitest calls onTestFinished */
+  constructor(matrix: string, atEnd: (end: () => Promise<void>) => void) {
+    this.matrix = matrix;
+    this.#atEnd = (end) => {
+      atEnd(async () => {
+        await end();
+      });
+    };
+  }
+
+  #kept<T>(thing: T, end: (thing: T) => unknown): T {
+    this.#atEnd(() => end(thing));
+    return thing;
+  }
+
+  async redis(...args: readonly string[]): Promise<RedisServer> {
+    return this.#kept(await RedisServer.start(...args), (server) => server.kill());
+  }
+
+  async proxy(port: number): Promise<Proxy> {
+    return this.#kept(await Proxy.to(port), (network) => {
+      network.close();
+    });
+  }
+
+  async program(args: Args, options: ProgramOptions = {}): Promise<Supervised> {
+    return this.#kept(await Supervised.start(args, options), ({ program }) => {
+      program.killAll();
+    });
+  }
+
+  /** A worker that finds a new disk each time that it starts, as another machine would. */
+  worker(url: string, store: string, options: ProgramOptions = {}): Promise<Supervised> {
+    return this.program(
+      async () => [
+        ...["worker", "--queue", url, "--store", store, "--jobs", "1"],
+        ...["--scratch", await temporary()],
+      ],
+      options,
+    );
+  }
+
+  coordinator(url: string, store: string, options: ProgramOptions = {}): Promise<Supervised> {
+    const { more = [] } = options;
+    const args = ["run", this.matrix, "--queue", url, "--store", store, ...more];
+    return this.program(() => args, options);
+  }
+}
+
+/** How a program is started. */
+interface ProgramOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** A program that runs it. */
+  readonly under?: readonly string[];
+  /** More arguments of a coordinator. */
+  readonly more?: readonly string[];
+}
+
+/** A matrix of short cells, which share trainings, and its table where nothing disturbs it. */
+export async function shortMatrix(): Promise<{
+  readonly matrix: string;
+  readonly expected: string;
+}> {
   const smoke = await readFile("benchmarks/matrices/smoke.yaml", "utf8");
-  const path = join(await temporary(), "short.yaml");
+  const matrix = join(await temporary(), "short.yaml");
   await writeFile(
-    path,
+    matrix,
     smoke
       .replace("trainImages: 640", "trainImages: 128")
       .replace("testImages: 400", "testImages: 64"),
   );
-  return path;
+  const out = await temporary();
+  const { code, stderr } = await quantbench(["run", matrix, "--out", out]);
+  expect(code, stderr).toBe(0);
+  return { matrix, expected: await table(out) };
 }
 
 export const table = (directory: string) => readFile(join(directory, "accuracy.csv"), "utf8");
 
-/** The table of a run that nothing disturbs. */
-export async function undisturbed(matrix: string): Promise<string> {
-  const out = await temporary();
-  const { code, stderr } = await quantbench(["run", matrix, "--out", out]);
-  expect(code, stderr).toBe(0);
-  return table(out);
-}
+export const filesOf = (store: string, folder: string): string[] => {
+  try {
+    return readdirSync(join(store, folder)).map((name) => join(store, folder, name));
+  } catch {
+    return [];
+  }
+};
 
 /** Checksums of the finished cells of a run directory, by file. */
 export async function cellsOf(directory: string): Promise<Map<string, string>> {
@@ -36,9 +108,17 @@ export async function cellsOf(directory: string): Promise<Map<string, string>> {
   const cells = new Map<string, string>();
   for (const name of names.filter((file) => file.endsWith(".json"))) {
     const bytes = await readFile(join(directory, "cells", name));
+    if ((JSON.parse(bytes.toString()) as { state?: string }).state === "failed") continue; // runs again
     cells.set(name, createHash("sha256").update(bytes).digest("hex"));
   }
   return cells;
+}
+
+export function expectNothingLost(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): void {
+  for (const [name, checksum] of before) expect(after.get(name), name).toBe(checksum);
 }
 
 /** A store after the end: every object is as it was written, and no two machines disagreed. */
@@ -54,22 +134,23 @@ type Args = () => Promise<readonly string[]> | readonly string[];
 
 /** A program that is started again whenever it was killed. */
 export class Supervised {
-  readonly #args: Args;
+  readonly #start: () => Promise<Program>;
   program: Program;
 
-  private constructor(args: Args, program: Program) {
-    this.#args = args;
+  private constructor(start: () => Promise<Program>, program: Program) {
+    this.#start = start;
     this.program = program;
   }
 
-  static async start(args: Args): Promise<Supervised> {
-    return new Supervised(args, new Program(await args()));
+  static async start(args: Args, { env, under }: ProgramOptions): Promise<Supervised> {
+    const start = async () => new Program(await args(), env, under);
+    return new Supervised(start, await start());
   }
 
-  async killAndRestart(): Promise<void> {
+  async restart(): Promise<void> {
     this.program.killAll();
     await this.program.ended();
-    this.program = new Program(await this.#args());
+    this.program = await this.#start();
   }
 
   /** Kills one of the processes that the program has started; says whether there was one. */

@@ -9,8 +9,10 @@ export class Program {
   stderr = "";
   readonly #ended: Promise<unknown>;
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    const child = spawn(process.execPath, [MAIN, ...args], {
+  /** @param under a program that runs it, with its arguments, such as strace */
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}, under: readonly string[] = []) {
+    const [command = "", ...words] = [...under, process.execPath, MAIN, ...args];
+    const child = spawn(command, words, {
       detached: true,
       env: { ...process.env, NO_COLOR: "1", ...env },
     });
