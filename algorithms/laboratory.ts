@@ -114,6 +114,13 @@ export interface Laboratory {
   readonly widths: Readonly<Record<QuantizerSite["role"], readonly number[]>>;
   /** Of the trained float network. */
   readonly parameters: QuantizerValues;
+  /** How the matrix trains quantized networks, at its peak rate: what suits the network. */
+  readonly descent: {
+    readonly rate: number;
+    readonly momentum: number;
+    /** Of kernels. */
+    readonly decay: number;
+  };
   /** The most that a policy may cost. */
   readonly budget: number;
   /** Exact cost of a policy, in the unit of the budget or in another one. */

@@ -36,6 +36,7 @@ export function syntheticLaboratory(
   const tried: Note[] = [];
   const laboratory: Laboratory = {
     ...{ network, sites, layers, cost, calibration: [], parameters: {} },
+    descent: { rate: 0.01, momentum: 0.9, decay: 0 },
     heldOut: [{ images: TEN, labels: TEN }],
     free: searchedSites(layers, sites, search.activations && budget.unit !== "size"),
     widths: { weight: search.candidates, activation: search.candidates },

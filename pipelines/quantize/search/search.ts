@@ -123,6 +123,7 @@ function openLaboratory(
     experiments.push(prepared);
     return prepared.run;
   };
+  const { quantizedTraining, momentum, weightDecay: decay } = hyperparameters;
   const layers = searchedLayers(network, sites);
   const free = searchedSites(layers, sites, method.activations && method.budget.unit !== "size");
   const cost = (policy: Policy, unit = method.budget) =>
@@ -147,6 +148,7 @@ function openLaboratory(
       weight: widthsWithin(method.candidates, task.bitWidths?.weights),
       activation: widthsWithin(method.candidates, task.bitWidths?.activations),
     },
+    descent: { rate: quantizedTraining.learningRate, momentum, decay },
     budget: cost({}),
     visits: {
       allowed: notebook.allowed,
