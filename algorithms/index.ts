@@ -34,6 +34,8 @@ import { qil } from "./qil.js";
 import { qilMqbench } from "./qilMqbench.js";
 import { randomAssignment } from "./randomAssignment.js";
 import { randomSearch } from "./randomSearch.js";
+import { spos } from "./spos.js";
+import { sposBins } from "./sposBins.js";
 import { tqt } from "./tqt.js";
 import { tqtMqbench } from "./tqtMqbench.js";
 
@@ -57,6 +59,8 @@ export const algorithms: readonly Algorithm[] = [
   palquant,
   hawq,
   haq,
+  spos,
+  sposBins,
   randomSearch,
   randomAssignment,
   channelwiseSize,
