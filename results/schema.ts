@@ -36,7 +36,9 @@ export const hyperparametersSchema = z.strictObject({
     randomCrop: z.boolean().optional(),
   }),
   labelSmoothing: z.number().min(0).max(0.5).optional(),
-  pretrain: schedule,
+  pretrain: z
+    .union([schedule, z.literal("stored")])
+    .describe("float training, or stored: the float networks that come with the project"),
   calibrationBatches: z.number().int().min(1),
   quantizedTraining: schedule,
   fineTuning: z
@@ -102,6 +104,8 @@ export const cellConfigSchema = z.strictObject({
     width: z.number().int().positive(),
     /** Of a network that a user brought; the run keeps it under this name. */
     checksum: z.hash("sha256").optional(),
+    /** SHA-256 of the stored float network that the cell starts from. */
+    checkpoint: z.hash("sha256").optional(),
   }),
   dataset: z.strictObject({ name, checksum: z.string() }),
   algorithm: versioned.extend({

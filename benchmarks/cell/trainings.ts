@@ -12,6 +12,7 @@ import {
 } from "../../pipelines/train/index.js";
 import { encodeCorrect } from "../../results/correctImages.js";
 import { BITS_RADIX, type SearchResult } from "../../results/searchSchema.js";
+import { readStoredFloat } from "../checkpoints/index.js";
 import { ownNetwork, type OwnNetwork } from "../inputs/index.js";
 import { buildFloatNetwork, type Cell, type CellParts } from "../planning/index.js";
 import { storedOnce, type Checkpoint } from "./checkpoint.js";
@@ -23,14 +24,19 @@ export async function pretrain(cell: Cell, context: CellContext): Promise<Checkp
   const { hyperparameters, seed } = cell.config;
   return storedOnce(context, stageKeys(cell)[0], async ({ training: keeper }) => {
     const network = buildFloatNetwork(cell.config, dataset);
-    const { checksum } = cell.config.model;
+    const { checksum, checkpoint } = cell.config.model;
     if (checksum !== undefined) return givenCheckpoint(ownNetwork(checksum), context);
+    const { pretrain: schedule } = hyperparameters;
+    if (schedule === "stored") {
+      const parameters = await readStoredFloat(checkpoint ?? "", network);
+      return givenCheckpoint({ network, parameters }, context);
+    }
     const result = await train(engine, {
       network,
       tensors: initialParameters(network, seed),
       dataset,
       hyperparameters,
-      schedule: hyperparameters.pretrain,
+      schedule,
       seed,
       name: "pretrain",
       onStep: (progress) => {
@@ -45,7 +51,7 @@ export async function pretrain(cell: Cell, context: CellContext): Promise<Checkp
 
 /** A network that came with its weights is only evaluated. */
 async function givenCheckpoint(
-  { network, parameters }: OwnNetwork,
+  { network, parameters }: Pick<OwnNetwork, "network" | "parameters">,
   context: CellContext,
 ): Promise<Checkpoint> {
   const logits = await floatLogits(network, parameters, context);

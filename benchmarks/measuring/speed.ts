@@ -136,7 +136,7 @@ interface StageSeconds {
 async function cellStages(algorithm: string): Promise<StageSeconds> {
   const matrix = await loadMatrix("quick");
   const { hyperparameters } = matrix;
-  const short = { ...hyperparameters, pretrain: { ...hyperparameters.pretrain, epochs: 0.02 } };
+  const short = { ...hyperparameters, pretrain: { epochs: 0.02, learningRate: 0.1 } };
   const cells = await planCells({ ...matrix, hyperparameters: short }, dataset, engines.auto);
   const cell = cells.find(
     ({ config }) => config.algorithm.name === algorithm && config.backend.name === "onnxruntime",

@@ -40,9 +40,9 @@ export function buildFloatNetwork(config: CellConfig, dataset: Dataset): Network
   if (config.model.checksum !== undefined) return ownNetwork(config.model.checksum).network;
   const model = lookup("model", config.model.name, models);
   const { shape: inputShape, classes } = dataset;
-  const key = JSON.stringify([config.model, inputShape, classes]);
-  const network =
-    networks.get(key) ?? model.build({ inputShape, classes, width: config.model.width });
+  const { width } = config.model;
+  const key = JSON.stringify([model.name, width, inputShape, classes]);
+  const network = networks.get(key) ?? model.build({ inputShape, classes, width });
   networks.set(key, network);
   return network;
 }

@@ -17,7 +17,7 @@ import { buildFloatNetwork, type CellParts } from "./cellParts.js";
  */
 export function pretrainCost(config: CellConfig, dataset: Dataset): number {
   const { pretrain, batchSize } = config.hyperparameters;
-  const isTrained = config.model.checksum !== undefined;
+  const isTrained = config.model.checksum !== undefined || pretrain === "stored";
   const steps = isTrained ? 0 : stepCount(pretrain, dataset.train.count, batchSize);
   const images = FLOAT_TRAINING * steps * batchSize + dataset.test.count;
   return engineCost(buildFloatNetwork(config, dataset), config.engine) * images + START_COST;

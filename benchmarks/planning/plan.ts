@@ -10,6 +10,7 @@ import type { CellConfig, Variant } from "../../results/schema.js";
 import { buildCell, type CellParts } from "./cellParts.js";
 import { costOf } from "./costs.js";
 import { identifyAlgorithm } from "./identity.js";
+import { storedFloat } from "../checkpoints/index.js";
 import { lookup } from "../lookup.js";
 import { modelName, type Matrix } from "./matrix.js";
 import { ownRecipe, ownVariant } from "./ownRecipe.js";
@@ -46,7 +47,7 @@ export async function planCells(
   let last: { readonly key: string; readonly structure: Structure } | undefined;
   for await (const config of configurations(matrix, dataset, { engine, own })) {
     // Seeds follow one another and share everything but themselves.
-    const key = JSON.stringify({ ...config, seed: 0 });
+    const key = JSON.stringify({ ...config, seed: 0, model: { ...config.model, checkpoint: "" } });
     if (last?.key !== key) last = { key, structure: structureOf(config, dataset) };
     const cell = planCell(config, dataset, last.structure);
     cells.set(cell.id, cell);
@@ -132,7 +133,7 @@ async function* configurations(
               const identity = await identifyAlgorithm(algorithm.name, variant);
               for (let seed = 0; seed < matrix.seeds; seed++) {
                 yield {
-                  model,
+                  model: startingModel(model, { hyperparameters, seed, dataset }),
                   dataset: { name: dataset.name, checksum: dataset.checksum },
                   algorithm: identity,
                   backend: { name: backend.name, version: backend.version },
@@ -150,6 +151,15 @@ async function* configurations(
       }
     }
   }
+}
+
+/** The model with the stored network that a cell starts from, if it does. */
+function startingModel(
+  model: CellConfig["model"],
+  { hyperparameters, seed, dataset }: Pick<CellConfig, "hyperparameters" | "seed" | "dataset">,
+): CellConfig["model"] {
+  if (hyperparameters.pretrain !== "stored" || model.checksum !== undefined) return model;
+  return { ...model, checkpoint: storedFloat({ ...model, seed, dataset }).sha256 };
 }
 
 /** Each variant of a block, with the hyperparameters that it changes. */
@@ -174,8 +184,11 @@ export function planCell(
   const { batchSize, momentum, weightDecay, augmentation, pretrain } = hyperparameters;
   const { trainImages, testImages, labelSmoothing } = hyperparameters;
   const pretraining = {
-    ...{ batchSize, momentum, weightDecay, augmentation, pretrain },
-    ...(labelSmoothing !== undefined && { labelSmoothing }),
+    // Nothing of the recipe matters where the network is trained already.
+    ...(pretrain === "stored"
+      ? { pretrain }
+      : { batchSize, momentum, weightDecay, augmentation, pretrain }),
+    ...(pretrain !== "stored" && labelSmoothing !== undefined && { labelSmoothing }),
     ...(trainImages !== undefined && { trainImages }),
     ...(testImages !== undefined && { testImages }),
   };

@@ -54,7 +54,7 @@ async function datasetFor(
   { dataset: reference, dataDirectory }: JobInputs,
   { model, hyperparameters }: Cell["config"],
 ): Promise<Dataset> {
-  const key = JSON.stringify([reference, dataDirectory, model, hyperparameters]);
+  const key = JSON.stringify([reference, dataDirectory, model.checksum, hyperparameters]);
   if (loaded?.key !== key) {
     const dataset = await loadDataset(reference, dataDirectory, hyperparameters);
     loaded = { key, dataset: withClasses(dataset, model) };

@@ -9,11 +9,8 @@ export interface Schedule {
   readonly learningRate: number;
 }
 
-/**
- * Everything that decides a training besides the algorithm: one set for all algorithms, which
- * never see it. The matrix chooses it; results carry it.
- */
-export interface Hyperparameters {
+/** What decides how a network learns, whatever it starts from. */
+export interface Learning {
   readonly batchSize: number;
   /** Nesterov momentum. */
   readonly momentum: number;
@@ -24,8 +21,15 @@ export interface Hyperparameters {
   readonly augmentation: Augmentation;
   /** Part of each label that is spread over all classes; none if absent. */
   readonly labelSmoothing?: number | undefined;
-  /** Float training, from scratch. */
-  readonly pretrain: Schedule;
+}
+
+/**
+ * Everything that decides a training besides the algorithm: one set for all algorithms, which
+ * never see it. The matrix chooses it; results carry it.
+ */
+export interface Hyperparameters extends Learning {
+  /** Float training, from scratch; or the network that comes with the project, trained already. */
+  readonly pretrain: Schedule | "stored";
   /** Training batches that observers see. */
   readonly calibrationBatches: number;
   /** Quantization-aware training, from the float checkpoint. */

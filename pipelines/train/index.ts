@@ -29,6 +29,8 @@ export {
   DEFAULT_SEARCH,
   type Hyperparameters,
   type SearchEffort,
+  type Learning,
+  type Schedule,
   stepCount,
 } from "./hyperparameters.js";
 export { RunningPhase, train } from "./train.js";

@@ -2,7 +2,7 @@ import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import type { Network } from "../../algorithms/network.js";
 import type { HostTensors } from "../engine/index.js";
 import type { BatchPosition, Dataset } from "./data.js";
-import type { Hyperparameters, Schedule } from "./hyperparameters.js";
+import type { Learning, Schedule } from "./hyperparameters.js";
 
 /** Quantizers of a training; absent while the float network is trained. */
 export interface TrainedQuantizers {
@@ -18,7 +18,7 @@ export interface Training {
   readonly tensors: HostTensors;
   readonly quantizers?: TrainedQuantizers;
   readonly dataset: Dataset;
-  readonly hyperparameters: Hyperparameters;
+  readonly hyperparameters: Learning;
   readonly schedule: Schedule;
   readonly seed: number;
   /** Names the random streams: trainings with the same name and seed see the same batches. */

@@ -29,6 +29,7 @@ export const ROOMS = {
     "datasets",
     "plugins",
     "inputs",
+    "checkpoints",
     "planning",
     "cell",
     "running",

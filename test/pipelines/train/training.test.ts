@@ -39,7 +39,7 @@ import { installedEngines } from "../../engines.js";
 import { deployedLogits, toyDataset } from "../../support.js";
 
 const dataset = toyDataset();
-const hyperparameters: Hyperparameters = {
+const hyperparameters = {
   batchSize: 8,
   momentum: 0.9,
   weightDecay: 1e-4,
@@ -48,7 +48,7 @@ const hyperparameters: Hyperparameters = {
   calibrationBatches: 2,
   quantizedTraining: { epochs: 1, learningRate: 0.01 },
   reconstruction: { images: 16, batchSize: 8, steps: 10, learningRate: 0.03 },
-};
+} satisfies Hyperparameters;
 const options = { inputShape: dataset.shape, classes: dataset.classes, width: 4 };
 const floatNetwork = resnet8.build(options);
 const onnx = await loadEngine("onnxruntime");
