@@ -8,6 +8,7 @@ import type { TensorScheme } from "../../backends/scheme.js";
 import { placesOf } from "../../pipelines/conformance/index.js";
 import { quantizerOf } from "../../pipelines/network/index.js";
 import { runtimes, runtimesOf } from "../../pipelines/deploy/index.js";
+import { storedFloats } from "../checkpoints/index.js";
 import { datasets } from "../datasets/index.js";
 import { unknownName } from "../lookup.js";
 import { loadMatrix, presetNames } from "../planning/index.js";
@@ -20,6 +21,7 @@ export const LISTS = [
   "formats",
   "runtimes",
   "models",
+  "checkpoints",
   "datasets",
   "matrices",
   "kernels",
@@ -78,6 +80,12 @@ export async function listRows(what: string): Promise<Row[]> {
         name,
         description: `${title}, width ${String(defaultWidth)} by default. ${source.title}`,
         details: { name, title, version, defaultWidth, source },
+      }));
+    case "checkpoints":
+      return storedFloats().map((stored) => ({
+        name: stored.name,
+        description: `${(100 * stored.accuracy).toFixed(2)} % on ${stored.dataset.name} after ${String(stored.epochs)} epochs`,
+        details: stored,
       }));
     case "datasets":
       return datasets.map(({ name, title, license, embedded, files }) => ({

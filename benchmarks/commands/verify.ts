@@ -2,6 +2,8 @@ import Table from "cli-table3";
 import { Option, type Command } from "commander";
 import pc from "picocolors";
 import { ENGINE_NAMES, type EngineName } from "../../pipelines/engine/index.js";
+import { storedFloats, trainAgain } from "../checkpoints/index.js";
+import { lookup } from "../lookup.js";
 import { collect, positive } from "./optionValues.js";
 import { crossCheck, distanceOf, isTooFar, verify, type CrossCheck } from "../stored/index.js";
 import { EXIT, print } from "./exit.js";
@@ -10,6 +12,7 @@ interface VerifyFlags {
   readonly cells: number;
   readonly cell?: string[];
   readonly engine?: EngineName;
+  readonly float?: string;
   readonly data?: string;
 }
 
@@ -19,7 +22,7 @@ export function addVerify(program: Command): void {
     .description(
       "run finished cells again from scratch and compare every number that must not change",
     )
-    .argument("<directory>", "a run directory")
+    .argument("[directory]", "a run directory")
     .option("--cells <n>", "how many cells", positive, 3)
     .option("--cell <id>", "this cell, by the start of its id; repeatable", collect)
     .addOption(
@@ -28,6 +31,7 @@ export function addVerify(program: Command): void {
         "compute on another engine and show how far apart the two are",
       ).choices(ENGINE_NAMES),
     )
+    .option("--float <name>", "train this stored float network again (quantbench list checkpoints)")
     .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
     .addHelpText(
       "after",
@@ -36,11 +40,18 @@ Examples:
   quantbench verify results/runs/quick
   quantbench verify results/runs/quick --cell 3f2a91
   quantbench verify results/runs/quick --cells 1 --engine tfjs-node
+  quantbench verify --float resnet8-w8-seed0
 
 Exit codes: 0 every bit is equal; 1 something differs. With --engine: 0 rounding explains every
 distance that has a limit; 1 one is too far.`,
     )
-    .action(async (path: string, flags: VerifyFlags) => {
+    .action(async (path: string | undefined, flags: VerifyFlags) => {
+      if (flags.float !== undefined) {
+        process.exitCode = (await verifyFloat(flags.float)) ? EXIT.ok : EXIT.failed;
+        return;
+      }
+      if (path === undefined)
+        throw new Error("verify needs a run directory, or --float with a name");
       const options = {
         directory: path,
         cells: flags.cells,
@@ -72,6 +83,27 @@ distance that has a limit; 1 one is too far.`,
       process.exitCode = differences.length > 0 ? EXIT.failed : EXIT.ok;
     });
 }
+
+/** Trains a stored float network again. @returns whether every bit is equal */
+async function verifyFloat(name: string): Promise<boolean> {
+  const stored = lookup("stored float network", name, storedFloats());
+  let announced = 0;
+  const { equal, accuracy } = await trainAgain(stored, ({ step, steps, imagesPerSecond = 0 }) => {
+    if (performance.now() - announced < PROGRESS_MS && step < steps) return;
+    announced = performance.now();
+    const part = ((100 * step) / steps).toFixed(0);
+    process.stderr.write(`${name}: ${part} %, ${imagesPerSecond.toFixed(0)} images/s\n`);
+  });
+  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
+  print(
+    equal
+      ? `${pc.green("equal")}   ${name}: every bit, ${percent(accuracy)}`
+      : `${pc.red("differs")} ${name}: stored ${percent(stored.accuracy)}, trained again ${percent(accuracy)}`,
+  );
+  return equal;
+}
+
+const PROGRESS_MS = 10_000;
 
 function announceStages() {
   let last = "";
