@@ -21,6 +21,8 @@ export interface Learning {
   readonly augmentation: Augmentation;
   /** Part of each label that is spread over all classes; none if absent. */
   readonly labelSmoothing?: number | undefined;
+  /** For networks that came trained; absent for those that are trained here from scratch. */
+  readonly fineTuning?: FineTuning | undefined;
 }
 
 /**
@@ -34,8 +36,6 @@ export interface Hyperparameters extends Learning {
   readonly calibrationBatches: number;
   /** Quantization-aware training, from the float checkpoint. */
   readonly quantizedTraining: Schedule;
-  /** For networks that came trained; absent for those that are trained here from scratch. */
-  readonly fineTuning?: FineTuning | undefined;
   /** How algorithms that reconstruct layers or blocks do it. */
   readonly reconstruction?: ReconstructionSchedule | undefined;
   /** How much algorithms that search may look at, the same for all. */
