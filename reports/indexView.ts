@@ -21,6 +21,7 @@ import { ENERGY_MODEL_TITLE } from "./energy.js";
 import { bytes, percent, points } from "./format.js";
 import { verifyCommand, type ReportInput } from "./reportInput.js";
 import { kernelNote } from "./kernels.js";
+import { heatOf, lossMaps } from "./lossMap.js";
 import { FIRST_RUNTIME } from "../results/device.js";
 import { firstDifferingLayer, runtimeSummary, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
@@ -41,6 +42,7 @@ export function indexView(input: ReportInput) {
   );
   const counts = groupBy(results, ({ state }) => stateLabel(state));
   const tables = accuracyTables(results, margins);
+  const maps = lossMaps(tables);
   const charts = costCharts(completed);
   const decisions = decisionViews(results, margins);
   const runtimes = runtimeSummary(completed);
@@ -53,7 +55,8 @@ export function indexView(input: ReportInput) {
     verify: verifyCommand(input),
     missing: run.cells.length - results.length,
     counts: [...counts].map(([state, members]) => ({ state, count: members.length })),
-    sections: sections({ decisions, charts, flagged, runtimes }),
+    sections: sections({ maps, decisions, charts, flagged, runtimes }),
+    maps,
     decisions,
     rules: decisionRules(margins),
     tables: tables.flatMap(splitSparse).map(tableView),
@@ -90,17 +93,20 @@ export function indexView(input: ReportInput) {
 }
 
 function sections({
+  maps,
   decisions,
   charts,
   flagged,
   runtimes,
 }: {
+  readonly maps: readonly unknown[];
   readonly decisions: readonly unknown[];
   readonly charts: readonly unknown[];
   readonly flagged: readonly unknown[];
   readonly runtimes: readonly unknown[];
 }) {
   return [
+    ...(maps.length > 0 ? [{ id: "map", name: "Map" }] : []),
     ...(decisions.length > 0 ? [{ id: "choices", name: "What to use" }] : []),
     { id: "accuracy", name: "Accuracy" },
     ...(charts.length > 0 ? [{ id: "cost", name: "Cost" }] : []),
@@ -112,9 +118,6 @@ function sections({
     { id: "reproduce", name: "Reproduce" },
   ];
 }
-
-/** A loss of so many points has the strongest color. */
-const WORST_LOSS = 0.2;
 
 function tableView(table: AccuracyTable) {
   const { model, bits, floatAccuracy, backends, rows } = table;
@@ -128,13 +131,11 @@ function tableView(table: AccuracyTable) {
 
 function entryView({ accuracy, drop, cells, best, standing, loss = 0, note }: Entry) {
   const [first] = cells;
-  // The square root shows small losses, which are the ones to choose between.
-  const heat = Math.sqrt(Math.min(1, Math.max(0, loss) / WORST_LOSS));
   return {
     ...{ accuracy, drop, best, note },
     equivalent: standing === "equivalent",
     undecided: standing === "undecided",
-    heat: heat.toFixed(2),
+    heat: heatOf(loss).toFixed(2),
     link: first === undefined ? undefined : pageOf(first),
     cells: cells.map(shortId).join(" "),
   };

@@ -4,6 +4,8 @@ import { cellDataFiles, groupsOf } from "./cellData.js";
 import { cellView } from "./cellView.js";
 import { indexView } from "./indexView.js";
 import type { ReportFile, ReportInput } from "./reportInput.js";
+import { lossMaps, standaloneMap } from "./lossMap.js";
+import { accuracyTables } from "./summary.js";
 import { trainingCurves } from "./trainingCurves.js";
 import { browserFiles, template } from "./templates.js";
 
@@ -15,6 +17,10 @@ export async function* renderReport(input: ReportInput): AsyncGenerator<ReportFi
   const { style, script, sideBySide } = await browserFiles();
   const [index, cell] = [await template("report.hbs", script), await template("cell.hbs")];
   yield { path: "index.html", content: index({ ...indexView(input), style, script }) };
+  yield* lossMaps(accuracyTables(input.results, input.margins)).map(({ file, svg }) => ({
+    path: file,
+    content: standaloneMap(svg),
+  }));
   const curves = trainingCurves(input.results.filter(isCompleted));
   if (curves.length > 0)
     yield {

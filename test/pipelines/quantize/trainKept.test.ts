@@ -13,12 +13,12 @@ import { train, type Hyperparameters } from "../../../pipelines/train/index.js";
 import { toyDataset } from "../../support.js";
 
 const dataset = toyDataset();
-const hyperparameters: Hyperparameters = {
+const hyperparameters = {
   ...{ batchSize: 8, momentum: 0.9, weightDecay: 0, calibrationBatches: 2 },
   augmentation: { shift: 0, flip: false },
   pretrain: { epochs: 6, learningRate: 0.05 },
   quantizedTraining: { epochs: 1, learningRate: 0.001 },
-};
+} satisfies Hyperparameters;
 const engine = await loadEngine("onnxruntime");
 const floatNetwork = resnet8.build({ inputShape: dataset.shape, classes: 4, width: 4 });
 const { tensors: checkpoint } = await train(engine, {
