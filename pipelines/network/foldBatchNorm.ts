@@ -53,22 +53,21 @@ function foldable(network: Network): ReadonlyMap<string, string> {
  * @param network before folding
  */
 export function mergeParameters(network: Network, parameters: HostTensors): HostTensors {
-  const merged: Record<string, HostTensor> = { ...parameters };
+  const merged = new Map(Object.entries(parameters));
   for (const [batchNorm, convolution] of foldable(network)) {
     const [gamma, beta, mean, variance] = ["gamma", "beta", "mean", "variance"].map((part) => {
       const name = `${batchNorm}/${part}`;
-      // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
-      delete merged[name];
+      merged.delete(name);
       return dataOf(parameters, name);
     }) as [Float32Array, Float32Array, Float32Array, Float32Array];
     const factor = gamma.map((g, i) => g / Math.sqrt((variance[i] ?? 1) + BATCH_NORM_EPSILON));
     const bias = beta.map((b, i) => b - (mean[i] ?? 0) * (factor[i] ?? 1));
     const node = findNode(network, convolution) as ConvNode; // `foldable` names convolutions
     const name = `${convolution}/kernel`;
-    merged[name] = scaleFilters(node, merged[name] ?? missing(name), factor);
-    merged[`${convolution}/bias`] = { dtype: "float32", shape: [bias.length], data: bias };
+    merged.set(name, scaleFilters(node, merged.get(name) ?? missing(name), factor));
+    merged.set(`${convolution}/bias`, { dtype: "float32", shape: [bias.length], data: bias });
   }
-  return merged;
+  return Object.fromEntries(merged);
 }
 
 /** The kernel with each filter multiplied by its factor. */
