@@ -13,10 +13,18 @@ export interface Difference {
   readonly repeated: unknown;
 }
 
+/** Numbers that may differ because another processor computed them. */
+export interface OtherKernels {
+  readonly cell: string;
+  /** How many differ. */
+  readonly fields: number;
+  readonly why: string;
+}
+
 export interface Verification {
   readonly cells: readonly string[];
-  /** Cells whose numbers depend on kernels that this processor has otherwise than the stored one's. */
-  readonly otherKernels: readonly string[];
+  /** Cells of which numbers were left out that native kernels decide, since the stored ones were others. */
+  readonly otherKernels: readonly OtherKernels[];
   readonly differences: readonly Difference[];
 }
 
@@ -40,15 +48,17 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const chosen = await chosenCells(options);
   const scratch = new RunDirectory(await mkdtemp(join(os.tmpdir(), "quantbench-verify-")));
   const differences: Difference[] = [];
-  const otherKernels: string[] = [];
+  const otherKernels: OtherKernels[] = [];
   try {
     await scratch.create();
     for (const result of chosen) {
       const repeated = await repeat(result, scratch, options);
       const found = compare(cellName(result), reproducible(result), reproducible(repeated));
-      const isOther = haveOtherKernels(result, repeated);
-      if (isOther) otherKernels.push(cellName(result));
-      differences.push(...found.filter(({ field }) => !(isOther && OF_KERNELS.test(field))));
+      const why = whyOtherKernels(result, repeated);
+      const counted = found.filter(({ field }) => why === undefined || !OF_KERNELS.test(field));
+      const fields = found.length - counted.length;
+      if (why !== undefined) otherKernels.push({ cell: cellName(result), fields, why });
+      differences.push(...counted);
     }
   } finally {
     await rm(scratch.path, { recursive: true, force: true });
@@ -107,15 +117,19 @@ const LATER_FIELDS =
 /** Says where it was computed. */
 const MACHINE = /^deployment\.(runtime|instructionSet|saturates)$/;
 
-/** What kernels as shipped decide: the first runtime's numbers, and what is compared with them. */
+/** What native kernels decide: onnxruntime's numbers, and what is compared with them. */
 const OF_KERNELS =
-  /^(accuracy\.deployed|agreement|runtimes\.onnxruntime\.|runtimes\.\w+\.equalLogits|correctImages\.device|deployment|inspection\.(partings|isDeployedGraph|sites\.\d+\.(differing|largestSteps|ties)$))/;
+  /^(accuracy\.deployed|agreement|runtimes\.onnxruntime(Precise|Reduced)?\.|runtimes\.\w+\.equalLogits|correctImages\.device|deployment|inspection\.(partings|isDeployedGraph|sites\.\d+\.(differing|largestSteps|ties)$))/;
 
-/** Whether one of two results comes from kernels that saturate; those of earlier versions do not say. */
-function haveOtherKernels(stored: CellResult, repeated: CellResult): boolean {
-  if (stored.state !== "completed" || repeated.state !== "completed") return false;
-  const { kernels, saturates } = repeated.deployment ?? {};
-  return kernels === "shipped" && saturates !== (stored.deployment?.saturates ?? false);
+/** Why the native kernels of two results need not give the same; nothing where they must. */
+export function whyOtherKernels(stored: CellResult, repeated: CellResult): string | undefined {
+  if (stored.state !== "completed" || repeated.state !== "completed") return undefined;
+  const [there, here] = [stored.deployment, repeated.deployment];
+  if (here?.kernels === "shipped" && here.saturates !== (there?.saturates ?? false))
+    return "the 8-bit kernels of one of the two processors saturate";
+  if (there === undefined || here === undefined || there.instructionSet === here.instructionSet)
+    return undefined;
+  return `they ran on ${there.instructionSet}, here on ${here.instructionSet}`;
 }
 
 /** Fields that differ, with the path to each. */

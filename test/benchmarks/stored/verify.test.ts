@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { compare } from "../../../benchmarks/stored/verify.js";
+import { compare, whyOtherKernels } from "../../../benchmarks/stored/verify.js";
+import { completedCell } from "../../results/examples.js";
 
 test("what results of an earlier version lack is not a difference; all else is", () => {
   const stored = { weightHash: "a", inspection: { sites: [{ id: "stem" }] } };
@@ -15,4 +16,20 @@ test("what results of an earlier version lack is not a difference; all else is",
   ]);
   expect(compare("cell", stored, { ...stored, weightHash: "b" })).toHaveLength(1);
   expect(compare("cell", stored, { ...stored, another: 1 })).toHaveLength(1);
+});
+
+test("native kernels may differ where the processor's instructions do, and only there", () => {
+  const onProcessor = (instructionSet: string, saturates: boolean) => ({
+    ...completedCell(),
+    deployment: {
+      ...{ runtime: "onnxruntime 1", instructionSet, saturates },
+      kernels: "shipped" as const,
+    },
+  });
+  const here = onProcessor("x64 avx2 fma", false);
+  expect(whyOtherKernels(here, onProcessor("x64 avx2 fma", false))).toBeUndefined();
+  expect(whyOtherKernels(here, onProcessor("x64 avx2 fma", true))).toMatch(/saturate/);
+  expect(whyOtherKernels(onProcessor("arm64 asimd", false), here)).toBe(
+    "they ran on arm64 asimd, here on x64 avx2 fma",
+  );
 });
