@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { algorithms } from "../../../algorithms/index.js";
+import { backends } from "../../../backends/index.js";
 import { loadMatrix } from "../../../benchmarks/planning/matrix.js";
 import { planCells, type Cell } from "../../../benchmarks/planning/plan.js";
 import { loadDataset } from "../../../benchmarks/inputs/index.js";
@@ -137,4 +139,22 @@ test("each variant of a block is a cell, with its own hyperparameters where it c
   expect(new Set(cells.map(({ trainingKey }) => trainingKey)).size).toBe(5);
   expect(new Set(cells.map(({ pretrainKey }) => pretrainKey)).size).toBe(1);
   expect(cells.at(-1)?.config.hyperparameters.quantizerWeightDecay).toBe(0.01);
+});
+
+test("the preset full has every algorithm on every backend, each where it has a number if anywhere", async () => {
+  const full = await loadMatrix("full");
+  const cells = await planCells(
+    full,
+    await loadDataset(full.dataset, "", full.hyperparameters),
+    engine,
+  );
+  const pairOf = ({ config }: Cell) => `${config.algorithm.name} on ${config.backend.name}`;
+  const pairs = algorithms.flatMap(({ name }) => backends.map((on) => `${name} on ${on.name}`));
+  expect(new Set(cells.map(pairOf))).toEqual(new Set(pairs));
+  const supported = new Set(
+    cells.filter(({ unsupported }) => unsupported === undefined).map(pairOf),
+  );
+  // Every backend can hold what some algorithm makes, and every algorithm is at home somewhere.
+  expect(new Set([...supported].map((pair) => pair.split(" on ")[1])).size).toBe(backends.length);
+  expect(new Set([...supported].map((pair) => pair.split(" on ")[0])).size).toBe(algorithms.length);
 });
