@@ -21,10 +21,9 @@ const ON_FASHION_MNIST = {
   },
 } as const;
 
-/** Twice the epochs gain less than 0.2 points; see README. */
-const converged = (epochs: number): Schedule => ({ epochs, learningRate: 0.1 });
+/** Half of these epochs gave 91.1 % natively, a quarter 90.7; what more would give was not tried. */
+const LONG: Schedule = { epochs: 80, learningRate: 0.1 };
 
 export const recipes: readonly Recipe[] = [
-  { ...ON_FASHION_MNIST, model: "resnet8", width: 8, seeds: 3, schedule: converged(80) },
-  { ...ON_FASHION_MNIST, model: "mobileNetV2", width: 8, seeds: 3, schedule: converged(40) },
+  { ...ON_FASHION_MNIST, model: "resnet8", width: 8, seeds: 3, schedule: LONG },
 ];
