@@ -1,5 +1,5 @@
 import * as tf from "#tf";
-import { TRAIN_ALL, type Algorithm, type Quantizer } from "./algorithm.js";
+import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
 import { coveringGrid, fakeQuantize, MIN_SCALE, perScale, rangeOf } from "./affine.js";
 import { fixedGrid } from "./fixedGrid.js";
 import { sharedMaximum, stopGradient } from "./gradients.js";
@@ -18,9 +18,13 @@ export function normalizedTanh(w: tf.Tensor): tf.Tensor {
  * is quantized. The maximum and the mean are over the whole tensor, even per channel.
  */
 export function squashed(w: tf.Tensor): tf.Tensor {
-  const normalized = normalizedTanh(w);
-  const [before, after] = [w, normalized].map((x) => tf.mean(tf.abs(stopGradient(x))));
-  return tf.mul(normalized, tf.div(before as tf.Tensor, tf.add(after as tf.Tensor, 1e-12)));
+  return withMagnitudeOf(w, normalizedTanh(w));
+}
+
+/** x, rescaled so that its mean magnitude is that of w; the factor is a constant. */
+export function withMagnitudeOf(w: tf.Tensor, x: tf.Tensor): tf.Tensor {
+  const [before, after] = [w, x].map((y) => tf.mean(tf.abs(stopGradient(y))));
+  return tf.mul(x, tf.div(before as tf.Tensor, tf.add(after as tf.Tensor, 1e-12)));
 }
 
 /**
@@ -28,7 +32,7 @@ export function squashed(w: tf.Tensor): tf.Tensor {
  * The last integer of a symmetric grid lies up to half a step below the largest value.
  */
 export function transformedWeight(
-  transform: (w: tf.Tensor) => tf.Tensor,
+  transform: (w: tf.Tensor, site: QuantizerSite) => tf.Tensor,
   passes: "exact" | "rounded",
 ): Quantizer {
   return {
@@ -37,13 +41,13 @@ export function transformedWeight(
     observe: () => ({}),
     initialize: () => ({}),
     fakeQuantize(w, _, site) {
-      const x = transform(w);
+      const x = transform(w, site);
       const { scale, zeroPoint } = coveringGrid(x, site);
       return fakeQuantize(x, scale, zeroPoint, { ...rangeOf(site), passes });
     },
     quantParams(_, site, w) {
       if (w === undefined) throw new TypeError("DoReFa's weight grid depends on the weights");
-      const { scale, zeroPoint } = coveringGrid(transform(w), site);
+      const { scale, zeroPoint } = coveringGrid(transform(w, site), site);
       return { scale, zeroPoint: zeroPoint ?? tf.zerosLike(scale) };
     },
   };

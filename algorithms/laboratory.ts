@@ -67,6 +67,8 @@ export interface ExperimentTerms {
   readonly logits: tf.Tensor2D;
   /** [batch, classes], one-hot. */
   readonly labels: tf.Tensor2D;
+  /** What `quantize` was given at a site. */
+  readonly tensor: (site: QuantizerSite) => tf.Tensor;
   readonly inputs: QuantizerTensors;
 }
 
@@ -137,6 +139,10 @@ export interface Laboratory {
    * @throws RangeError when it needs more visits than are left
    */
   readonly evaluate: (policy: Policy, options?: { readonly tuned?: boolean }) => Promise<Score>;
+  /** First values of all quantizers ("site:value") from calibration of the float network, at the matrix's bits. */
+  readonly calibrate: (
+    quantizers: Readonly<Record<QuantizerSite["role"], GridStart>>,
+  ) => Promise<QuantizerValues>;
   /** Records an experiment, for whatever `evaluate` does not do. */
   readonly prepare: (experiment: Experiment) => Runs;
   /** One epoch of training images in an order of its own, none of them held out. */

@@ -216,6 +216,7 @@ async function describeLoss(algorithm: Algorithm, loss: NonNullable<Phase["loss"
   for (const { site, key } of quantizers) {
     const values = await firstValues(quantizerOf(algorithm, site), site);
     for (const [name, type] of Object.entries(typesOf(values))) signature[key + name] = type;
+    signature[`tensor ${key}`] = X;
   }
   const asked: string[] = [];
   const described = await describeStep((inputs) => {
@@ -229,6 +230,10 @@ async function describeLoss(algorithm: Algorithm, loss: NonNullable<Phase["loss"
         logits: inputs["logits"] as tf.Tensor2D,
         labels: inputs["labels"] as tf.Tensor2D,
         ...{ output: node("output"), teacherOutput: node("teacher") },
+        tensor: (site) => {
+          const { key = "" } = quantizers.find((one) => one.site === site) ?? {};
+          return inputs[`tensor ${key}`] as tf.Tensor;
+        },
         quantizers: new Map(
           quantizers.map(({ site, key }) => [
             site,

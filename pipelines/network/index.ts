@@ -28,6 +28,7 @@ export {
   finished,
   quantizeWith,
   quantizerOf,
+  tensorOf,
   toHost,
   uniformGrid,
   unquantized,

@@ -75,6 +75,15 @@ export function quantizeWith(
   };
 }
 
+/** What each site's quantizer read, by site. */
+export const tensorOf =
+  (read: ReadonlyMap<string, tf.Tensor>) =>
+  ({ id }: QuantizerSite): tf.Tensor => {
+    const tensor = read.get(id);
+    if (tensor === undefined) throw new Error(`a loss asks for "${id}", which nothing quantizes`);
+    return tensor;
+  };
+
 /** The uniform grid of a site, or nothing where its levels are a codebook. */
 export function uniformGrid(
   algorithm: Algorithm,

@@ -7,13 +7,8 @@ import type {
 } from "../../algorithms/algorithm.js";
 import { batchesInOrder, type Hyperparameters, type TrainingImages } from "../train/index.js";
 import type { Engine, HostTensor, HostTensors, StepTensors } from "../engine/index.js";
-import {
-  forward,
-  type QuantizedNetwork,
-  quantizerOf,
-  toHost,
-  valueName,
-} from "../network/index.js";
+import type { GridStart } from "../../algorithms/laboratory.js";
+import { forward, type QuantizedNetwork, toHost, valueName } from "../network/index.js";
 
 interface Observation extends QuantizedNetwork {
   readonly quantizers: Readonly<Record<QuantizerSite["role"], Pick<Quantizer, "observe">>>;
@@ -32,12 +27,22 @@ interface Calibration extends Omit<Observation, "quantizers"> {
  * @returns all quantizer values, named "site:value"
  */
 export async function calibrate(engine: Engine, calibration: Calibration): Promise<HostTensors> {
-  const { sites, algorithm } = calibration;
-  const observed = await observe(engine, { ...calibration, quantizers: algorithm });
+  return firstValues(engine, { ...calibration, quantizers: calibration.algorithm });
+}
+
+/** The same for quantizers that no algorithm has. */
+export async function firstValues(
+  engine: Engine,
+  calibration: Observation & {
+    readonly quantizers: Readonly<Record<QuantizerSite["role"], GridStart>>;
+  },
+): Promise<HostTensors> {
+  const { sites, quantizers } = calibration;
+  const observed = await observe(engine, calibration);
   return Object.assign(
     {},
     ...sites.map((site, index) =>
-      toHost(site, quantizerOf(algorithm, site).initialize(observed[index] ?? [], site)),
+      toHost(site, quantizers[site.role].initialize(observed[index] ?? [], site)),
     ),
   ) as HostTensors;
 }

@@ -6,6 +6,7 @@ import {
   forward,
   parameterSpecs,
   quantizeWith,
+  tensorOf,
   unquantized,
   valuesOf,
 } from "../network/index.js";
@@ -84,12 +85,17 @@ function lossOf(
   batch: StepBatch,
 ) {
   const { images, labels, current } = batch;
+  const quantize = quantizers
+    ? quantizeWith(quantizers.algorithm, quantizers.sites, current)
+    : unquantized;
+  const read = new Map<string, tf.Tensor>();
   const { logits, statistics, outputs } = forward(network, images, {
     parameters: current,
     training: hyperparameters.fineTuning?.batchNorm !== "frozen",
-    quantize: quantizers
-      ? quantizeWith(quantizers.algorithm, quantizers.sites, current)
-      : unquantized,
+    quantize(id, x) {
+      read.set(id, x);
+      return quantize(id, x);
+    },
   });
   const oneHot = tf.cast(
     tf.oneHot(labels as tf.Tensor1D, dataset.classes),
@@ -109,6 +115,7 @@ function lossOf(
           labels: oneHot,
           output: (node) => outputOf(outputs, node),
           teacherOutput: teacherOutputs(quantizers.teacher, images),
+          tensor: tensorOf(read),
           quantizers: new Map(quantizers.sites.map((site) => [site, valuesOf(site, current)])),
         })
       : crossEntropy;

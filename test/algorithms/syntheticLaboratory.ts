@@ -54,6 +54,7 @@ export function syntheticLaboratory(
     },
     // In float nine of ten images are right.
     prepare: () => () => Promise.resolve({ loss: 0.1, correct: 9, gradients: {}, statistics: {} }),
+    calibrate: () => Promise.resolve({}),
     epoch: () => [],
     random: (name) => randomStream(seed, name),
     note: (line) => tried.push(line),

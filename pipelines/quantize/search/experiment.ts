@@ -8,7 +8,7 @@ import {
   type HostTensors,
   type StepFunction,
 } from "../../engine/index.js";
-import { existing, forward, type QuantizedNetwork, unquantized } from "../../network/index.js";
+import { existing, forward, type QuantizedNetwork, tensorOf } from "../../network/index.js";
 import { predictions } from "../../train/index.js";
 
 const [LOSS, LOGITS] = ["loss", "logits"];
@@ -94,16 +94,16 @@ function stepOf({ network, sites, classes }: Subject, experiment: Experiment): S
         ...tensors,
         ...Object.fromEntries(by.map((name, i) => [name, moved[i] as tf.Tensor])),
       };
+      const read = new Map<string, tf.Tensor>();
       const { logits, statistics } = forward(network, images, {
         parameters: inputs,
         training,
-        quantize:
-          quantize === undefined
-            ? unquantized
-            : (id, x) => {
-                const site = byId.get(id);
-                return site === undefined ? x : quantize(x, site, inputs);
-              },
+        quantize: (id, x) => {
+          const site = byId.get(id);
+          if (site === undefined) return x;
+          read.set(id, x);
+          return quantize?.(x, site, inputs) ?? x;
+        },
       });
       const oneHot = tf.cast(tf.oneHot(labels as tf.Tensor1D, classes), "float32") as tf.Tensor2D;
       const crossEntropy = tf.neg(
@@ -112,7 +112,8 @@ function stepOf({ network, sites, classes }: Subject, experiment: Experiment): S
       // Differentiation disposes what its function does not return.
       for (const [name, tensor] of Object.entries({ ...statistics, [LOGITS]: logits }))
         kept[name] = tf.keep(tensor);
-      return loss?.({ crossEntropy, logits, labels: oneHot, inputs }) ?? crossEntropy;
+      const tensor = tensorOf(read);
+      return loss?.({ crossEntropy, logits, labels: oneHot, tensor, inputs }) ?? crossEntropy;
     };
     const outputs: Record<string, tf.Tensor> = {};
     if (by.length === 0) outputs[LOSS] = objective();

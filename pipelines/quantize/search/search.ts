@@ -15,7 +15,7 @@ import {
   type Hyperparameters,
   type TrainingImages,
 } from "../../train/index.js";
-import { observe } from "../calibrate.js";
+import { firstValues, observe } from "../calibrate.js";
 import { withBits } from "../withBits.js";
 import { policyCost } from "./policyCost.js";
 import { PolicyEvaluation } from "./evaluatePolicies.js";
@@ -144,6 +144,8 @@ function openLaboratory(
     });
   return {
     ...{ network, sites, layers, free, parameters, calibration, prepare, cost },
+    calibrate: async (quantizers) =>
+      (await firstValues(engine, { ...task, quantizers, dataset: images })) as QuantizerValues,
     widths: {
       weight: widthsWithin(method.candidates, task.bitWidths?.weights),
       activation: widthsWithin(method.candidates, task.bitWidths?.activations),
