@@ -34,6 +34,7 @@ import { qil } from "./qil.js";
 import { qilMqbench } from "./qilMqbench.js";
 import { randomAssignment } from "./randomAssignment.js";
 import { randomSearch } from "./randomSearch.js";
+import { sdq } from "./sdq.js";
 import { spos } from "./spos.js";
 import { sposBins } from "./sposBins.js";
 import { tqt } from "./tqt.js";
@@ -61,6 +62,7 @@ export const algorithms: readonly Algorithm[] = [
   haq,
   spos,
   sposBins,
+  sdq,
   randomSearch,
   randomAssignment,
   channelwiseSize,

@@ -1,9 +1,9 @@
 import * as tf from "#tf";
 import { quantRange } from "../../backends/scheme.js";
 import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
-import { roundAs, scaleShape, sharedAxes, usableScale, valueOf } from "../affine.js";
+import { roundAs, usableScale, valueOf } from "../affine.js";
 import type { QuantizerSite, QuantizerTensors, QuantizerValues } from "../algorithm.js";
-import { stopGradient, straightThrough } from "../gradients.js";
+import { straightThrough } from "../gradients.js";
 
 const number = (value: number) => ({ shape: [], data: Float32Array.of(value) });
 
@@ -47,37 +47,4 @@ export function quantizeAtRuntime(
   const quantized = valueOf(values, "quantized");
   // Both are computed; a choice between them would record the same.
   return tf.add(tf.mul(tf.mul(rounded, scale), quantized), tf.mul(x, tf.sub(1, quantized)));
-}
-
-/** `coveringGrid` with the integers of `codesAt`: scale and zero point over the extremes of x, as constants. */
-export function coveringGridAtRuntime(
-  x: tf.Tensor,
-  codes: QuantizerTensors,
-  site: QuantizerSite,
-): QuantizerTensors {
-  const constant = stopGradient(x);
-  const [lowest, highest] = [valueOf(codes, "lowest"), valueOf(codes, "highest")];
-  const steps = tf.sub(highest, lowest);
-  const { symmetric, signed } = site.scheme;
-  const over = (of: typeof tf.max, y: tf.Tensor) =>
-    tf.reshape(of(y, sharedAxes(x, site)), scaleShape(site));
-  if (symmetric) {
-    const reach = tf.maximum(tf.abs(over(tf.min, constant)), tf.abs(over(tf.max, constant)));
-    return { scale: usableScale(tf.div(reach, signed ? tf.div(steps, 2) : steps), site.scheme) };
-  }
-  const bottom = tf.clipByValue(over(tf.min, constant), -3.4e38, 0);
-  const top = tf.clipByValue(over(tf.max, constant), 0, 3.4e38);
-  const scale = usableScale(tf.div(tf.sub(top, bottom), steps), site.scheme);
-  const first = tf.sub(lowest, tf.round(tf.div(bottom, scale)));
-  return { scale, zeroPoint: tf.minimum(tf.maximum(first, lowest), highest) };
-}
-
-/** The values of one site among the inputs of an experiment. */
-export function valuesAt({ id }: QuantizerSite, inputs: QuantizerTensors): QuantizerTensors {
-  const prefix = `${id}:`;
-  return Object.fromEntries(
-    Object.entries(inputs).flatMap(([name, value]) =>
-      name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
-    ),
-  );
 }
