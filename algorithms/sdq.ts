@@ -1,11 +1,5 @@
 import * as tf from "#tf";
-import type {
-  Algorithm,
-  LossTerms,
-  Phase,
-  QuantizerSite,
-  QuantizerValues,
-} from "./algorithm.js";
+import type { Algorithm, LossTerms, Phase, QuantizerSite, QuantizerValues } from "./algorithm.js";
 import { squashedWeight, transformedWeight } from "./dorefa.js";
 import { fixedGrid } from "./fixedGrid.js";
 import type { Experiment, Found, ImageBatch, Laboratory, Policy } from "./laboratory.js";
@@ -191,7 +185,10 @@ function epochs(
       }
       let [correct, loss] = [0, 0];
       for (const batch of heldOut) {
-        const seen = await judge(inputs(state, () => 0), batch);
+        const seen = await judge(
+          inputs(state, () => 0),
+          batch,
+        );
         correct += seen.correct;
         loss += seen.loss * batch.labels.data.length;
       }
@@ -246,7 +243,8 @@ export const sdq = {
   title: "SDQ",
   version: 1,
   source: {
-    title: "SDQ: Stochastic Differentiable Quantization with Mixed Precision (Huang et al., ICML 2022)",
+    title:
+      "SDQ: Stochastic Differentiable Quantization with Mixed Precision (Huang et al., ICML 2022)",
     url: "https://arxiv.org/abs/2206.04459",
   },
   deviations: [

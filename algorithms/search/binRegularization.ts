@@ -27,15 +27,13 @@ export function binDistance(x: tf.Tensor, site: QuantizerSite): tf.Scalar {
   const { quantMin, quantMax, ...range } = rangeOf(site);
   const levels = quantMax - quantMin + 1;
   const { scale, zeroPoint } = coveringGrid(x, site);
-  const target = stopGradient(
-    fakeQuantize(x, scale, zeroPoint, { ...range, quantMin, quantMax }),
-  );
+  const target = stopGradient(fakeQuantize(x, scale, zeroPoint, { ...range, quantMin, quantMax }));
   const codes = tf.sub(tf.add(tf.round(tf.div(target, scale)), zeroPoint ?? 0), quantMin);
-  const bins = tf.cast(tf.reshape(codes, [-1]), "int32") as tf.Tensor1D;
+  const bins = tf.cast<tf.Tensor1D>(tf.reshape(codes, [-1]), "int32");
   const members = tf.cast(tf.oneHot(bins, levels), "float32") as tf.Tensor2D;
   const counts = tf.sum(members, 0);
   const isShared = tf.cast(tf.greaterEqual(counts, 2), "float32");
-  const weights = tf.reshape(tf.div(isShared, tf.maximum(counts, 1)), [levels, 1]) as tf.Tensor2D;
+  const weights = tf.reshape<tf.Rank.R2>(tf.div(isShared, tf.maximum(counts, 1)), [levels, 1]);
   const share = stopGradient(tf.reshape(tf.matMul(members, weights), x.shape));
   const distance = tf.div(tf.sub(x, target), tf.mul(scale, (levels - 1) / 2));
   return tf.sum(tf.mul(tf.square(distance), share));

@@ -1,4 +1,4 @@
-import type { QuantizerValue, QuantizerValues } from "../algorithm.js";
+import type { QuantizerValue, QuantizerValues } from "../quantizer.js";
 
 /** A gradient descent between two steps: data, so that it can be kept. */
 export interface Descent {

@@ -1,7 +1,12 @@
 import ln from "@stdlib/math-base-special-ln";
 import * as tf from "#tf";
 import { scaleShape, sharedAxes, usableScale, valueOf } from "../affine.js";
-import type { QuantizerSite, QuantizerTensors, QuantizerValue, QuantizerValues } from "../algorithm.js";
+import type {
+  QuantizerSite,
+  QuantizerTensors,
+  QuantizerValue,
+  QuantizerValues,
+} from "../algorithm.js";
 import { squashed } from "../dorefa.js";
 import { stopGradient, straightThrough } from "../gradients.js";
 import type { RandomNumbers } from "../laboratory.js";
@@ -97,10 +102,7 @@ export function drawnWeight(
   const choice = straightThrough(softChoice(values), (soft) =>
     tf.cast(tf.greaterEqual(soft, 0.5), "float32"),
   );
-  return tf.add(
-    tf.mul(wide as tf.Tensor, choice),
-    tf.mul(narrow as tf.Tensor, tf.sub(1, choice)),
-  );
+  return tf.add(tf.mul(wide as tf.Tensor, choice), tf.mul(narrow as tf.Tensor, tf.sub(1, choice)));
 }
 
 /**

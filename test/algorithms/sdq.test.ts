@@ -219,7 +219,9 @@ describe("on a network", () => {
     expect(killed).toEqual(first);
     const { search, sites } = first;
     expect(search?.cost).toBeLessThanOrEqual(search?.budget.allowed ?? 0);
-    const found = sites.filter(({ role }) => role === "weight").map(({ scheme }) => scheme.bitWidth);
+    const found = sites
+      .filter(({ role }) => role === "weight")
+      .map(({ scheme }) => scheme.bitWidth);
     expect([found[0], found.at(-1)]).toEqual([8, 8]);
     for (const bits of found) expect([2, 3, 4, 5, 6, 8]).toContain(bits);
     const trace = search?.trace ?? [];
