@@ -97,7 +97,10 @@ export function addRun(program: Command): void {
         .choices(LOWERING_CHOICES)
         .default("auto"),
     )
-    .option("--model <file>", "your own float ONNX network, instead of the matrix's models")
+    .option(
+      "--model <file>",
+      "your own float network, ONNX or TensorFlow Lite, instead of the matrix's models",
+    )
     .option(
       "--data <path>",
       "with --model your images: a folder, .npz file or data set name; else where data sets lie that are not embedded (or QUANTBENCH_DATA)",
@@ -139,7 +142,7 @@ async function optionsOf(
   flags: RunFlags,
   directory: string | undefined,
 ): Promise<RunOptions> {
-  const name = basename(flags.model ?? matrix).replace(/\.(ya?ml|onnx)$/, "");
+  const name = basename(flags.model ?? matrix).replace(/\.(ya?ml|onnx|tflite)$/, "");
   const part = flags.shard && `-${String(flags.shard.index)}-of-${String(flags.shard.of)}`;
   return {
     matrix,

@@ -1,75 +1,70 @@
 import * as ort from "../../pipelines/onnxruntime.js";
 import { loadModel, infer } from "../../pipelines/deploy/index.js";
-import { SESSION_OPTIONS } from "../../pipelines/session.js";
 import { randomStream } from "../../pipelines/engine/index.js";
 import { exportOnnx } from "../../pipelines/export/index.js";
 import { freezeFloat } from "../../pipelines/freeze/index.js";
-import {
-  floatToHalf,
-  halfToFloat,
-  type Ending,
-  type ImportedInput,
-  type ImportedNetwork,
-} from "../../pipelines/import/index.js";
+import type { Ending, ImportedNetwork } from "../../pipelines/import/index.js";
 import type { FeatureShape } from "../../algorithms/network.js";
+import type { Original } from "./originals.js";
 
 const COMPARED_IMAGES = 4;
+/** Values of all images of one batch: a gigabyte. */
+const MAX_VALUES = 2 ** 28;
 /** Of the largest score: float32 sums in another order. */
 const TOLERANCE = 1e-4;
 /** Where the original rounds values to 16 bits, which the imported network does not. */
 const HALF_TOLERANCE = 0.05;
 
 /**
- * Runs the imported network beside the original on onnxruntime, on noise.
+ * Runs the imported network beside the original, on noise.
  *
- * @param path of the original
  * @throws Error when the imported network gives other scores than the original
  */
 export async function compareWithOriginal(
-  path: string,
+  original: Original,
   imported: ImportedNetwork,
-  shape: FeatureShape,
+  [height = 1, width = 1, channels = 1]: FeatureShape,
 ): Promise<void> {
-  const { network, parameters, input, output } = imported;
+  const { network, parameters, input } = imported;
   const random = randomStream(0, "imported network");
-  const [height = 1, width = 1, channels = 1] = shape;
   const size = height * width * channels;
   const { batch = 1 } = input;
-  const count = Math.max(COMPARED_IMAGES, batch);
+  if (batch * size > MAX_VALUES)
+    throw new Error(
+      `it takes ${String(batch)} images at once; export it for one, or for any number`,
+    );
+  const images = Array.from(
+    { length: Math.max(1, Math.floor(COMPARED_IMAGES / batch)) * batch },
+    () => Float32Array.from({ length: size }, () => 2 * random.uniform() - 1),
+  ); // channels first
+  const given = images.map((pixels) =>
+    input.layout === "NCHW" ? pixels : channelsLast(pixels, { height, width, channels }),
+  );
+  const batches = Array.from({ length: images.length / batch }, (_, i) =>
+    joined(given.slice(i * batch, (i + 1) * batch)),
+  );
+  const scores = await original(batches);
   const here = await loadModel(exportOnnx(freezeFloat(network, parameters), "imported"), "shipped");
-  const original = await openOriginal(path);
   try {
-    for (let first = 0; first + batch <= count; first += batch) {
-      const images = Array.from({ length: batch }, () =>
-        Float32Array.from({ length: size }, () => 2 * random.uniform() - 1),
-      ); // channels first
-      const given = images.map((pixels) =>
-        input.layout === "NCHW" ? pixels : channelsLast(pixels, { height, width, channels }),
-      );
-      const results = await original.run({ [input.name]: asTensor(given, input) });
-      const scores = numbers(results[output]);
-      const each = scores.length / batch;
-      for (const [i, pixels] of images.entries()) {
-        const tensor = new ort.Tensor("float32", pixels, [1, channels, height, width]);
-        const expected = scores.subarray(i * each, (i + 1) * each);
-        compareScores(await infer(here, tensor), expected, imported);
-      }
+    for (const [i, pixels] of images.entries()) {
+      const tensor = new ort.Tensor("float32", pixels, [1, channels, height, width]);
+      const ofBatch = scores[Math.floor(i / batch)] ?? new Float32Array(0);
+      const each = ofBatch.length / batch;
+      const expected = ofBatch.subarray((i % batch) * each, ((i % batch) + 1) * each);
+      compareScores(await infer(here, tensor), expected, imported);
     }
   } finally {
     await here.release();
-    await original.release();
   }
 }
 
-async function openOriginal(path: string): Promise<ort.InferenceSession> {
-  try {
-    return await ort.InferenceSession.create(path, SESSION_OPTIONS);
-  } catch (error) {
-    throw new Error(
-      `onnxruntime cannot run the original, so it cannot be compared: ${(error as Error).message}`,
-      { cause: error },
-    );
-  }
+function joined(images: readonly Float32Array[]): Float32Array {
+  const size = images[0]?.length ?? 0;
+  const data = new Float32Array(images.length * size);
+  images.forEach((image, i) => {
+    data.set(image, i * size);
+  });
+  return data;
 }
 
 function compareScores(
@@ -92,27 +87,6 @@ function compareScores(
     throw new Error(
       `the imported network gives score ${String(found[wrong])} where the original gives ${String(expected[wrong])}; please report this`,
     );
-}
-
-/** Images in the original's own type and shape. */
-function asTensor(images: readonly Float32Array[], { shape, type }: ImportedInput): ort.Tensor {
-  const size = images[0]?.length ?? 0;
-  const data = new Float32Array(images.length * size);
-  images.forEach((image, i) => {
-    data.set(image, i * size);
-  });
-  const dimensions = [images.length, ...shape];
-  if (type === "float32") return new ort.Tensor("float32", data, dimensions);
-  return new ort.Tensor("float16", Uint16Array.from(data, floatToHalf), dimensions);
-}
-
-function numbers(result: ort.OnnxValue | undefined): Float32Array {
-  if (result === undefined) return new Float32Array(0);
-  const { type, data } = result;
-  // Where JavaScript has 16-bit floats, onnxruntime gives those; else their bits.
-  if (type === "float16" && data instanceof Uint16Array)
-    return Float32Array.from(data, halfToFloat);
-  return Float32Array.from(data, Number);
 }
 
 function channelsLast(

@@ -7,12 +7,18 @@ import {
   encodeSafetensors,
   type HostTensors,
 } from "../../pipelines/engine/index.js";
-import { importOnnx, type ReadExternal } from "../../pipelines/import/index.js";
+import {
+  importOnnx,
+  importTflite,
+  isTflite,
+  type ReadExternal,
+} from "../../pipelines/import/index.js";
 import type { FeatureShape, Network } from "../../algorithms/network.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
 import { makeDirectory } from "../../results/makeDirectory.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 import { compareWithOriginal } from "./compareWithOriginal.js";
+import { onLiteRt, onOnnxruntime } from "./originals.js";
 
 /** A network that a user brought, as a run works with it. */
 export interface OwnNetwork {
@@ -40,7 +46,7 @@ export function ownNetwork(checksum: string): OwnNetwork {
 const MAX_FILE_BYTES = 2 ** 31 - 1; // what a protocol buffer can hold
 
 /**
- * Reads an ONNX file and checks that it computes here what it computes in onnxruntime.
+ * Reads an ONNX or TensorFlow Lite file and checks that it computes here what it computes in onnxruntime or LiteRT.
  *
  * @param imageShape [height, width, channels] of the data set
  * @param output which one has the class scores, where the network has several
@@ -55,16 +61,17 @@ export async function readOwnNetwork(
     const { size } = await stat(path);
     if (size > MAX_FILE_BYTES) throw new Error(`has ${String(size)} bytes; 2 GiB are accepted`);
     const bytes = await readFile(path);
-    const readExternal = readBeside(path);
-    const imported = importOnnx(bytes, {
-      ...{ imageShape, readExternal },
-      ...(output !== undefined && { output }),
-    });
-    await compareWithOriginal(path, imported, imageShape);
+    const lite = isTflite(bytes) || path.toLowerCase().endsWith(".tflite");
+    const options = { imageShape, ...(output !== undefined && { output }) };
+    const imported = lite
+      ? importTflite(bytes, options)
+      : importOnnx(bytes, { ...options, readExternal: readBeside(path) });
+    const original = lite ? onLiteRt(bytes, imported) : onOnnxruntime(path, imported);
+    await compareWithOriginal(original, imported, imageShape);
     return remember({
       name:
         basename(path)
-          .replace(/\.onnx$/, "")
+          .replace(/\.(onnx|tflite)$/, "")
           .replace(/[^\w.-]+/g, "-") || "network",
       network: imported.network,
       parameters: imported.parameters,

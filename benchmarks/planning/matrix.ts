@@ -76,7 +76,7 @@ export const matrixSchema = z.strictObject({
       ]),
     )
     .min(1)
-    .describe("names, or ONNX files of your own"),
+    .describe("names, or ONNX and TensorFlow Lite files of your own"),
   seeds: z.number().int().min(1).max(MAX_SEEDS).describe("repetitions with seeds 0, 1, ..."),
   cells: z.array(blockSchema).min(1).describe("blocks of algorithms x backends x bits"),
   hyperparameters: hyperparametersSchema.describe("one set for all algorithms"),

@@ -16,5 +16,5 @@ export {
   runtimesOf,
 } from "./runtimes/index.js";
 export type { Kernels } from "../session.js";
-export { RUNTIME_BATCH, runOn, timeOn } from "./runtimes/runOn.js";
+export { type ForeignModel, RUNTIME_BATCH, runOn, scoresOn, timeOn } from "./runtimes/runOn.js";
 export type { Runtime } from "./runtimes/runtime.js";

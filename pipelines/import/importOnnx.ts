@@ -74,9 +74,13 @@ export interface ImportOptions {
  * @throws Error naming the node and what about it is not supported
  */
 export function importOnnx(bytes: Uint8Array, options: ImportOptions): ImportedNetwork {
-  const source = readModel(bytes, options.readExternal, options.output);
+  return importModel(readModel(bytes, options.readExternal, options.output), options.imageShape);
+}
+
+/** @param imageShape [height, width, channels], for inputs whose shape the file leaves open */
+export function importModel(source: SourceModel, imageShape: FeatureShape): ImportedNetwork {
   const importing = new Importing(source);
-  const input = readInput(importing, options.imageShape);
+  const input = readInput(importing, imageShape);
   for (const node of neededNodes(source)) {
     const read = readNode(new Source(importing, node));
     const values: readonly Value[] = isList(read) ? read : [read];
@@ -212,8 +216,9 @@ function readNode(source: Source): Value | readonly Value[] {
 }
 
 /** Channels last where the graph itself begins by moving them to the front. */
-function layoutOf({ graph, input: { name, shape } }: SourceModel): "NCHW" | "NHWC" {
-  if (shape.length !== 3) return "NHWC";
+function layoutOf({ graph, input }: SourceModel): "NCHW" | "NHWC" {
+  const { name, shape, layout } = input;
+  if (shape.length !== 3 || layout !== undefined) return "NHWC";
   const firsts = graph.node.filter(({ input }) => input.includes(name));
   const turned = firsts.every(
     ({ opType, attribute }) =>

@@ -8,4 +8,6 @@ export {
   type ImportOptions,
   importOnnx,
 } from "./importOnnx.js";
+export { importTflite } from "./tflite/importTflite.js";
+export { isTflite } from "./tflite/readTflite.js";
 export { floatToHalf, halfToFloat, type ReadExternal } from "./tensor.js";

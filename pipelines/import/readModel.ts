@@ -34,10 +34,12 @@ export interface SourceInput {
   /** Where the file fixes it. */
   readonly batch?: number;
   readonly type: "float32" | "float16";
+  /** Where the form of the file says it. */
+  readonly layout?: "NHWC";
 }
 
 /**
- * Parses an ONNX file and checks what has to hold for any network.
+ * Parses an ONNX file and checks it.
  *
  * @param wanted which output; needed where there are several
  * @throws Error saying what is wrong with the file and what is accepted
@@ -47,9 +49,21 @@ export function readModel(
   readExternal: ReadExternal,
   wanted?: string,
 ): SourceModel {
-  const model = parse(bytes);
+  return checkModel(parse(bytes), readExternal, wanted);
+}
+
+/**
+ * Checks what has to hold for any network, wherever it comes from.
+ *
+ * @throws Error saying what is wrong and what is accepted
+ */
+export function checkModel(
+  model: ModelProto,
+  readExternal: ReadExternal,
+  wanted?: string,
+): SourceModel {
   if (model.graph === undefined || model.graph.node.length === 0)
-    throw new Error("the ONNX file holds no graph; it may be truncated");
+    throw new Error("the file holds no graph; it may be truncated");
   const graph = inlined(model.graph, model.functions);
   const opset = opsetOf(model);
   const constants = new Map<string, Constant>();

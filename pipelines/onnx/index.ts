@@ -6,5 +6,6 @@ export {
   type GraphNode,
   OnnxGraph,
   type OnnxType,
+  attributeProto,
   dataTypeCode,
 } from "./onnxGraph.js";

@@ -219,11 +219,12 @@ function nodeProto({ operator, inputs, output, attributes }: GraphNode): NodePro
     name: `${opType}/${output}`,
     input: [...inputs],
     output: [output],
-    attribute: Object.entries(attributes).map(([name, value]) => attribute(name, value)),
+    attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
   });
 }
 
-function attribute(name: string, value: Attributes[string]): AttributeProto {
+/** An attribute of a node as it is serialized. */
+export function attributeProto(name: string, value: Attributes[string]): AttributeProto {
   if (typeof value === "number") {
     return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
   }

@@ -13,8 +13,10 @@ export interface LoadedModel {
 }
 
 export interface LoadOptions {
-  /** [channels, height, width] */
+  /** [channels, height, width], or the shape of what is no image, without the batch. */
   readonly shape: readonly number[];
+  /** Which output is wanted of a file from elsewhere, which has no second one as a proof. */
+  readonly output?: string;
   /** Of onnxruntime. */
   readonly kernels: Kernels;
 }
@@ -62,23 +64,30 @@ export const loaders = {
   },
 
   /** LiteRT with XNNPACK, compiled to WebAssembly. */
-  async litert(model, { shape: [channels = 1, height = 1, width = 1] }) {
+  async litert(model, { shape, output: wanted }) {
     const { failOnComplaints, loadLiteRt } = await import("./loadLiteRt.js");
     const { loadAndCompile, Tensor } = await loadLiteRt();
     const compiled = await loadAndCompile(model, { accelerator: "wasm" });
     failOnComplaints();
+    const [channels = 1, ...extent] = shape;
+    const each = shape.length === 3 ? [...extent, channels] : shape;
+    const names = compiled.getOutputDetails().map(({ name }) => name);
+    const place = wanted === undefined ? 0 : names.indexOf(wanted);
+    if (place < 0)
+      throw new Error(`the model has no output "${String(wanted)}"; it has ${names.join(", ")}`);
     return {
       async infer(images, batch) {
-        const input = new Tensor(images, [batch, height, width, channels]);
+        const input = new Tensor(images, [batch, ...each]);
         const outputs = await compiled.run(input);
         input.delete();
         failOnComplaints();
-        const [logits, oneMore] = await Promise.all(
+        const results = await Promise.all(
           outputs.map(async (output) => Float32Array.from((await output.data()) as Float32Array)),
         );
         for (const output of outputs) output.delete();
+        const logits = results[place];
         if (logits === undefined) throw new Error("the model gave no output");
-        checkProof(logits, oneMore);
+        if (wanted === undefined) checkProof(logits, results[1]);
         return logits;
       },
       release() {

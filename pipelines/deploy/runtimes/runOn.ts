@@ -149,6 +149,42 @@ export function timeOn(
   });
 }
 
+/** A file that this project did not write. */
+export interface ForeignModel {
+  readonly bytes: Uint8Array;
+  /** Of its input: [channels, height, width], or what is no image, without the batch. */
+  readonly shape: readonly number[];
+  /** Images at a time. */
+  readonly batch: number;
+  readonly output: string;
+}
+
+/**
+ * What a file from elsewhere gives for batches, in a process of its own, which it may end.
+ *
+ * @param batches as the runtime wants them
+ * @throws Error naming the runtime when it cannot load or run the file, or dies
+ */
+export async function scoresOn(
+  runtime: Runtime,
+  { bytes, shape, batch, output }: ForeignModel,
+  batches: readonly Float32Array[],
+): Promise<Float32Array[]> {
+  const child = startProcess(runtime);
+  try {
+    const options = { shape, output, kernels: "shipped" } as const;
+    await child.ask({ type: "load", loader: runtime.loader, model: bytes, options });
+    const scores: Float32Array[] = [];
+    for (const images of batches) {
+      const answer = await child.ask({ type: "infer", images, batch });
+      if (answer.type === "logits") scores.push(answer.logits);
+    }
+    return scores;
+  } finally {
+    child.stop();
+  }
+}
+
 // The built file, also where this module runs from its source.
 const PROCESS = createRequire(import.meta.url).resolve(
   "#package/dist/pipelines/deploy/runtimes/runtimeProcess.js",

@@ -10,6 +10,8 @@ import {
   floatToHalf,
   halfToFloat,
   importOnnx,
+  importTflite,
+  isTflite,
   type ImportedNetwork,
   type ImportOptions,
 } from "../../../pipelines/import/index.js";
@@ -22,6 +24,7 @@ import {
 import { quantize } from "../../../pipelines/quantize/index.js";
 import { evaluate } from "../../../pipelines/train/index.js";
 import { preciseKernels } from "../../../pipelines/session.js";
+import { findRuntime, scoresOn } from "../../../pipelines/deploy/index.js";
 import { installedEngines } from "../../engines.js";
 import { deployedLogits } from "../../support.js";
 
@@ -85,6 +88,30 @@ async function originalScores(
   return results;
 }
 
+/** What LiteRT makes of the original. */
+async function scoresOnLiteRt(
+  bytes: Uint8Array,
+  { input, output }: ImportedNetwork,
+  { shape, test: { images } }: Noise,
+): Promise<number[][]> {
+  const [height = 1, width = 1, channels = 1] = shape;
+  const size = height * width * channels;
+  const { batch = 1 } = input;
+  const pixels = Float32Array.from(images, (byte) => (byte / 255 - 0.5) / 0.25);
+  const each = Array.from({ length: IMAGES / batch }, (_, i) =>
+    pixels.slice(i * batch * size, (i + 1) * batch * size),
+  );
+  const given = input.shape.length === 3 ? [channels, height, width] : input.shape;
+  const scores = await scoresOn(
+    findRuntime("litert"),
+    { bytes, shape: given, batch, output },
+    each,
+  );
+  return scores.flatMap((some) =>
+    Array.from({ length: batch }, (_, i) => [...some.slice(i * CLASSES, (i + 1) * CLASSES)]),
+  );
+}
+
 function ended(scores: readonly number[], { ending }: ImportedNetwork): readonly number[] {
   if (ending === undefined) return scores;
   const sum = scores.reduce((total, score) => total + Math.exp(score), 0);
@@ -107,9 +134,12 @@ export async function expectSame(
   bytes: Uint8Array,
   { imageShape = [6, 6, 3], tolerance = 1e-4, options = {} }: Compared = {},
 ): Promise<ImportedNetwork> {
-  const imported = importOnnx(bytes, { imageShape, readExternal: noFiles, ...options });
+  const lite = isTflite(bytes);
+  const imported = lite
+    ? importTflite(bytes, { imageShape, ...options })
+    : importOnnx(bytes, { imageShape, readExternal: noFiles, ...options });
   const noise = noiseOf(imageShape);
-  const expected = await originalScores(bytes, imported, noise);
+  const expected = await (lite ? scoresOnLiteRt : originalScores)(bytes, imported, noise);
   const reach = Math.max(1, ...expected.flat().map(Math.abs));
   const compare = (logits: ArrayLike<number>, within: number) => {
     expected.forEach((scores, image) => {
