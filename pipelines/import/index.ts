@@ -1,4 +1,4 @@
-// From the files of others to our network: reads ONNX, checks it, folds what is constant. A newcomer
+// From the files of others to our network: reads ONNX, and TensorFlow Lite by way of it (tflite/), checks it, folds what is constant. A newcomer
 // adds operators, one entry each in operators/, with a model built by hand in the test. Whatever is
 // read may be damaged or hostile: sizes and names are checked before use.
 export {
