@@ -5,6 +5,7 @@ import {
   halfToFloat,
   type ImportedInput,
   type ImportedNetwork,
+  withFixedShapes,
 } from "../../pipelines/import/index.js";
 import { SESSION_OPTIONS } from "../../pipelines/session.js";
 
@@ -35,7 +36,8 @@ export const onLiteRt =
     const { batch = 1 } = input;
     const [height = 1, width = 1, channels = 1] = input.shape;
     const shape = input.shape.length === 3 ? [channels, height, width] : input.shape;
-    return scoresOn(findRuntime("litert"), { bytes, shape, batch, output }, batches);
+    const fixed = withFixedShapes(bytes); // LiteRT takes no batch that is open
+    return scoresOn(findRuntime("litert"), { bytes: fixed, shape, batch, output }, batches);
   };
 
 async function openSession(path: string): Promise<ort.InferenceSession> {

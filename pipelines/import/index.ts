@@ -9,5 +9,5 @@ export {
   importOnnx,
 } from "./importOnnx.js";
 export { importTflite } from "./tflite/importTflite.js";
-export { isTflite } from "./tflite/readTflite.js";
+export { isTflite, withFixedShapes } from "./tflite/readTflite.js";
 export { floatToHalf, halfToFloat, type ReadExternal } from "./tensor.js";

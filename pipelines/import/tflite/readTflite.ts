@@ -125,3 +125,17 @@ function signatureOutputs(model: Table): ReadonlyMap<number, string> {
   const signature = model.tables(7).find((one) => one.int(4) === 0);
   return new Map(signature?.tables(1).map((entry) => [entry.int(1), entry.text(0)]));
 }
+
+/** The same file with what it leaves open fixed to what it gives as an example: one image, as a rule. */
+export function withFixedShapes(bytes: Uint8Array): Uint8Array {
+  const copy = bytes.slice();
+  const values = new DataView(copy.buffer);
+  const [graph] = new FlatbufferBytes(copy).root().tables(2);
+  for (const tensor of graph?.tables(0) ?? []) {
+    const shape = tensor.ints(0);
+    tensor.ints(7).forEach((size, axis) => {
+      if (size < 0) values.setInt32(tensor.placeOf(7) + 4 * axis, shape[axis] ?? 1, true);
+    });
+  }
+  return copy;
+}

@@ -120,6 +120,12 @@ export class Table {
     return this.#elements(slot, (at) => this.#file.int32(at));
   }
 
+  /** Where in the file the elements of a vector begin. */
+  placeOf(slot: number): number {
+    const at = this.#field(slot) ?? 0;
+    return at + this.#file.uint32(at) + 4;
+  }
+
   floats(slot: number): number[] {
     return this.#elements(slot, (at) => this.#file.float32(at));
   }

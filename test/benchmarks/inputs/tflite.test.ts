@@ -54,6 +54,24 @@ test("it is read, compared on LiteRT and named", async () => {
   );
 });
 
+test("a batch that is open, as Keras leaves it, is one image on LiteRT", async () => {
+  const path = join(await temporary(), "open.tflite");
+  const open = tfliteByHand({
+    ...{ input: [1, ...SHAPE], signature: [-1, ...SHAPE], outputNames: ["scores"] },
+    operators: [
+      {
+        code: 9,
+        inputs: ["x", "v", "d"],
+        outputs: { y: [1, 5] },
+        options: { table: 8, fields: [] },
+      },
+    ],
+    constants: { v: floats([5, 108]), d: floats([5]) },
+  });
+  await writeFile(path, open);
+  expect(await readOwnNetwork(path, SHAPE)).toMatchObject({ name: "open", classes: 5 });
+});
+
 test("a network that gives other scores than LiteRT is refused", async () => {
   const imported = importTflite(bytes, { imageShape: SHAPE, output: "y" });
   const original = onLiteRt(bytes, imported);

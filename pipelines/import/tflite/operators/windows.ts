@@ -32,9 +32,9 @@ export const windows = {
     const [, height = -1, width = -1, channels = -1] = operation.shape(0);
     const size = operation.int(0);
     blocks(operation, {
-      split: [0, height, width, size, size, channels / size ** 2],
+      split: [0, height, width, size, size, channels / (size * size)],
       order: [0, 1, 3, 2, 4, 5],
-      joined: [0, height * size, width * size, channels / size ** 2],
+      joined: [0, height * size, width * size, channels / (size * size)],
     });
   },
   SPACE_TO_DEPTH(operation: Operation): void {
@@ -44,7 +44,7 @@ export const windows = {
     blocks(operation, {
       split: [0, rows, size, columns, size, channels],
       order: [0, 1, 3, 2, 4, 5],
-      joined: [0, rows, columns, channels * size ** 2],
+      joined: [0, rows, columns, channels * size * size],
     });
   },
 };
