@@ -345,7 +345,7 @@ describe("a run", async () => {
     const commands = [...(fences + inline.join("")).matchAll(/^npx quantbench (.*?)\s*(?:#.*)?$/gm)]
       .map(([, command]) => command ?? "")
       // They change the source, or need a Redis server, and have tests of their own.
-      .filter((command) => !/threeSigma|^new |^worker |^status /.test(command));
+      .filter((command) => !/threeSigma|^new |redis:|\/shared\//.test(command));
     expect(commands.length).toBeGreaterThan(10);
     const cwd = await temporary();
     await writeOwnInputs(cwd, text);

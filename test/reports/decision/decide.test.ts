@@ -194,38 +194,27 @@ describe("of the reference", () => {
       );
   };
 
-  test("min-max at 21 ± 27 % is no recommendation: nothing is usable there", async () => {
-    const decision = (await decisionsOf())("mobileNetV2", "tvm");
-    expect(decision?.recommended).toBeUndefined();
-    expect(decision?.nothingUsable).toBe(true);
-  });
-
-  test("min-max is worse than AdaRound, and PACT is equivalent to the best", async () => {
+  test("four bits are the choice where trained algorithms are within a point of eight", async () => {
     const decision = (await decisionsOf())("resnet8", "academic");
-    const [adaRound, pact, minMax] = ["adaRound", "pact", "minMax"].map((name) =>
-      decision?.judged.find(({ algorithm, bits }) => algorithm === name && bits === "W4A4"),
+    const standings = ["pact", "brecq", "adaRound", "mse"].map(
+      (name) =>
+        decision?.judged.find(({ algorithm, bits }) => algorithm === name && bits === "W4A4")
+          ?.standing,
     );
-    // Of eight bits, 0.24 ± 0.32 and 0.59 ± 0.36 less; min-max 4.3 less.
-    expect(adaRound?.standing).toBe("equivalent");
-    expect(pact?.standing).toBe("equivalent");
-    expect(minMax?.standing).toBe("worse");
+    // Less than eight bits, paired by seed, with t of 90 % over three: 0.64 ± 0.27, 0.58 ± 0.19,
+    // 0.65 ± 0.46 and 3.7 ± 1.3 points.
+    expect(standings).toEqual(["equivalent", "equivalent", "worse", "worse"]);
     expect(decision?.recommended?.bits).toBe("W4A4");
     expect(nameOf(decision?.best)).toBe("minMax W8A8");
   });
 
-  test("eight bits are the choice for MobileNetV2, which four cost three points", async () => {
-    const decision = (await decisionsOf())("mobileNetV2", "academic");
-    expect(nameOf(decision?.recommended)).toBe("minMax W8A8");
-    expect(decision?.front.find(({ algorithm }) => algorithm === "lsq, graph 1")).toMatchObject({
-      standing: "worse",
-    });
-  });
-
-  test("trained LSQ is the choice where min-max varies by 20 points between seeds", async () => {
-    const decision = (await decisionsOf())("resnet8", "tensorrt");
-    expect(nameOf(decision?.recommended)).toBe("lsq W4A4");
-    expect(decision?.judged.find(({ algorithm }) => algorithm === "minMax")?.standing).toBe(
-      "undecided",
-    );
+  test("trained LSQ is the choice where nothing else comes near, if its seeds agree", async () => {
+    const decisions = await decisionsOf();
+    expect(nameOf(decisions("resnet8", "snpe")?.recommended)).toBe("lsq W4A4");
+    // Losses of 2.1, 6.5 and 1.7 points: whether that is usable cannot be said.
+    const onTensorRt = decisions("resnet8", "tensorrt");
+    expect(nameOf(onTensorRt?.best)).toBe("lsq W4A4");
+    expect(onTensorRt?.recommended).toBeUndefined();
+    expect(onTensorRt?.nothingUsable).toBe(false);
   });
 });
