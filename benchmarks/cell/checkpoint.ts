@@ -41,6 +41,9 @@ const LOSSES = "training losses";
 const ACCURACIES = "training accuracies";
 const vector = (values: Float32Array) => float32(values, [values.length]);
 
+/** Under which names it is kept how far a stage is that has not ended: of its training, and of its search. */
+export const unfinishedNames = (key: string) => ({ training: key, search: `${key}.search` });
+
 /**
  * Loads a stage's result, or computes and stores it; the file appears whole or not at all. One that is
  * damaged, or of another stage, is computed again, and said. Trainings inside go on where they were stopped.
@@ -56,8 +59,9 @@ export async function storedOnce(
   const note = (file: string, what: string) => (reason: string) => {
     onNote(`${file} cannot be used: ${reason}; the ${what} starts anew`);
   };
-  const unfinished = directory.unfinishedStageFile(key);
-  const searching = directory.unfinishedStageFile(`${key}.search`);
+  const names = unfinishedNames(key);
+  const unfinished = directory.unfinishedStageFile(names.training);
+  const searching = directory.unfinishedStageFile(names.search);
   const training = await keptTraining(unfinished, key, note(unfinished, "training"));
   const search = await keptSearch(searching, key, note(searching, "search"));
   const result = await compute({ training, search });

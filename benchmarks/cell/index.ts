@@ -4,5 +4,5 @@
 export { frozenCell, runCell } from "./cell.js";
 export { type CellContext, stageKeys } from "./context.js";
 export { pretrain } from "./trainings.js";
-export { type Checkpoint, storedCheckpoint, storedOnce } from "./checkpoint.js";
+export { type Checkpoint, storedCheckpoint, storedOnce, unfinishedNames } from "./checkpoint.js";
 export { decodeState, encodeState, keptTraining } from "./keptTraining.js";

@@ -1,12 +1,12 @@
 // A process that computes jobs of a queue for a worker: what it needs comes from the store, what it finds
 // out goes there, the result last, so that a result that is there has everything that belongs to it.
 import { existsSync } from "node:fs";
-import { readFile, rm, stat } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeDirectory } from "../../results/makeDirectory.js";
 import { RunDirectory } from "../../results/store.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
-import { pretrain, runCell, stageKeys, type CellContext } from "../cell/index.js";
+import { type CellContext, pretrain, runCell, stageKeys, unfinishedNames } from "../cell/index.js";
 import type { Cell } from "../planning/index.js";
 import { contextOf, finished, type JobInputs, send, serveJobs } from "../running/index.js";
 import { patient } from "./patientStore.js";
@@ -114,7 +114,7 @@ async function publishStage(
     { key: stageKey(stage), path: directory.stageFile(stage), origin },
     note,
   );
-  await store.remove(unfinishedKey(stage));
+  for (const name of Object.values(unfinishedNames(stage))) await store.remove(unfinishedKey(name));
 }
 
 /** Brings a file from the store into the run directory; says whether it is there. */
@@ -132,22 +132,27 @@ async function fetched({ store, directory, note }: Work, key: string): Promise<b
   return true;
 }
 
-/** Stores now and then how far a training is, and goes on where another machine has left it. */
+/** Stores now and then how far a training or search is, and goes on where another machine has left it. */
 async function whileKept<T>(
   { store, directory, origin, note }: Work,
   context: CellContext,
   stage: string,
   compute: (context: CellContext) => Promise<T>,
 ): Promise<T> {
-  const path = directory.unfinishedStageFile(stage);
-  const found = existsSync(path) ? undefined : await store.get(unfinishedKey(stage));
-  if (found !== undefined && "bytes" in found) await writeAtomically(path, found.bytes);
+  const names = Object.values(unfinishedNames(stage));
+  for (const name of names) {
+    const path = directory.unfinishedStageFile(name);
+    const found = existsSync(path) ? undefined : await store.get(unfinishedKey(name));
+    if (found !== undefined && "bytes" in found) await writeAtomically(path, found.bytes);
+  }
   let next = performance.now() + KEEP_MS;
   let writing = Promise.resolve();
   const keep = async () => {
-    const entry = await stat(path).catch(() => undefined); // there is none before the first steps
-    if (entry === undefined) return;
-    await store.replace(unfinishedKey(stage), await readFile(path), origin);
+    for (const name of names) {
+      const bytes = await readFile(directory.unfinishedStageFile(name)).catch(() => undefined);
+      // There is none before the first steps, nor after the last.
+      if (bytes !== undefined) await store.replace(unfinishedKey(name), bytes, origin);
+    }
   };
   const result = await compute({
     ...context,

@@ -5,7 +5,7 @@ import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
 import type { CellResult, Run } from "../../results/schema.js";
 import { RunDirectory } from "../../results/store.js";
-import { stageKeys } from "../cell/index.js";
+import { stageKeys, unfinishedNames } from "../cell/index.js";
 import { describeEnvironment } from "./environment.js";
 import { mostInformativeFirst, type Cell } from "../planning/index.js";
 import { storeOwnNetwork } from "../inputs/index.js";
@@ -62,7 +62,8 @@ async function forgetStages(directory: RunDirectory, cells: readonly Cell[]): Pr
   for (const cell of cells) {
     for (const key of stageKeys(cell)) {
       await rm(directory.stageFile(key), { force: true });
-      await rm(directory.unfinishedStageFile(key), { force: true });
+      for (const name of Object.values(unfinishedNames(key)))
+        await rm(directory.unfinishedStageFile(name), { force: true });
     }
   }
 }
