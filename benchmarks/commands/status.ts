@@ -42,8 +42,8 @@ function describe({ server, runs, workers }: QueueStatus): string[] {
 
 function describeRun({ queue, announcement, tally, counts, secondsLeft }: RunStatus): string[] {
   const { title, cells, code } = announcement;
-  const { done, failed, seconds, equal, different } = tally;
-  const pace = seconds > 0 ? `, ${((3600 * done) / seconds).toFixed(1)} an hour` : "";
+  const { done, failed, seconds, earlier, equal, different } = tally;
+  const pace = seconds > 0 ? `, ${((3600 * (done - earlier)) / seconds).toFixed(1)} an hour` : "";
   const left =
     done >= cells
       ? ""

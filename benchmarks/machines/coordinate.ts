@@ -85,6 +85,10 @@ export async function executeOnQueue(
   }
 }
 
+/** Of the cells among some jobs; float trainings do not count, since several cells share one. */
+const costOf = (jobs: readonly QueuedJob[]): number =>
+  jobs.reduce((sum, { data }) => sum + (data.kind === "cell" ? data.cost : 0), 0);
+
 type Redis = Awaited<ReturnType<typeof connect>>;
 
 interface Parts {
@@ -125,6 +129,8 @@ class Coordinator {
     await writeDescription(directory, plan, options);
     const origin = await publishEnvironment(store, await describeEnvironment());
     const code = await codeVersion();
+    const runnable = plan.cells.filter(({ unsupported }) => unsupported === undefined);
+    const jobs = queueJobs(plan, runnable, code);
     const announcement: Announcement = {
       ...{ name: plan.matrix.name, title: plan.matrix.title, code },
       ...{ engine: plan.engine, lowering: plan.lowering },
@@ -132,15 +138,13 @@ class Coordinator {
       ...{ dataset: plan.matrix.dataset, datasetChecksum: plan.dataset.checksum },
       store: await identityOf(store, randomUUID()),
       cells: plan.cells.length,
-      cost: plan.cells.reduce((sum, { cost }) => sum + cost, 0),
+      cost: costOf(jobs),
     };
     const name = queueName(announcement);
-    const runnable = plan.cells.filter(({ unsupported }) => unsupported === undefined);
     const coordinator = new Coordinator({
-      ...{ plan, store, display, directory, announcement, origin },
+      ...{ plan, store, display, directory, announcement, origin, jobs },
       queue: new RunQueue(redis, name),
       registry: new Registry(redis),
-      jobs: queueJobs(plan, runnable, code),
     });
     await coordinator.#start(shownUrl(options.meeting.queue));
     return coordinator;
@@ -180,12 +184,11 @@ class Coordinator {
   }
 
   async #recordEarlier(): Promise<void> {
-    const { plan, queue, registry } = this.#parts;
+    const { plan, queue, registry, jobs } = this.#parts;
     const done = plan.cells.filter((cell) => !this.#missing.has(cellKey(cell)));
-    await registry.recordEarlier(
-      queue.name,
-      done.map(({ id }) => id),
-    );
+    const ids = new Set(done.map(({ id }) => id));
+    const cost = costOf(jobs.filter(({ data }) => ids.has(data.cellId)));
+    await registry.recordEarlier(queue.name, { ids: [...ids], cost });
   }
 
   readonly #note = (text: string): void => {

@@ -16,7 +16,10 @@ const HEARTBEAT_SECONDS = 20;
 export interface Tally {
   readonly done: number;
   readonly failed: number;
-  /** Of what is done, in the unit of plans. */
+  /** Of what is done: before the queue knew of the run. */
+  readonly earlier: number;
+  readonly earlierCost: number;
+  /** Of what is done since then, in the unit of plans. */
   readonly cost: number;
   /** Seconds since the first cell was taken, and since something came out last. */
   readonly seconds: number;
@@ -72,8 +75,13 @@ export class Registry {
       await this.#redis.hincrbyfloat(key(queue, "tally"), "cost", cost);
   }
 
-  /** Records cells that had results before the queue knew of them. */
-  async recordEarlier(queue: string, ids: readonly string[]): Promise<void> {
+  /** Records cells that had results before the queue knew of them; they do not count for the pace. */
+  async recordEarlier(
+    queue: string,
+    { ids, cost }: { readonly ids: readonly string[]; readonly cost: number },
+  ): Promise<void> {
+    await this.#redis.hsetnx(key(queue, "tally"), "earlier", ids.length);
+    await this.#redis.hsetnx(key(queue, "tally"), "earlierCost", cost);
     for (let start = 0; start < ids.length; start += 1000)
       await this.#redis.sadd(key(queue, "done"), ...ids.slice(start, start + 1000));
   }
@@ -100,6 +108,7 @@ export class Registry {
     const seconds = values["started"] === undefined ? 0 : (now - value("started")) / 1000;
     return {
       ...{ done, failed, seconds, cost: value("cost") },
+      ...{ earlier: value("earlier"), earlierCost: value("earlierCost") },
       ...{ equal: value("equal"), different: value("different") },
     };
   }

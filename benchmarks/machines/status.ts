@@ -21,10 +21,10 @@ export interface QueueStatus {
 
 /** What remains, at the pace at which costs were worked off so far. */
 export function secondsLeft(
-  { cost, seconds }: Pick<Tally, "cost" | "seconds">,
+  { cost, earlierCost, seconds }: Pick<Tally, "cost" | "earlierCost" | "seconds">,
   { cost: total }: Pick<Announcement, "cost">,
 ): number {
-  return cost === 0 ? Infinity : (Math.max(0, total - cost) / cost) * seconds;
+  return cost === 0 ? Infinity : (Math.max(0, total - earlierCost - cost) / cost) * seconds;
 }
 
 /** @throws Error when the server does not answer */
