@@ -7,5 +7,6 @@ export { work, type WorkOptions } from "./work.js";
 export { openStore } from "./openStore.js";
 export { pull } from "./pull.js";
 export { connect } from "./redis.js";
+export { bytesOf, publishResult, readResult } from "./results.js";
 export { type Outcome, RunQueue, type TakenJob } from "./runQueue.js";
 export type { QueuedJob } from "./schema.js";
