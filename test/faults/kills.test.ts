@@ -5,11 +5,11 @@ import { temporary } from "../cli/quantbench.js";
 import { describeWithRedis } from "../benchmarks/machines/redisServer.js";
 import {
   cellsOf,
+  endOf,
   expectNothingLost,
   expectWhole,
   Scene,
   shortMatrix,
-  type Supervised,
   table,
 } from "./scene.js";
 
@@ -45,19 +45,6 @@ class Tally {
 
 /** Milliseconds until the next kill: most come soon, some let work get on. */
 const pauseOf = (random: ReturnType<typeof randomStream>) => 50 + 5000 * random.uniform() ** 2;
-
-/** Waits so long for the program to end; the exit code, or nothing while it runs. */
-async function endOf({ program }: Supervised, milliseconds: number) {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const pause = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => {
-      resolve(undefined);
-    }, milliseconds);
-  });
-  const ended = await Promise.race([program.ended(), pause]);
-  clearTimeout(timer);
-  return ended;
-}
 
 describe.concurrent("killed at random", () => {
   test(

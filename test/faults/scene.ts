@@ -167,6 +167,19 @@ export class Supervised {
   }
 }
 
+/** Waits so long for the program to end; the exit code, or nothing while it runs. */
+export async function endOf({ program }: Supervised, milliseconds: number) {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const pause = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => {
+      resolve(undefined);
+    }, milliseconds);
+  });
+  const ended = await Promise.race([program.ended(), pause]);
+  clearTimeout(timer);
+  return ended;
+}
+
 function descendants(pid: number | undefined): number[] {
   const rows = execFileSync("ps", ["-e", "-o", "pid=,ppid="], { encoding: "utf8" })
     .trim()
