@@ -10,7 +10,7 @@ import { describeWithRedis } from "../benchmarks/machines/redisServer.js";
 import { startS3 } from "../benchmarks/machines/s3Server.js";
 import { expectWhole, filesOf, Scene, shortMatrix, table } from "./scene.js";
 
-const TIMEOUT_MS = 240_000;
+const TIMEOUT_MS = 400_000;
 const SMALL_DISK = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];
 
 /** Why something cannot be done here, if so: a debugger is missing, or the right to make a disk. */
@@ -67,14 +67,14 @@ describeWithRedis("a run on many machines", () => {
         { timeout: 60_000 },
       );
       await scene.worker(url, store, { env });
-      await vi.waitUntil(() => filesOf(store, "stages").length > 0, { timeout: 120_000 });
+      await vi.waitUntil(() => filesOf(store, "stages").length > 0, { timeout: 200_000 });
       proxy.slow(300);
       await sleep(2000);
       proxy.slow(0);
       proxy.cut();
       await sleep(3000);
       proxy.mend();
-      await vi.waitUntil(() => filesOf(store, "cells").length > 0, { timeout: 120_000 });
+      await vi.waitUntil(() => filesOf(store, "cells").length > 0, { timeout: 200_000 });
       const [stage = ""] = filesOf(store, "stages");
       const bytes = await readFile(stage);
       await writeFile(
@@ -109,11 +109,11 @@ describeWithRedis("a run on many machines", () => {
       const env = { ...s3.environment, AWS_ENDPOINT_URL: url };
       const store = "s3://runs/short";
       const out = await temporary();
-      line.slow(150);
+      line.slow(100);
       const more = ["--out", out];
       const { program } = await scene.coordinator(redis.url, store, { more, env });
       await scene.worker(redis.url, store, { env });
-      await vi.waitUntil(() => filesOf(out, "cells").length > 0, { timeout: 120_000 });
+      await vi.waitUntil(() => filesOf(out, "cells").length > 0, { timeout: 200_000 });
       line.cut();
       await sleep(3000);
       line.mend();
@@ -157,7 +157,7 @@ describeWithRedis("a run on many machines", () => {
       await writeFile(ballast, Buffer.alloc(8e6)).catch(() => undefined); // as much as there is room
       const { program } = await scene.worker(redis.url, store);
       await vi.waitUntil(() => /ENOSPC.*it is tried again in/.test(program.stderr), {
-        timeout: 120_000,
+        timeout: 200_000,
       });
       await truncate(ballast, 0);
       expect(await run.program.ended(), run.program.stderr).toBe(0);

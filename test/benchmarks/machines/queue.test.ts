@@ -141,10 +141,20 @@ describeWithRedis("a run on several machines", () => {
       const wrong = { ...env, QUANTBENCH_QUEUE_PASSWORD: "wr0ng" };
       const refused = await quantbench(["status", ...queue], { env: wrong });
       expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("WRONGPASS")]);
-      const all = [run, helper, elsewhere].map(({ stdout, stderr }) => stdout + stderr).join("");
-      const page = await readFile(join(copy, "report", "index.html"), "utf8");
+      const named = ["--queue", `rediss://cells:pa55word@127.0.0.1:${port}`];
+      const { NODE_EXTRA_CA_CERTS } = env;
+      const status = await quantbench(["status", ...named], { env: { NODE_EXTRA_CA_CERTS } });
+      expect(status.code, status.stderr).toBe(0);
+      expect(status.stdout).toContain("there are no runs at rediss://cells:***@127.0.0.1");
+      const told = [run, helper, elsewhere, report, refused, status];
+      const texts = told.map(({ stdout, stderr }) => stdout + stderr);
+      for (const folder of [copy, out])
+        for (const file of await readdir(folder, { recursive: true }))
+          if (/\.(json|html|js|csv|yaml|onnx)$/.test(file))
+            texts.push(await readFile(join(folder, file), "latin1"));
+      expect(texts.length).toBeGreaterThan(15);
       for (const secret of ["pa55word", "wr0ng", "S3RVER"])
-        expect(all + page + refused.stderr + report.stderr).not.toContain(secret);
+        expect(texts.filter((text) => text.includes(secret))).toEqual([]);
     } finally {
       for (const program of running) program.killAll();
       await secured.kill();
