@@ -43,8 +43,8 @@ class Tally {
   }
 }
 
-/** Milliseconds until the next kill: some come while programs start, some while they are at work. */
-const pauseOf = (random: ReturnType<typeof randomStream>) => 50 + 6000 * random.uniform();
+/** Milliseconds until the next kill: most come soon, some let work get on. */
+const pauseOf = (random: ReturnType<typeof randomStream>) => 50 + 5000 * random.uniform() ** 2;
 
 describe.concurrent("killed at random", () => {
   test(
