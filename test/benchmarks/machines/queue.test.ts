@@ -29,7 +29,7 @@ describeWithRedis("a run on several machines", () => {
     alone = await temporary();
     const { code, stderr } = await quantbench(["run", "smoke", "--out", alone]);
     expect(code, stderr).toBe(0);
-  });
+  }, TIMEOUT_MS);
   afterAll(async () => {
     for (const program of running) program.killAll();
     await redis.kill();
