@@ -6,10 +6,15 @@ import type { Quantizer, QuantizerSite, QuantizerTensors, QuantizerValues } from
 /** Bits by site; a site that is missing keeps the matrix's. */
 export type Policy = Readonly<Record<string, number>>;
 
+/** Bits of each output channel by the site of weights, where they differ; a policy has the most of them. */
+export type ChannelBits = Readonly<Record<string, readonly number[]>>;
+
 /** What a policy may cost at most: as much as the matrix's bit widths would. */
 export type BudgetUnit =
   /** Weights at their widths, in bits. */
   | { readonly unit: "size" }
+  /** Weights and all quantized activations of one image at their widths, in bits. */
+  | { readonly unit: "memory" }
   /** Products weighted with both operands' bits. */
   | { readonly unit: "bitOps" }
   /** Of one image on a hardware model, by its name. */
@@ -96,6 +101,7 @@ export interface RandomNumbers {
 /** A line of the trace. */
 export interface Note {
   readonly policy: Policy;
+  readonly channels?: ChannelBits;
   readonly accuracy: number;
   readonly loss?: number;
 }
@@ -126,7 +132,7 @@ export interface Laboratory {
   /** The most that a policy may cost. */
   readonly budget: number;
   /** Exact cost of a policy, in the unit of the budget or in another one. */
-  readonly cost: (policy: Policy, unit?: BudgetUnit) => number;
+  readonly cost: (policy: Policy, unit?: BudgetUnit, channels?: ChannelBits) => number;
   /** Image visits that are allowed, and those that were made. */
   readonly visits: { readonly allowed: number; readonly used: number };
   /** What `evaluate` costs. */
@@ -175,6 +181,8 @@ export interface Laboratory {
 /** What a search ends with. */
 export interface Found {
   readonly policy: Policy;
+  /** Where `bitWidths` of the algorithm's quantizer gives channels of their own. */
+  readonly channels?: ChannelBits;
   /** Parameters and quantizer values ("site:value") that take the place of the float network's and of calibrated ones. */
   readonly tensors?: QuantizerValues;
 }

@@ -36,6 +36,7 @@ export function searchView({ search }: CompletedCell) {
 
 const UNITS = {
   size: "bits of weights",
+  memory: "bits of weights and activations",
   bitOps: "bit operations",
   cycles: "cycles",
   picojoules: "pJ",

@@ -69,7 +69,7 @@ export const hyperparametersSchema = z.strictObject({
 const initialization = z.strictObject({ weights: z.string(), activations: z.string() });
 
 const budgetUnitSchema = z.union([
-  z.strictObject({ unit: z.enum(["size", "bitOps"]) }),
+  z.strictObject({ unit: z.enum(["size", "memory", "bitOps"]) }),
   z.strictObject({ unit: z.enum(["cycles", "picojoules"]), on: z.string() }),
 ]);
 

@@ -8,7 +8,7 @@ const count = z.number().int().nonnegative();
 
 /** What may not cost more than the matrix's bit widths do, and how much that is. */
 const budgetSchema = z.strictObject({
-  unit: z.enum(["size", "bitOps", "cycles", "picojoules"]),
+  unit: z.enum(["size", "memory", "bitOps", "cycles", "picojoules"]),
   /** The hardware model. */
   on: z.string().optional(),
   allowed: z.number().nonnegative(),

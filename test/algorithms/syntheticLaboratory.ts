@@ -32,7 +32,8 @@ export function syntheticLaboratory(
     ...{ weights: bits, activations: bits },
   });
   const layers = searchedLayers(network, sites);
-  const cost = (policy: Policy, unit = budget) => policyCost({ network, sites }, policy, unit);
+  const cost: Laboratory["cost"] = (policy, unit = budget, channels = {}) =>
+    policyCost({ network, sites }, policy, unit, channels);
   const tried: Note[] = [];
   const laboratory: Laboratory = {
     ...{ network, sites, layers, cost, calibration: [], parameters: {} },

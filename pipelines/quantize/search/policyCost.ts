@@ -1,4 +1,4 @@
-import type { BudgetUnit, Policy } from "../../../algorithms/laboratory.js";
+import type { BudgetUnit, ChannelBits, Policy } from "../../../algorithms/laboratory.js";
 import { macsOf, weightsOf, type LayerWork } from "../../../backends/hardware/hardware.js";
 import { hardwareModels } from "../../../backends/hardware/index.js";
 import { layerWork, type QuantizedNetwork } from "../../network/index.js";
@@ -13,15 +13,25 @@ export function policyCost(
   { network, sites }: QuantizedNetwork,
   policy: Policy,
   unit: BudgetUnit,
+  channels: ChannelBits = {},
 ): number {
-  const work = layerWork(network, withBits(sites, new Map(Object.entries(policy))));
+  const places = withBits(sites, new Map(Object.entries(policy)));
+  const work = layerWork(network, places, new Map(Object.entries(channels)));
   const cost = costIn(unit);
-  return work.reduce((sum, layer) => sum + cost(layer), 0);
+  const ofLayers = work.reduce((sum, layer) => sum + cost(layer), 0);
+  return unit.unit === "memory" ? ofLayers + activationBits(places) : ofLayers;
 }
+
+/** Of all quantized activations of one image, each counted once. */
+const activationBits = (sites: QuantizedNetwork["sites"]): number =>
+  sites
+    .filter(({ role }) => role === "activation")
+    .reduce((sum, { shape, scheme }) => sum + shape.reduce((a, b) => a * b, scheme.bitWidth), 0);
 
 function costIn(unit: BudgetUnit): (work: LayerWork) => number {
   switch (unit.unit) {
     case "size":
+    case "memory":
       return (work) => weightsOf(work) * work.weightBits;
     case "bitOps":
       return (work) => macsOf(work) * work.weightBits * work.activationBits;

@@ -78,8 +78,8 @@ export async function search(engine: Engine, task: SearchTask): Promise<SearchRe
   const experiments: PreparedExperiment[] = [];
   try {
     const laboratory = openLaboratory(engine, task, { notebook, experiments });
-    const { policy, tensors = {} } = await task.search.run(laboratory);
-    const cost = laboratory.cost(policy);
+    const { policy, channels, tensors = {} } = await task.search.run(laboratory);
+    const cost = laboratory.cost(policy, task.search.budget, channels);
     check(policy, task.search.mayExceed === true ? 0 : cost, laboratory);
     const { budget } = laboratory;
     return {
@@ -126,8 +126,8 @@ function openLaboratory(
   const { quantizedTraining, momentum, weightDecay: decay } = hyperparameters;
   const layers = searchedLayers(network, sites);
   const free = searchedSites(layers, sites, method.activations && method.budget.unit !== "size");
-  const cost = (policy: Policy, unit = method.budget) =>
-    policyCost({ network, sites }, policy, unit);
+  const cost: Laboratory["cost"] = (policy, unit = method.budget, channels = {}) =>
+    policyCost({ network, sites }, policy, unit, channels);
   const grids = method.grids ?? LEAST_ERROR;
   let evaluation: Promise<PolicyEvaluation> | undefined;
   const openEvaluation = async () =>
@@ -167,7 +167,7 @@ function openLaboratory(
       return score;
     },
     note: (line) => {
-      notebook.write(line, cost(line.policy));
+      notebook.write(line, cost(line.policy, method.budget, line.channels));
     },
     rounds: (name, first, options) => notebook.rounds(name, first, options),
   };
