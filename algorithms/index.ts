@@ -34,6 +34,7 @@ import { qil } from "./qil.js";
 import { qilMqbench } from "./qilMqbench.js";
 import { randomAssignment } from "./randomAssignment.js";
 import { randomSearch } from "./randomSearch.js";
+import { schaefer } from "./schaefer.js";
 import { sdq } from "./sdq.js";
 import { spos } from "./spos.js";
 import { sposBins } from "./sposBins.js";
@@ -63,6 +64,7 @@ export const algorithms: readonly Algorithm[] = [
   spos,
   sposBins,
   sdq,
+  schaefer,
   randomSearch,
   randomAssignment,
   channelwiseSize,
