@@ -54,8 +54,19 @@ export function preciseKernels({ network, sites }: Quantized): Kernels {
   const activations = sites.filter(({ role }) => role === "activation");
   const isSigned = ({ scheme }: QuantizerSite): boolean => scheme.signed;
   if (activations.every(isSigned)) return "preciseSigned";
-  // There is no dense layer of signed activations and the unsigned weights that the other ones get.
-  const dense = new Set(network.nodes.flatMap((node) => (node.op === "dense" ? node.input : [])));
-  const hasSignedDense = activations.some((site) => isSigned(site) && dense.has(site.id));
-  return activations.some(isSigned) && !hasSignedDense ? "preciseMixed" : "preciseUnsigned";
+  if (!activations.some(isSigned)) return "preciseUnsigned";
+  // Unsigned weights, which the other layers get, are multiplied with signed activations by no dense layer, and by
+  // no convolution whose result is signed too; where the types differ, a convolution stays in float.
+  const signed = new Set(activations.filter(isSigned).map(({ id }) => id));
+  const madeSigned = new Set(
+    network.nodes.flatMap((node) =>
+      node.op === "quantize" && signed.has(node.name) ? [node.input] : [],
+    ),
+  );
+  const hasNoKernel = network.nodes.some(
+    (node) =>
+      (node.op === "dense" && signed.has(node.input)) ||
+      (node.op === "conv2d" && signed.has(node.input) && madeSigned.has(node.name)),
+  );
+  return hasNoKernel ? "preciseUnsigned" : "preciseMixed";
 }

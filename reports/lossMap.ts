@@ -58,10 +58,11 @@ export const lossMaps = (tables: readonly AccuracyTable[]) =>
 
 /** Colors of the page, for a picture that stands alone, in light and dark. */
 const STYLE = `
-svg { --ink: #1b1f24; --band: #f6f8fa; --good: #d6f5dd; --bad: #ffc2b8; font: 11px system-ui, sans-serif; }
+svg { --ink: #1b1f24; --paper: #ffffff; --band: #f6f8fa; --good: #d6f5dd; --bad: #ffc2b8; font: 11px system-ui, sans-serif; }
 @media (prefers-color-scheme: dark) {
-  svg { --ink: #e6edf3; --band: #161b22; --good: #12361f; --bad: #7a1f1a; }
+  svg { --ink: #e6edf3; --paper: #0d1117; --band: #161b22; --good: #12361f; --bad: #7a1f1a; }
 }
+svg { background: var(--paper); }
 text { fill: var(--ink); }
 .square { fill: color-mix(in oklab, var(--bad) calc(var(--heat) * 100%), var(--good)); }
 .none { fill: var(--band); }

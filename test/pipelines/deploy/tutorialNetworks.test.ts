@@ -68,6 +68,20 @@ const readTwice = {
   }),
 };
 
+/** Two convolutions with nothing between, the first of images with both signs. */
+const inARow = {
+  build: (): Network => ({
+    nodes: [
+      { op: "input", name: "image", shape: [8, 8, 1] },
+      { ...{ op: "conv2d", name: "a", input: "image", filters: 4 }, ...WINDOW, bias: true },
+      { ...{ op: "conv2d", name: "b", input: "a", filters: 6 }, ...WINDOW, bias: true },
+      { op: "relu", name: "b.relu", input: "b" },
+      { op: "globalAveragePool", name: "mean", input: "b.relu" },
+      { op: "dense", name: "classifier", input: "mean", units: 4 },
+    ],
+  }),
+};
+
 const COUNT = 50;
 const part = {
   count: COUNT,
@@ -113,6 +127,17 @@ describe("a convolution, a pool and then a ReLU, and a dense layer of all pixels
     expect(session.outputNames).toEqual(["logits"]);
     await session.release();
   });
+
+  test.each([litertProfile, stpu, academic, onnxruntime])(
+    "and convolutions in a row load for $name",
+    async (profile) => {
+      const frozen = frozenOn(profile, inARow);
+      const options = sessionOptions(preciseKernels(frozen));
+      const session = await ort.InferenceSession.create(exportOnnx(frozen, "n"), options);
+      expect(session.outputNames).toEqual(["logits"]);
+      await session.release();
+    },
+  );
 
   test.each([litertProfile, stpu])("compute on LiteRT what $name does", async (profile) => {
     const expected = await logitsOn("integers", profile);
