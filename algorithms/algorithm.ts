@@ -90,8 +90,17 @@ export interface Algorithm {
   /** Decides the bits of each layer before calibration, by looking at the network several times. */
   readonly search?: Search;
   readonly corrections?: Corrections;
-  /** The reason why this site cannot be quantized as its scheme asks, or nothing. */
-  unsupported?(site: QuantizerSite): string | undefined;
+  /**
+   * What its search finds serves all of these bit widths of weights: values named "NAME at 3 bits" take
+   * the place of NAME there, and what the search does must not depend on the matrix's bits of weights.
+   */
+  readonly serves?: readonly number[];
+  /**
+   * The reason why this site cannot be quantized as its scheme asks, or nothing.
+   *
+   * @param network that it is in, where that is known
+   */
+  unsupported?(site: QuantizerSite, network?: Network): string | undefined;
   /**
    * Changes the network before quantizers are placed. Parameters that keep their name and shape
    * are taken from the float checkpoint, others start anew.

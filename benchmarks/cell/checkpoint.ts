@@ -37,6 +37,11 @@ export interface StageKeepers {
   readonly search: SearchKeeper;
 }
 
+interface KeptSearchName {
+  readonly name?: string;
+  readonly isShared?: boolean;
+}
+
 const LOSSES = "training losses";
 const ACCURACIES = "training accuracies";
 const vector = (values: Float32Array) => float32(values, [values.length]);
@@ -47,11 +52,14 @@ export const unfinishedNames = (key: string) => ({ training: key, search: `${key
 /**
  * Loads a stage's result, or computes and stores it; the file appears whole or not at all. One that is
  * damaged, or of another stage, is computed again, and said. Trainings inside go on where they were stopped.
+ *
+ * @param options.name under which name a search inside is kept, and whether it stays for other stages that share it
  */
 export async function storedOnce(
   context: Pick<CellContext, "directory" | "onNote">,
   key: string,
   compute: (kept: StageKeepers) => Promise<Checkpoint>,
+  { name = unfinishedNames(key).search, isShared = false }: KeptSearchName = {},
 ): Promise<Checkpoint> {
   const stored = await storedCheckpoint(context, key);
   if (stored !== undefined) return stored;
@@ -59,11 +67,10 @@ export async function storedOnce(
   const note = (file: string, what: string) => (reason: string) => {
     onNote(`${file} cannot be used: ${reason}; the ${what} starts anew`);
   };
-  const names = unfinishedNames(key);
-  const unfinished = directory.unfinishedStageFile(names.training);
-  const searching = directory.unfinishedStageFile(names.search);
+  const unfinished = directory.unfinishedStageFile(unfinishedNames(key).training);
+  const searching = directory.unfinishedStageFile(name);
   const training = await keptTraining(unfinished, key, note(unfinished, "training"));
-  const search = await keptSearch(searching, key, note(searching, "search"));
+  const search = await keptSearch(searching, name, note(searching, "search"));
   const result = await compute({ training, search });
   const file = encodeSafetensors(
     { ...result.tensors, [LOSSES]: vector(result.losses), [ACCURACIES]: vector(result.accuracies) },
@@ -79,7 +86,7 @@ export async function storedOnce(
   );
   await writeAtomically(directory.stageFile(key), file);
   await training.forget();
-  await search.forget();
+  await (isShared ? search.keepLast() : search.forget());
   return result;
 }
 

@@ -17,3 +17,7 @@ export interface CellContext {
 export function stageKeys({ pretrainKey, trainingKey }: Cell): [float: string, quantized: string] {
   return [`float-${pretrainKey}`, `quantized-${trainingKey}`];
 }
+
+/** Under which name a cell's search is kept: while it goes on, or for all cells that its result serves. */
+export const searchName = (cell: Cell): string =>
+  cell.searchKey === undefined ? `${stageKeys(cell)[1]}.search` : `searched-${cell.searchKey}`;

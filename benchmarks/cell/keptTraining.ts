@@ -21,6 +21,8 @@ const WORK_FOR_WRITING = 50;
 interface Kept<State> {
   readonly found: State | undefined;
   keep(state: () => State): Promise<void>;
+  /** Writes what it was told to keep last, for whoever goes on from there. */
+  keepLast(): Promise<void>;
   /** Removes the file, when the work has ended. */
   forget(): Promise<void>;
 }
@@ -64,14 +66,19 @@ async function keptWork<State>(
     throw error;
   });
   let nextMs = performance.now() + 1000 * EVERY_SECONDS;
+  let last: (() => State) | undefined;
   return {
     found: file && readable(() => decode(file, key), onDamage),
     async keep(state) {
+      last = state;
       const start = performance.now();
       if (start < nextMs) return;
       await writeAtomically(path, encode(state(), key));
       const end = performance.now();
       nextMs = end + Math.max(1000 * EVERY_SECONDS, WORK_FOR_WRITING * (end - start));
+    },
+    async keepLast() {
+      if (last !== undefined) await writeAtomically(path, encode(last(), key));
     },
     forget: () => rm(path, { force: true }),
   };

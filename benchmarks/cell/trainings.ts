@@ -16,7 +16,7 @@ import { readStoredFloat } from "../checkpoints/index.js";
 import { ownNetwork, type OwnNetwork } from "../inputs/index.js";
 import { buildFloatNetwork, type Cell, type CellParts } from "../planning/index.js";
 import { storedOnce, type Checkpoint } from "./checkpoint.js";
-import { stageKeys, type CellContext } from "./context.js";
+import { searchName, stageKeys, type CellContext } from "./context.js";
 
 /** The float checkpoint that all cells of one model and seed start from; stored. */
 export async function pretrain(cell: Cell, context: CellContext): Promise<Checkpoint> {
@@ -95,7 +95,7 @@ export function trainQuantized(
 ): Promise<Checkpoint> {
   const { engine, dataset, onProgress, onNote } = context;
   const { hyperparameters, seed } = cell.config;
-  return storedOnce(context, stageKeys(cell)[1], async (keepers) => {
+  const compute: Parameters<typeof storedOnce>[2] = async (keepers) => {
     const { sites, search, ...result } = await quantize(engine, {
       ...parts,
       bitWidths: parts.backend.bitWidths,
@@ -115,7 +115,9 @@ export function trainQuantized(
       onNote(describeLoss(cell, fineTuned));
     const bits = new Map(sites.map(({ id, scheme }) => [id, scheme.bitWidth]));
     return { ...result, bits, ...(search && { search: searchResult(search) }) };
-  });
+  };
+  const isShared = cell.searchKey !== undefined;
+  return storedOnce(context, stageKeys(cell)[1], compute, { name: searchName(cell), isShared });
 }
 
 /** As results hold it: bits of tried policies as texts, by the order of sites. */

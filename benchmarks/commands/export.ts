@@ -4,14 +4,17 @@ import { artefactFormats, writeArtefact } from "../../pipelines/export/index.js"
 import { cellName, RunDirectory } from "../../results/store.js";
 import { makeDirectory } from "../../results/makeDirectory.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
-import { frozenCell } from "../cell/index.js";
+import { frozenCell, servedPlanes } from "../cell/index.js";
 import { contextFor, findCell } from "../stored/index.js";
 import { print } from "./exit.js";
+import { positive } from "./optionValues.js";
 
 interface ExportFlags {
   readonly format: string;
   readonly out: string;
   readonly data?: string;
+  readonly bits?: number;
+  readonly planes?: true;
 }
 
 export function addExport(program: Command): void {
@@ -26,6 +29,8 @@ export function addExport(program: Command): void {
         .default("onnx"),
     )
     .option("--out <dir>", "where to", "artefacts")
+    .option("--planes", "instead one file for all bits of weights that the network serves")
+    .option("--bits <n>", "bits of weights, of a network that serves several", positive)
     .option("--data <dir>", "where data sets lie that are not embedded (or QUANTBENCH_DATA)")
     .addHelpText(
       "after",
@@ -36,28 +41,38 @@ ${artefactFormats.map(({ name, title, backends }) => `  ${name.padEnd(9)} ${titl
 Examples:
   quantbench export results/runs/quick 3f2a91
   quantbench export results/runs/quick 3f2a91 --format snpe --out handover
+  quantbench export results/runs/search 8c01d7 --bits 3   one network of Vertical Layering, at 3 bits
 
 Every quantizer is read back from what was written and compared with the trained one; a form that
 cannot hold it is an error that says why. Checkpoints that are no longer there are computed again.`,
     )
-    .action(async (path: string, id: string, { format: name, out, data }: ExportFlags) => {
-      const format = artefactFormats.find((entry) => entry.name === name);
-      if (format === undefined) throw new Error(`no format "${name}"`);
-      const directory = new RunDirectory(path);
-      const stored = findCell([...(await directory.readCells()).values()], id);
-      const { cell, context } = await contextFor(stored, {
-        dataDirectory: data,
-        stored: directory,
-        directory,
-        onStage: (stage) => {
-          process.stderr.write(`${stage}\n`);
-        },
-      });
-      const files = writeArtefact(format, await frozenCell(cell, context), cellName(stored));
-      await makeDirectory(resolve(out));
-      for (const [file, content] of files) {
-        await writeAtomically(join(out, file), content);
-        print(join(out, file));
-      }
-    });
+    .action(
+      async (path: string, id: string, { format: name, out, data, bits, planes }: ExportFlags) => {
+        const format = artefactFormats.find((entry) => entry.name === name);
+        if (format === undefined) throw new Error(`no format "${name}"`);
+        const directory = new RunDirectory(path);
+        const stored = findCell([...(await directory.readCells()).values()], id);
+        const { cell, context } = await contextFor(stored, {
+          dataDirectory: data,
+          stored: directory,
+          directory,
+          onStage: (stage) => {
+            process.stderr.write(`${stage}\n`);
+          },
+        });
+        const own = cellName(stored);
+        const files = planes
+          ? new Map([[`${own}.planes.safetensors`, await servedPlanes(cell, context)]])
+          : writeArtefact(
+              format,
+              await frozenCell(cell, context, bits),
+              bits === undefined ? own : `${own}-w${String(bits)}`,
+            );
+        await makeDirectory(resolve(out));
+        for (const [file, content] of files) {
+          await writeAtomically(join(out, file), content);
+          print(join(out, file));
+        }
+      },
+    );
 }

@@ -32,6 +32,8 @@ export interface Cell {
   readonly pretrainKey: string;
   /** Cells whose effective quantization is the same share one training. */
   readonly trainingKey: string;
+  /** Cells that differ in bits of weights alone share one search, where what it finds serves all of them. */
+  readonly searchKey?: string;
   /** Why the algorithm cannot do what the backend asks. */
   readonly unsupported?: string;
 }
@@ -62,6 +64,8 @@ interface Structure {
   readonly trainingCost: number;
   /** Hash of the network with its quantizers. */
   readonly quantization: string;
+  /** The same whatever the bits of weights are, where a search serves all. */
+  readonly served?: string;
 }
 
 function structureOf(config: CellConfig, dataset: Dataset): Structure {
@@ -83,7 +87,18 @@ function structureOf(config: CellConfig, dataset: Dataset): Structure {
     unsupported,
     ...(unsupported === undefined ? costOf(config, dataset, parts) : { cost: 0, trainingCost: 0 }),
     quantization: hashOf(parts.quantized),
+    ...servedStructure(config, dataset, parts.algorithm),
   };
+}
+
+function servedStructure(
+  config: CellConfig,
+  dataset: Dataset,
+  { serves }: CellParts["algorithm"],
+): Pick<Structure, "served"> {
+  if (serves === undefined) return {};
+  const bits = { ...config.bits, weights: Math.max(...serves) };
+  return { served: hashOf(buildCell({ ...config, bits }, dataset).quantized) };
 }
 
 const hashes = new WeakMap<QuantizedNetwork, string>();
@@ -178,8 +193,9 @@ function variantsOf(
 export function planCell(
   config: CellConfig,
   dataset: Dataset,
-  { unsupported, quantization, cost, trainingCost }: Structure = structureOf(config, dataset),
+  structure: Structure = structureOf(config, dataset),
 ): Cell {
+  const { unsupported, quantization, served, cost, trainingCost } = structure;
   const { model, hyperparameters, seed, engine, numerics } = config;
   const { batchSize, momentum, weightDecay, augmentation, pretrain } = hyperparameters;
   const { trainImages, testImages, labelSmoothing } = hyperparameters;
@@ -191,6 +207,16 @@ export function planCell(
     ...(pretrain !== "stored" && labelSmoothing !== undefined && { labelSmoothing }),
     ...(trainImages !== undefined && { trainImages }),
     ...(testImages !== undefined && { testImages }),
+  };
+  const training = {
+    algorithm: config.algorithm,
+    ...(config.variant !== undefined && { variant: config.variant }),
+    model,
+    dataset: config.dataset,
+    hyperparameters,
+    seed,
+    engine,
+    numerics,
   };
   return {
     id: canonicalHash(config),
@@ -205,17 +231,8 @@ export function planCell(
       engine,
       numerics,
     }),
-    trainingKey: canonicalHash({
-      quantization,
-      algorithm: config.algorithm,
-      ...(config.variant !== undefined && { variant: config.variant }),
-      model,
-      dataset: config.dataset,
-      hyperparameters,
-      seed,
-      engine,
-      numerics,
-    }),
+    trainingKey: canonicalHash({ quantization, ...training }),
+    ...(served !== undefined && { searchKey: canonicalHash({ served, ...training }) }),
     ...(unsupported !== undefined && { unsupported }),
   };
 }
@@ -233,7 +250,8 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
   }
   for (const site of quantized.sites) {
     const reason =
-      unsupportedLevels(quantizerOf(algorithm, site), site) ?? algorithm.unsupported?.(site);
+      unsupportedLevels(quantizerOf(algorithm, site), site) ??
+      algorithm.unsupported?.(site, quantized.network);
     if (reason !== undefined) return `${site.role} quantization: ${reason}`;
   }
   return unsupportedSearch(config, parts);

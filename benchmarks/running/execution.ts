@@ -5,7 +5,7 @@ import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
 import type { CellResult, Run } from "../../results/schema.js";
 import { RunDirectory } from "../../results/store.js";
-import { stageKeys, unfinishedNames } from "../cell/index.js";
+import { searchName, stageKeys, unfinishedNames } from "../cell/index.js";
 import { describeEnvironment } from "./environment.js";
 import { mostInformativeFirst, type Cell } from "../planning/index.js";
 import { storeOwnNetwork } from "../inputs/index.js";
@@ -65,6 +65,7 @@ async function forgetStages(directory: RunDirectory, cells: readonly Cell[]): Pr
       for (const name of Object.values(unfinishedNames(key)))
         await rm(directory.unfinishedStageFile(name), { force: true });
     }
+    await rm(directory.unfinishedStageFile(searchName(cell)), { force: true });
   }
 }
 

@@ -164,7 +164,7 @@ export async function finishedCells(path: string): Promise<Map<string, CellResul
 }
 
 /**
- * Float trainings that are not stored yet, then groups of cells that share a quantized training.
+ * Float trainings that are not stored yet, then groups of cells that share a quantized training or a search.
  */
 export function makeJobs(
   plan: Plan,
@@ -183,13 +183,13 @@ export function makeJobs(
       const job = { id: cell.pretrainKey, kind: "pretrain" as const, cells: [cell], ...common };
       pretrains.set(cell.pretrainKey, job);
     }
-    const group = groups.get(cell.trainingKey) ?? [];
-    groups.set(cell.trainingKey, [...group, cell]);
+    const shared = cell.searchKey ?? cell.trainingKey;
+    groups.set(shared, [...(groups.get(shared) ?? []), cell]);
   }
-  const cellJobs = [...groups].map(([trainingKey, cells]): ScheduledJob => {
+  const cellJobs = [...groups].map(([id, cells]): ScheduledJob => {
     const needed = cells.find(({ unsupported }) => unsupported === undefined);
     return {
-      id: trainingKey,
+      id,
       kind: "cells",
       cells,
       ...common,

@@ -9,7 +9,7 @@ import { contextOf } from "./jobContext.js";
 
 export interface Job {
   readonly kind: "pretrain" | "cells";
-  /** For "pretrain" one of the cells that need it; else cells that share a training. */
+  /** For "pretrain" one of the cells that need it; else cells that share a training or a search. */
   readonly cells: readonly Cell[];
   readonly engine: EngineName;
   readonly lowering: LoweringChoice;
@@ -28,8 +28,10 @@ serveJobs(async (job: Job) => {
     await pretrain(first, context);
     return;
   }
-  const shared = {};
+  const byTraining = new Map<string, object>();
   for (const cell of job.cells) {
+    const shared = byTraining.get(cell.trainingKey) ?? {};
+    byTraining.set(cell.trainingKey, shared);
     const result = await runCell(cell, context, shared);
     await context.directory.writeCell(result);
     send(finished(result));

@@ -6,6 +6,7 @@ export { NoForm, type RuntimeModel, type WriteOptions } from "./form.js";
 export { exportIntegers } from "./integers/exportIntegers.js";
 export { exposedName } from "./names.js";
 export { exportOnnx } from "./onnx/exportOnnx.js";
+export { decodePlanes, encodePlanes } from "./planes.js";
 export { exportQLinear } from "./qlinear/exportQLinear.js";
 export { exportTflite } from "./tflite/exportTflite.js";
 export { readTflite } from "./tflite/readTflite.js";
