@@ -40,6 +40,8 @@ import { spos } from "./spos.js";
 import { sposBins } from "./sposBins.js";
 import { tqt } from "./tqt.js";
 import { tqtMqbench } from "./tqtMqbench.js";
+import { truncation } from "./truncation.js";
+import { verticalLayering } from "./verticalLayering.js";
 
 /** Every algorithm, in the order of tables: trained ones first. */
 export const algorithms: readonly Algorithm[] = [
@@ -65,6 +67,8 @@ export const algorithms: readonly Algorithm[] = [
   sposBins,
   sdq,
   schaefer,
+  verticalLayering,
+  truncation,
   randomSearch,
   randomAssignment,
   channelwiseSize,

@@ -23,7 +23,7 @@ export const hyperparameters = {
   search: { visits: TOY_VISITS, heldOut: 24, fineTuning: { steps: 2, learningRate: 0.001 } },
 };
 const engine = await loadEngine("onnxruntime");
-const floatNetwork = resnet8.build({ inputShape: [8, 8, 1], classes: 4, width: 4 });
+export const floatNetwork = resnet8.build({ inputShape: [8, 8, 1], classes: 4, width: 4 });
 const { tensors: checkpoint } = await train(engine, {
   network: floatNetwork,
   tensors: initialParameters(floatNetwork, 0),

@@ -1,5 +1,21 @@
 import type { QuantizerValue, QuantizerValues } from "../algorithm.js";
-import type { ImageBatch, Runs } from "../laboratory.js";
+import type { ImageBatch, Laboratory, Runs } from "../laboratory.js";
+
+/** Images that batch norm is measured on. */
+const MEASURED_IMAGES = 512;
+
+export const imagesOf = (batches: readonly ImageBatch[]): number =>
+  batches.reduce((sum, { labels }) => sum + labels.data.length, 0);
+
+/** Training batches that batch norm is measured on: 512 images, or all. */
+export function measuredBatches({ epoch }: Pick<Laboratory, "epoch">): readonly ImageBatch[] {
+  const taken: ImageBatch[] = [];
+  for (const batch of epoch("measured")) {
+    if (imagesOf(taken) >= MEASURED_IMAGES) break;
+    taken.push(batch);
+  }
+  return taken;
+}
 
 /** What running statistics keep of the old ones at each batch. */
 const KEPT = 0.9;

@@ -5,9 +5,10 @@ import { learnedBound } from "../pact.js";
 import { descend, startDescent, type Descent } from "./descent.js";
 import type { Space } from "./evolution.js";
 import { drawAccepted, drawPath, policyOf, type Path } from "./genes.js";
-import { measuredStatistics } from "./recalibration.js";
+import { imagesOf, measuredBatches, measuredStatistics } from "./recalibration.js";
 import { atWidth, codesAt } from "./runtimeGrid.js";
 import { runtimePact } from "./runtimePact.js";
+import { nameAtWidth } from "./servedWidths.js";
 import { nameAt, valuesAt } from "./siteValues.js";
 
 /** A supernet between two epochs of its training. */
@@ -25,8 +26,6 @@ export type Sampling = "uniform" | "costBins";
 const LABEL_SMOOTHING = 0.1;
 /** First rate of the supernet, in the matrix's peak rates of quantized training. */
 const RATE = 5;
-/** Images that batch norm is measured on again for each path. */
-const MEASURED_IMAGES = 512;
 
 type Subject = Pick<Laboratory, "parameters" | "sites">;
 
@@ -35,7 +34,7 @@ const bitsOf = (site: QuantizerSite, policy: Policy): number =>
 
 /** How the supernet names a clip, which is another one at each width. */
 const clipAt = (site: QuantizerSite, name: string, bits: number): string =>
-  `${nameAt(site, name)} at ${String(bits)} bits`;
+  nameAtWidth(nameAt(site, name), bits);
 
 /** PACT's first clips. */
 const firstClips = (site: QuantizerSite, bits: number): QuantizerValues =>
@@ -181,8 +180,8 @@ export function judgeOf(
   { descent: { tensors } }: Supernet,
   { measures = true }: { readonly measures?: boolean } = {},
 ): Judge {
-  const { prepare, heldOut, epoch, note } = laboratory;
-  const measured = measures ? firstBatches(epoch("measured"), MEASURED_IMAGES) : [];
+  const { prepare, heldOut, note } = laboratory;
+  const measured = measures ? measuredBatches(laboratory) : [];
   const measure = prepare({ by: [], training: true, quantize });
   const run = prepare({ by: [], training: false, quantize });
   return {
@@ -202,19 +201,4 @@ export function judgeOf(
       return score;
     },
   };
-}
-
-type Batches = Laboratory["heldOut"];
-
-const imagesOf = (batches: Batches): number =>
-  batches.reduce((sum, { labels }) => sum + labels.data.length, 0);
-
-/** As many batches as there are images in, or all. */
-function firstBatches(batches: Iterable<Batches[number]>, images: number): Batches {
-  const taken: Batches[number][] = [];
-  for (const batch of batches) {
-    if (imagesOf(taken) >= images) break;
-    taken.push(batch);
-  }
-  return taken;
 }

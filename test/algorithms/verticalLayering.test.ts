@@ -1,0 +1,313 @@
+import * as tf from "#tf";
+import { beforeAll, describe, expect, test } from "vitest";
+import { TRAIN_ALL, type QuantizerSite } from "../../algorithms/algorithm.js";
+import type { Laboratory } from "../../algorithms/laboratory.js";
+import { lsq } from "../../algorithms/lsq.js";
+import { gramOf, minNormShares } from "../../algorithms/search/minNorm.js";
+import { codeAt, packPlanes, unpackPlanes } from "../../algorithms/search/nestedCodes.js";
+import { nestedStep } from "../../algorithms/search/nestedStep.js";
+import { drawWidths, trainOnce } from "../../algorithms/search/onceTraining.js";
+import { normal } from "../../algorithms/search/random.js";
+import { atWidth } from "../../algorithms/search/runtimeGrid.js";
+import { servedAt } from "../../algorithms/search/servedWidths.js";
+import { verticalLayering } from "../../algorithms/verticalLayering.js";
+import { academic } from "../../backends/academic.js";
+import { loadEngine, randomStream } from "../../pipelines/engine/index.js";
+import { foldBatchNorm, placeQuantizers } from "../../pipelines/network/index.js";
+import { RunningPhase } from "../../pipelines/train/index.js";
+import { dataset, floatNetwork, hyperparameters, searchToy } from "../searching.js";
+import { int4, numbers, site } from "../support.js";
+
+beforeAll(() => tf.setBackend("cpu"));
+
+const random = (name: string) => randomStream(0, name);
+const BITS = [2, 3, 4, 5, 6, 7, 8];
+const ALL_CODES = Array.from({ length: 256 }, (_, i) => i - 128);
+
+describe("P1, P2: codes", () => {
+  test("of -8 to 7 with one and two bits dropped", () => {
+    const codes = Array.from({ length: 16 }, (_, i) => i - 8);
+    // Of four bits; dropping bits does not depend on how many there are.
+    const dropped = (count: number) => codes.map((code) => codeAt(code, 8 - count));
+    expect(dropped(1)).toEqual([-4, -4, -3, -3, -2, -2, -1, -1, 0, 0, 1, 1, 2, 2, 3, 3]);
+    expect(dropped(2)).toEqual([-2, -2, -2, -2, -1, -1, -1, -1, 0, 0, 0, 0, 1, 1, 1, 1]);
+  });
+
+  test.each(BITS)("of %i bits are the first planes, and fit without clipping", (bits) => {
+    const planes = packPlanes(ALL_CODES);
+    expect(planes).toHaveLength(8);
+    expect(planes[0]).toHaveLength(32);
+    const codes = [...unpackPlanes(planes.slice(0, bits), ALL_CODES.length)];
+    expect(codes).toEqual(ALL_CODES.map((code) => code >> (8 - bits)));
+    expect(Math.min(...codes)).toBe(-(2 ** (bits - 1)));
+    expect(Math.max(...codes)).toBe(2 ** (bits - 1) - 1);
+  });
+
+  test("of another number than fits a byte, and those that no byte holds", () => {
+    const codes = [5, -128, 127, -1, 0, 3, 77, -77, 1, -2, 6];
+    expect([...unpackPlanes(packPlanes(codes), codes.length)]).toEqual(codes);
+    expect(() => packPlanes([128])).toThrow(/code 128 is none of 8 bits/);
+  });
+});
+
+/** A weight of values at a width, with steps of which each is twice the next. */
+function tied(values: readonly number[], top: number, levels: "any" | "uniform") {
+  const at = (bits: number): QuantizerSite =>
+    site({ scheme: { ...int4, bitWidth: bits, levels }, shape: [values.length] });
+  const step = (bits: number) => top * 2 ** (8 - bits);
+  const quantized = (bits: number) =>
+    numbers(
+      nestedStep.fakeQuantize(
+        tf.tensor1d([...values]),
+        { top: tf.scalar(top), scale: tf.scalar(step(bits)) },
+        at(bits),
+      ),
+    );
+  return { at, step, quantized };
+}
+
+const GAUSSIAN = (() => {
+  const numbersOf = random("weights");
+  return Array.from({ length: 1e5 }, () => normal(numbersOf));
+})();
+
+describe("P3: weights", () => {
+  test("lose one bit of a step with each width, where levels are whole steps", () => {
+    const { quantized, step } = tied(GAUSSIAN.slice(0, 2000), 3.5 / 128, "uniform");
+    for (const bits of BITS.slice(1)) {
+      const narrower = quantized(bits - 1);
+      const bit = quantized(bits).map((w, i) => (w - (narrower[i] ?? NaN)) / step(bits));
+      for (const e of bit) expect(Math.abs(e - Math.round(e))).toBeLessThan(1e-3);
+      expect(new Set(bit.map((e) => Math.abs(Math.round(e))))).toEqual(new Set([0, 1]));
+      expect(Math.min(...bit)).toBeGreaterThan(-1e-3);
+    }
+  });
+
+  // Relative squared errors on Gaussian weights that 3.5 deviations of are reached, computed elsewhere.
+  test.each([
+    [6, 0.0029, 0.0011],
+    [4, 0.06, 0.017],
+    [3, 0.25, 0.066],
+    [2, 1.03, 0.26],
+  ])("of %i bits have an error of %d as whole steps, %d between them", (bits, whole, centered) => {
+    const errorOf = (levels: "any" | "uniform") => {
+      const quantized = tied(GAUSSIAN, 3.5 / 128, levels).quantized(bits);
+      return GAUSSIAN.reduce((sum, w, i) => sum + (w - (quantized[i] ?? NaN)) ** 2, 0) / 1e5;
+    };
+    expect(Math.abs(errorOf("uniform") / whole - 1)).toBeLessThan(0.07);
+    expect(Math.abs(errorOf("any") / centered - 1)).toBeLessThan(0.07);
+  });
+
+  test("lie on the level that a codebook says", () => {
+    const { at, quantized, step } = tied(GAUSSIAN.slice(0, 500), 3.5 / 128, "any");
+    const values = { top: tf.scalar(3.5 / 128), scale: tf.scalar(step(3)) };
+    const codebook = nestedStep.codebook?.(values, at(3));
+    if (codebook === undefined) throw new Error("levels between steps are a codebook");
+    const [levels, thresholds] = [numbers(codebook.levels), numbers(codebook.thresholds)];
+    const expected = GAUSSIAN.slice(0, 500).map(
+      (w) => levels[thresholds.filter((threshold) => threshold < w).length],
+    );
+    expect(quantized(3)).toEqual(expected);
+    expect(nestedStep.codebook?.(values, at(8))).toBeUndefined();
+  });
+
+  test("have gradients of both steps' ratio, and steps LSQ's with the center", () => {
+    const at = tied([0], 1, "any").at(4);
+    const shaped = { ...at, shape: [4] };
+    // Steps of 0.1 at 8 bits and 2 at 4 bits: codes 3 -> 0, -20 -> -2, 127 -> 7, -128 -> -8.
+    const w = tf.tensor1d([0.31, -2.04, 13, -13]);
+    const dy = tf.tensor1d([1, 2, 4, 8]);
+    const [dw, dScale] = tf.grads((x: tf.Tensor, scale: tf.Tensor) =>
+      nestedStep.fakeQuantize(x, { top: tf.scalar(0.1), scale }, shaped),
+    )([w, tf.scalar(2)], dy);
+    // 2 / (0.1 * 16) inside of -12.8 to 12.7.
+    numbers(dw as tf.Tensor).forEach((g, i) => {
+      expect(g).toBeCloseTo([1.25, 2.5, 0, 0][i] ?? NaN, 5);
+    });
+    const center = 15 / 32;
+    const sum = 1 * center + 2 * (-2 + center) + 4 * (7 + center) + 8 * (-8 + center);
+    expect(numbers(dScale as tf.Tensor)[0]).toBeCloseTo(sum / Math.sqrt(4 * 8), 4);
+  });
+
+  test("at 8 bits are LSQ's", () => {
+    const w = GAUSSIAN.slice(0, 600).map((x) => 2 * x);
+    const at = site({ scheme: { ...int4, bitWidth: 8, levels: "any" }, shape: [600] });
+    const results = (quantizer: typeof nestedStep) => {
+      const grads = tf.grads((x: tf.Tensor, scale: tf.Tensor) =>
+        quantizer.fakeQuantize(x, { scale }, at),
+      )([tf.tensor1d(w), tf.scalar(0.03)], tf.tensor1d(GAUSSIAN.slice(600, 1200)));
+      return [quantizer.fakeQuantize(tf.tensor1d(w), { scale: tf.scalar(0.03) }, at), ...grads];
+    };
+    const [own, theirs] = [results(nestedStep), results(lsq.weight)].map((all) =>
+      all.map((tensor) => numbers(tf.add(tensor, 0))),
+    );
+    expect(own?.[0]).toEqual(theirs?.[0]);
+    expect(own?.[1]).toEqual(theirs?.[1]);
+    expect(own?.[2]?.[0]).toBeCloseTo(theirs?.[2]?.[0] ?? NaN, 4);
+  });
+});
+
+describe("P4: the shortest vector among gradients", () => {
+  const vector = (...values: number[]) => [Float32Array.from(values)];
+  const mean = (gradients: readonly (readonly Float32Array[])[], shares: readonly number[]) =>
+    Array.from(gradients[0]?.[0] ?? [], (_, j) =>
+      gradients.reduce((sum, g, i) => sum + (shares[i] ?? NaN) * (g[0]?.[j] ?? NaN), 0),
+    );
+  const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+    Array.from(a).reduce((sum, x, i) => sum + x * (b[i] ?? NaN), 0);
+
+  test("of (1, 0) and (0, 2) is (0.8, 0.4)", () => {
+    const gradients = [vector(1, 0), vector(0, 2)];
+    const shares = minNormShares(gramOf(gradients));
+    expect(shares[0]).toBeCloseTo(0.8, 9);
+    mean(gradients, shares).forEach((x, i) => {
+      expect(x).toBeCloseTo([0.8, 0.4][i] ?? NaN, 9);
+    });
+  });
+
+  test("of two is the closed form, also where one of them is shortest", () => {
+    for (const [a, b] of [
+      [vector(1, 2, -1), vector(-3, 0.5, 2)],
+      [vector(1, 0.1), vector(3, 0.2)],
+      [vector(2, 2), vector(2, 2)],
+    ] as const) {
+      const [x = [], y = []] = [a[0], b[0]];
+      const difference = Array.from(y, (value, i) => value - (x[i] ?? NaN));
+      const form = dot(difference, y) / dot(difference, difference);
+      const share = Number.isFinite(form) ? Math.min(1, Math.max(0, form)) : 0.5;
+      expect(minNormShares(gramOf([a, b]))[0]).toBeCloseTo(share, 6);
+    }
+  });
+
+  test("of many lets all losses fall", () => {
+    const numbersOf = random("gradients");
+    for (let trial = 0; trial < 20; trial++) {
+      const gradients = [1, 2, 5, 0.3].map((size) =>
+        vector(...Array.from({ length: 30 }, (_, i) => size * normal(numbersOf) + (i < 5 ? 1 : 0))),
+      );
+      const shares = minNormShares(gramOf(gradients));
+      expect(shares.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 9);
+      expect(Math.min(...shares)).toBeGreaterThanOrEqual(0);
+      const direction = mean(gradients, shares);
+      const length = dot(direction, direction);
+      for (const gradient of gradients)
+        expect(dot(direction, gradient[0] ?? [])).toBeGreaterThan(length * 0.98);
+    }
+  });
+});
+
+test("a batch goes through the widest, the narrowest and two other widths, all equally often", () => {
+  const numbersOf = random("widths");
+  const counts = new Map<number, number>();
+  for (let i = 0; i < 5000; i++) {
+    const drawn = drawWidths(BITS, numbersOf);
+    expect(drawn).toHaveLength(4);
+    expect(drawn.slice(0, 2)).toEqual([8, 2]);
+    for (const bits of drawn) counts.set(bits, (counts.get(bits) ?? 0) + 1);
+  }
+  for (const bits of [3, 4, 5, 6, 7])
+    expect(Math.abs((counts.get(bits) ?? 0) - 2000)).toBeLessThan(200);
+  expect(drawWidths([8], numbersOf)).toEqual([8]);
+  expect(drawWidths([2, 4, 8], numbersOf)).toEqual([8, 2, 4]);
+});
+
+/** As the toy network is quantized at some bits of weights. */
+const atBits = (weights: number) => ({
+  quantized: placeQuantizers(foldBatchNorm(floatNetwork, academic.batchNorm), academic, {
+    ...{ weights, activations: 4 },
+  }),
+});
+const withVisits = (visits: number) => ({
+  hyperparameters: { ...hyperparameters, search: { ...hyperparameters.search, visits } },
+});
+
+test("P6: with one width it trains as the matrix trains LSQ", async () => {
+  const engine = await loadEngine("onnxruntime");
+  const steps = 5;
+  const run = async (laboratory: Laboratory) => {
+    const { sites, parameters, epoch, descent, network, calibrate } = laboratory;
+    const { losses } = await trainOnce(laboratory, {
+      ...{ widths: [8], activation: lsq.activation, steps },
+    });
+    const wide = sites.map((one) => (one.role === "weight" ? atWidth(one, 8) : one));
+    const nested = await calibrate({ weight: nestedStep, activation: lsq.activation });
+    const tops = Object.entries(nested).flatMap(([name, value]) =>
+      name.endsWith(":top") ? [[name.replace(":top", ":scale"), value] as const] : [],
+    );
+    const values = { ...(await calibrate(lsq)), ...Object.fromEntries(tops) };
+    const plain = new RunningPhase(
+      engine,
+      {
+        ...{ network, dataset, seed: 0, name: "" },
+        tensors: Object.fromEntries(
+          Object.entries({ ...parameters, ...values }).map(([name, value]) => [
+            name,
+            { dtype: "float32" as const, ...value },
+          ]),
+        ),
+        quantizers: { algorithm: lsq, sites: wide, teacher: { network, parameters: {} } },
+        hyperparameters: { ...hyperparameters, quantizerWeightDecay: 0 },
+        schedule: hyperparameters.quantizedTraining,
+      },
+      TRAIN_ALL[0],
+    );
+    const expected: number[] = [];
+    for (const batch of epoch("once 0")) {
+      const rate = descent.rate * (1 + Math.cos((Math.PI * expected.length) / steps));
+      if (expected.length < steps) expected.push((await plain.step(batch, rate)).loss);
+    }
+    await plain.release();
+    expect(losses.map((widths) => widths.map(([bits]) => bits))).toEqual(
+      Array.from({ length: steps }, () => [8]),
+    );
+    losses.forEach(([width], i) => {
+      expect(width?.[1]).toBeCloseTo(expected[i] ?? NaN, 4);
+    });
+    expect(new Set(expected).size).toBe(steps);
+    return { policy: {} };
+  };
+  await searchToy({ ...verticalLayering, search: { ...verticalLayering.search, run } });
+});
+
+describe("on a network", () => {
+  test("each width has a line in the trace, killed or not, and visits are used up", async () => {
+    const whole = await searchToy(verticalLayering);
+    const trace = whole.search?.trace ?? [];
+    expect(trace.map(({ policy }) => policy["s1.0.a/kernel"])).toEqual(BITS);
+    // Seven widths are each measured on 40 images and tried on 24; five steps of 4 widths on 8 images.
+    expect(whole.search?.visits.used).toBe(7 * 64 + 5 * 4 * 3 * 8);
+    const { deaths, ...killed } = await searchToy(verticalLayering, { killed: 0.6 });
+    expect(deaths).toBeGreaterThan(0);
+    expect({ ...killed, deaths: 0 }).toEqual(whole);
+    await expect(searchToy(verticalLayering, withVisits(500))).rejects.toThrow(
+      /500 image visits are too few: 544 are needed/,
+    );
+  });
+
+  test("one training serves every width, whatever the matrix's is", async () => {
+    const two = await searchToy(verticalLayering, atBits(2));
+    const eight = await searchToy(verticalLayering, atBits(8));
+    for (const bits of BITS)
+      expect(servedAt(eight.tensors, bits)).toEqual(servedAt(two.tensors, bits));
+    const name = "s1.0.a/kernel:scale";
+    expect(servedAt(eight.tensors, 2)[name]).toEqual(two.tensors[name]);
+    expect(eight.tensors[name]).not.toEqual(two.tensors[name]);
+    const bank = "s1.0.a/bn/variance";
+    const named = Object.keys(two.tensors).find((one) => one.endsWith("/variance")) ?? bank;
+    expect(servedAt(two.tensors, 8)[named]).not.toEqual(servedAt(two.tensors, 2)[named]);
+  });
+
+  test.each([
+    ["unsigned codes", { symmetric: false, signed: false }, /two's complement/],
+    ["codes that lack the lowest", { narrowRange: true }, /two's complement/],
+    ["more than 8 bits", { bitWidth: 16 }, /codes have 8 bits/],
+  ])("cannot have %s", (_, scheme, message) => {
+    expect(verticalLayering.unsupported(site({ scheme: { ...int4, ...scheme } }))).toMatch(message);
+  });
+
+  test("cannot be where batch norm is folded into weights", () => {
+    const { unsupported } = verticalLayering;
+    expect(unsupported(site(), floatNetwork)).toBeUndefined();
+    expect(unsupported(site(), foldBatchNorm(floatNetwork, 4))).toMatch(/batch norm/);
+  });
+});
