@@ -1,6 +1,6 @@
 import * as tf from "#tf";
 import { beforeAll, describe, expect, test } from "vitest";
-import { TRAIN_ALL, type QuantizerSite } from "../../algorithms/algorithm.js";
+import { TRAIN_ALL, type Algorithm, type QuantizerSite } from "../../algorithms/algorithm.js";
 import type { Laboratory } from "../../algorithms/laboratory.js";
 import { lsq } from "../../algorithms/lsq.js";
 import { gramOf, minNormShares } from "../../algorithms/search/minNorm.js";
@@ -10,11 +10,25 @@ import { drawWidths, trainOnce } from "../../algorithms/search/onceTraining.js";
 import { normal } from "../../algorithms/search/random.js";
 import { atWidth } from "../../algorithms/search/runtimeGrid.js";
 import { servedAt } from "../../algorithms/search/servedWidths.js";
+import { truncation } from "../../algorithms/truncation.js";
 import { verticalLayering } from "../../algorithms/verticalLayering.js";
 import { academic } from "../../backends/academic.js";
+import { datasets } from "../../benchmarks/datasets/index.js";
+import { resnet8 } from "../../benchmarks/models/index.js";
 import { loadEngine, randomStream } from "../../pipelines/engine/index.js";
-import { foldBatchNorm, placeQuantizers } from "../../pipelines/network/index.js";
-import { RunningPhase } from "../../pipelines/train/index.js";
+import {
+  asDeployed,
+  foldBatchNorm,
+  initialParameters,
+  placeQuantizers,
+} from "../../pipelines/network/index.js";
+import {
+  accuracyOf,
+  evaluate,
+  limitDataset,
+  RunningPhase,
+  train,
+} from "../../pipelines/train/index.js";
 import { dataset, floatNetwork, hyperparameters, searchToy } from "../searching.js";
 import { int4, numbers, site } from "../support.js";
 
@@ -310,4 +324,40 @@ describe("on a network", () => {
     expect(unsupported(site(), floatNetwork)).toBeUndefined();
     expect(unsupported(site(), foldBatchNorm(floatNetwork, 4))).toMatch(/batch norm/);
   });
+});
+
+// The toy images are so easy that cutting codes off does no harm there.
+test("P5: at 2 bits a truncated model is lost, and one that was trained once for all is not", async () => {
+  const engine = await loadEngine("onnxruntime");
+  const source = datasets.find(({ name }) => name === "fashionMnist");
+  if (source === undefined) throw new Error("there is no Fashion-MNIST");
+  const clothes = limitDataset(await source.load(""), { trainImages: 3000, testImages: 1000 });
+  const network = resnet8.build({ inputShape: clothes.shape, classes: 10, width: 4 });
+  const recipe = {
+    ...hyperparameters,
+    ...{ batchSize: 32, augmentation: { shift: 0, flip: false } },
+    pretrain: { epochs: 3, learningRate: 0.1 },
+    search: { ...hyperparameters.search, visits: 40000, heldOut: 100 },
+  };
+  const { tensors: checkpoint } = await train(engine, {
+    ...{ network, tensors: initialParameters(network, 0), dataset: clothes },
+    ...{ hyperparameters: recipe, schedule: recipe.pretrain, seed: 0, name: "pretrain" },
+  });
+  const accuracy = async (algorithm: Algorithm, weights: number) => {
+    const quantized = placeQuantizers(foldBatchNorm(network, academic.batchNorm), academic, {
+      ...{ weights, activations: 8 },
+    });
+    const { tensors, sites } = await searchToy(algorithm, {
+      ...{ floatNetwork: network, rewritten: network, checkpoint, quantized },
+      ...{ dataset: clothes, hyperparameters: recipe },
+    });
+    const mode = (current: Parameters<typeof asDeployed>[2]) =>
+      asDeployed(algorithm, { network: quantized.network, sites }, current);
+    const of = { tensors, dataset: clothes, mode };
+    return accuracyOf(await evaluate(engine, quantized.network, of), clothes);
+  };
+  const whole = await accuracy(truncation, 8);
+  expect(whole).toBeGreaterThan(0.6);
+  expect(await accuracy(truncation, 2)).toBeLessThan(whole - 0.2);
+  expect(await accuracy(verticalLayering, 2)).toBeGreaterThan(whole - 0.1);
 });
