@@ -36,6 +36,7 @@ import type { Network } from "../../../algorithms/network.js";
 import { train } from "../../../pipelines/train/train.js";
 import { preciseKernels } from "../../../pipelines/session.js";
 import { installedEngines } from "../../engines.js";
+import { TOY_VISITS } from "../../searching.js";
 import { deployedLogits, toyDataset } from "../../support.js";
 
 const dataset = toyDataset();
@@ -48,6 +49,7 @@ const hyperparameters = {
   calibrationBatches: 2,
   quantizedTraining: { epochs: 1, learningRate: 0.01 },
   reconstruction: { images: 16, batchSize: 8, steps: 10, learningRate: 0.03 },
+  search: { visits: TOY_VISITS, heldOut: 24, fineTuning: { steps: 1, learningRate: 0.001 } },
 } satisfies Hyperparameters;
 const options = { inputShape: dataset.shape, classes: dataset.classes, width: 4 };
 const floatNetwork = resnet8.build(options);
