@@ -67,7 +67,7 @@ describe.concurrent("killed at random", () => {
           if (ended === 0) break;
           if (ended !== undefined) {
             // A cell whose process was killed twice has failed, until the same command comes again.
-            expect([ended, run.program.stdout], run.program.stderr).toEqual([
+            expect([ended, run.program.stdout + run.program.stderr]).toEqual([
               1,
               expect.stringContaining("SIGKILL"),
             ]);
@@ -114,7 +114,7 @@ describe.concurrent("killed at random", () => {
             before = after;
             if (ended === 0) break;
             if (ended !== undefined) {
-              expect([ended, run.program.stdout], run.program.stderr).toEqual([
+              expect([ended, run.program.stdout + run.program.stderr]).toEqual([
                 1,
                 expect.stringMatching(/SIGKILL|lost again and again/),
               ]);
