@@ -8,8 +8,10 @@ interface CostRow {
   readonly ratio: string;
 }
 
-/** What one image costs in float and quantized, and the ratio. */
-export function costsOf({ cost, size, measured: { latency } }: CompletedCell): CostRow[] {
+/** What one image costs in float and quantized, the ratio, and what a search of bits looked at. */
+export function costsOf(cell: CompletedCell): CostRow[] {
+  const { cost, size, search, measured } = cell;
+  const { latency } = measured;
   const row = (
     name: string,
     [float, quantized]: readonly [number | undefined, number | undefined],
@@ -71,5 +73,8 @@ export function costsOf({ cost, size, measured: { latency } }: CompletedCell): C
       milliseconds,
     ),
     ...hardware,
+    ...(search === undefined
+      ? []
+      : [row("image visits of its search", [undefined, search.visits.used], prefixed)]),
   ];
 }

@@ -33,18 +33,23 @@ const { tensors: checkpoint } = await train(engine, {
 class Killed extends Error {}
 
 interface ToySearch extends Partial<Quantization> {
-  /** How likely it is killed after each round. */
+  /** Of weights and activations. */
+  readonly bits?: number;
+  /** How likely it is killed at each sign of life: before each run of the network, after each policy. */
   readonly killed?: number;
 }
 
 /**
- * Quantizes a small ResNet-8 on toy images at 4 bits by an algorithm that searches.
+ * Quantizes a small ResNet-8 on toy images, at 4 bits unless told otherwise, by an algorithm that searches.
  *
  * @returns its result, and how often it was killed on the way
  */
-export async function searchToy(algorithm: Algorithm, { killed = 0, ...changes }: ToySearch = {}) {
+export async function searchToy(
+  algorithm: Algorithm,
+  { killed = 0, bits = 4, ...changes }: ToySearch = {},
+) {
   const quantized = placeQuantizers(foldBatchNorm(floatNetwork, academic.batchNorm), academic, {
-    ...{ weights: 4, activations: 4 },
+    ...{ weights: bits, activations: bits },
   });
   const task = {
     ...{ algorithm, floatNetwork, checkpoint, rewritten: floatNetwork, dataset, hyperparameters },
@@ -57,10 +62,14 @@ export async function searchToy(algorithm: Algorithm, { killed = 0, ...changes }
     const found = written && (deserialize(written) as SearchState);
     const keep = (state: () => SearchState) => {
       written = serialize(state());
-      return random.uniform() < killed ? Promise.reject(new Killed()) : Promise.resolve();
+      return Promise.resolve();
+    };
+    const onSearch = () => {
+      if (random.uniform() < killed) throw new Killed();
     };
     try {
-      return { ...(await quantize(engine, { ...task, searchKeeper: { found, keep } })), deaths };
+      const keeper = { searchKeeper: { found, keep }, onSearch };
+      return { ...(await quantize(engine, { ...task, ...keeper })), deaths };
     } catch (error) {
       if (!(error instanceof Killed)) throw error;
     }

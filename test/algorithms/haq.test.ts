@@ -30,8 +30,8 @@ describe("P1, P6: on a network", () => {
     }
     for (const id of ["stem/kernel", "classifier/kernel"])
       expect(sites.find((site) => site.id === id)?.scheme.bitWidth).toBe(8);
-    const { deaths, ...killed } = await searchToy(haq, { killed: 0.5 });
-    expect(deaths).toBeGreaterThan(0);
+    const { deaths, ...killed } = await searchToy(haq, { killed: 0.2 });
+    expect(deaths).toBeGreaterThanOrEqual(10);
     expect({ ...killed, deaths: 0 }).toEqual(first);
     const other = await searchToy(haq, { seed: 1 });
     expect(other.search?.trace).not.toEqual(search?.trace);

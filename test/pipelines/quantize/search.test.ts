@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { accuracyControl } from "../../../algorithms/accuracyControl.js";
 import type { Algorithm } from "../../../algorithms/algorithm.js";
 import { hawq } from "../../../algorithms/hawq.js";
 import type { Laboratory } from "../../../algorithms/laboratory.js";
@@ -23,13 +24,17 @@ const look = (run: (laboratory: Laboratory) => Promise<void>, changes?: Partial<
   searchToy(searching(run), changes);
 
 describe("a search", () => {
-  test.each([randomSearch, hawq])(
-    "that is killed at random ends with the same bits: $name",
-    async (algorithm) => {
-      const { deaths: none, ...whole } = await searchToy(algorithm);
-      const { deaths, ...killed } = await searchToy(algorithm, { killed: 0.8 });
+  test.each([
+    { ...randomSearch, bits: 4 },
+    { ...hawq, bits: 4 },
+    { ...accuracyControl, bits: 2 },
+  ])(
+    "that is killed ten times at random moments ends with the same bits: $name",
+    async ({ bits, ...algorithm }) => {
+      const { deaths: none, ...whole } = await searchToy(algorithm, { bits });
+      const { deaths, ...killed } = await searchToy(algorithm, { bits, killed: 0.25 });
       expect(none).toBe(0);
-      expect(deaths).toBeGreaterThan(0);
+      expect(deaths).toBeGreaterThanOrEqual(10);
       expect(killed).toEqual(whole);
       expect(whole.search?.visits.used).toBeGreaterThan(0);
     },
@@ -162,5 +167,25 @@ describe("a search", () => {
     );
     for (const [id, bits] of Object.entries(best?.policy ?? {}))
       expect(sites.find((site) => site.id === id)?.scheme.bitWidth).toBe(bits);
+  });
+
+  test("raises bits where accuracy asks for it, and no more: accuracy control", async () => {
+    const { search, sites } = await searchToy(accuracyControl, { bits: 2 });
+    const trace = search?.trace ?? [];
+    const [start, ...tried] = trace;
+    const ranked = tried.filter(({ policy }) => Object.keys(policy).length === 1);
+    const last = trace.at(-1);
+    expect(start?.policy).toEqual({});
+    expect(new Set(ranked.map(({ policy }) => Object.keys(policy)[0])).size).toBeGreaterThan(10);
+    // Every policy of the second part but the last lost too much.
+    const raising = tried.slice(new Set(ranked.map(({ policy }) => Object.keys(policy)[0])).size);
+    expect(raising.length).toBeGreaterThan(0);
+    for (const { accuracy } of raising.slice(0, -1))
+      expect(accuracy).toBeLessThan(last?.accuracy ?? 0);
+    for (const [id, bits] of Object.entries(last?.policy ?? {})) {
+      expect(bits).toBe(8);
+      expect(sites.find((site) => site.id === id)?.scheme.bitWidth).toBe(8);
+    }
+    expect(Object.keys(last?.policy ?? {}).length).toBeGreaterThan(0);
   });
 });
