@@ -8,7 +8,7 @@ import { storedCheckpoint, type Checkpoint } from "./checkpoint.js";
 import { stageKeys, type CellContext } from "./context.js";
 import { servedAt } from "../../algorithms/search/servedWidths.js";
 import { StagedCell, type TrainingFindings } from "./stagedCell.js";
-import type { Subject } from "./stages.js";
+import { quantizedBy, type Subject } from "./stages.js";
 
 /**
  * Runs one cell from its float checkpoint to the deployed network.
@@ -51,14 +51,31 @@ export async function frozenCell(
   context: CellContext,
   bits = cell.config.bits.weights,
 ): Promise<FrozenNetwork> {
+  const { subject, staged } = await convergedCell(cell, context);
+  if (bits === cell.config.bits.weights) return staged.find("frozen");
+  const { parts, trained } = served(subject, await staged.find("trained"), bits);
+  return new StagedCell({ ...subject, parts }, { trained }).find("frozen");
+}
+
+/**
+ * A cell's trained network with its quantizers; what is not stored is computed again.
+ *
+ * @throws Error when the training does not converge
+ */
+export async function trainedCell(cell: Cell, context: CellContext) {
+  const { subject, staged } = await convergedCell(cell, context);
+  const trained = await staged.find("trained");
+  const { algorithm, backend } = subject.parts;
+  return { algorithm, backend, ...quantizedBy(subject.parts, trained), tensors: trained.tensors };
+}
+
+async function convergedCell(cell: Cell, context: CellContext) {
   const subject = { cell, parts: buildCell(cell.config, context.dataset), context };
   const staged = new StagedCell(subject);
   for (const training of ["checkpoint", "trained"] as const)
     if ((await staged.find(training)).divergedAt !== undefined)
       throw new Error(`${cellName(cell)} did not converge: it has no network`);
-  if (bits === cell.config.bits.weights) return staged.find("frozen");
-  const { parts, trained } = served(subject, await staged.find("trained"), bits);
-  return new StagedCell({ ...subject, parts }, { trained }).find("frozen");
+  return { subject, staged };
 }
 
 /**

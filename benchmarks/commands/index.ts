@@ -13,6 +13,7 @@ import { addMerge } from "./merge.js";
 import { addNew } from "./new.js";
 import { addReport } from "./report.js";
 import { addRun } from "./run.js";
+import { addSensitivity } from "./sensitivity.js";
 import { addServe } from "./serve.js";
 import { addStatus } from "./status.js";
 import { addTable } from "./table.js";
@@ -39,6 +40,7 @@ export const commands: readonly ((program: Command) => unknown)[] = [
   addBundle,
   addVerify,
   addExport,
+  addSensitivity,
   addCheck,
   addNew,
   addDoctor,

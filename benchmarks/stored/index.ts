@@ -3,6 +3,8 @@
 export { crossCheck, distanceOf, isTooFar, type CrossCheck } from "./crossCheck.js";
 export { type Merged, mergeRuns } from "./mergeRuns.js";
 export { type LiveReport, serveReport } from "./serve.js";
+export { sensitivityOf, type SensitivityReport } from "./sensitivityOf.js";
+export { keepsAccuracy, sensitivityPictureOf, sensitivityText } from "./sensitivityText.js";
 export { contextFor, findCell } from "./storedCell.js";
 export { packRun, readStoredRun, writeReport } from "./storedRun.js";
 export { compare, reproducible, verify } from "./verify.js";

@@ -1,6 +1,8 @@
 // The exported network on real programs: runtimes in processes of their own, operators and their times,
 // and where the first difference from the simulation is. A newcomer adds a runtime: a file in
 // runtimes/, a loader, a line in the index.
+export type { Behavior } from "./behavior.js";
+export { type Divisible, type Judges, PartlyQuantized, type SiteBits } from "./partlyQuantized.js";
 export { infer, loadModel } from "./inference.js";
 export { type Inspection, inspectSites } from "./inspect.js";
 export { processorFeatures } from "./processor.js";

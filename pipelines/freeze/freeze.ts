@@ -8,6 +8,7 @@ import {
   BATCH_NORM_EPSILON,
   featureShapes,
   forward,
+  isLayer,
   type QuantizedNetwork,
   quantizerOf,
   uniformGrid,
@@ -103,14 +104,17 @@ export async function freeze(
       weights.set(site.id, { on, codes });
     }
   }
+  const kernels = new Map<string, HostTensor>();
   const biases = new Map<string, Float32Array>();
   for (const { name } of network.nodes) {
+    const kernel = outputs[inFloat(`${name}/kernel`)];
+    if (kernel !== undefined) kernels.set(`${name}/kernel`, kernel);
     if (`${name} bias` in outputs) biases.set(name, values(outputs, `${name} bias`));
   }
   return {
     network,
     sites,
-    kernels: new Map(),
+    kernels,
     weights,
     activations,
     biases,
@@ -118,6 +122,9 @@ export async function freeze(
     floats: floats(network, tensors),
   };
 }
+
+/** How the kernel of a layer is called that is left in float, as a folded batch norm makes it. */
+const inFloat = (id: string) => `${id} in float`;
 
 async function frozenValues(
   engine: Engine,
@@ -128,6 +135,7 @@ async function frozenValues(
   const step: StepFunction = (current) => {
     const results: Record<string, tf.Tensor> = {};
     const byId = new Map(sites.map((site) => [site.id, site]));
+    const layers = new Set(network.nodes.filter(isLayer).map(({ name }) => `${name}/kernel`));
     const deployed = asDeployed(algorithm, { network, sites }, current);
     // One black image: only what happens at the sites is of interest.
     forward(network, tf.zeros([1, height, width, channels]), {
@@ -135,7 +143,10 @@ async function frozenValues(
       training: false,
       quantize(id, x) {
         const site = byId.get(id);
-        if (site === undefined) return x;
+        if (site === undefined) {
+          if (layers.has(id)) results[inFloat(id)] = x;
+          return x;
+        }
         const isWeight = site.role === "weight";
         const weight = isWeight ? x : undefined;
         const siteValues = valuesOf(site, current);

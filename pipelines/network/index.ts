@@ -35,5 +35,6 @@ export {
   valueName,
   valuesOf,
 } from "./quantizers.js";
+export { leftInFloat } from "./leftInFloat.js";
 export { type Unit, blockUnits, layerUnits, unitBetween } from "./units.js";
 export { type Window, windowOf, windowOutput } from "./window.js";

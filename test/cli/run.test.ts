@@ -4,6 +4,7 @@ import { cp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
+import type { SensitivityReport } from "../../benchmarks/stored/index.js";
 import type { ProgressEvent } from "../../benchmarks/running/index.js";
 import type { RunComparison } from "../../reports/compareRuns.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
@@ -357,6 +358,7 @@ describe("a run", async () => {
         .split(" ");
       if (args[0] === "run") args.push("--dry-run"); // what they run takes minutes
       if (args[0] === "verify") args.push("--cells", "1");
+      if (args[0] === "sensitivity") args.push("--images", "200", "--max-drop", "100");
       const { code, stderr } = await quantbench(args, { cwd });
       expect(code, `${command}: ${stderr}`).toBe(0);
     }
@@ -373,6 +375,33 @@ describe("a run", async () => {
     const refused = await quantbench(["export", out, id, "--format", "tensorrt"], { cwd });
     expect(refused.code).toBe(2);
     expect(refused.stderr).toMatch(/TensorRT dynamic ranges cannot hold ".*": /);
+  });
+
+  test("tells which layers of a cell suffer, and what keeping its accuracy costs", async () => {
+    const where = await temporary();
+    const files = await cellFiles(out);
+    const id = (files.find((file) => file.includes("minMax--academic")) ?? "").slice(-17, -5);
+    const args = ["sensitivity", out, id, "--images", "200", "--max-drop", "2", "--out", where];
+    const { code, stdout, stderr } = await quantbench([...args, "--json"]);
+    const found = JSON.parse(stdout) as SensitivityReport;
+    const { ranking, target } = found;
+    // ResNet-8: stem, 8 convolutions of blocks, classifier, each with weights and inputs of its own.
+    expect(ranking.length).toBe(30);
+    expect(found.judges).toEqual({ images: 200, areLabeled: true });
+    for (const { alone } of ranking)
+      expect(Math.abs(alone.deployed.accuracy - alone.simulated.accuracy)).toBeLessThan(0.02);
+    const { chosen, inFloat, quantized } = target.verified;
+    const cell = files.find((file) => file.includes(id)) ?? "";
+    const stored = unsealed(
+      cell,
+      await readFile(join(out, "cells", cell), "utf8"),
+    ) as CompletedCell;
+    expect(quantized.accuracy).toBeCloseTo(stored.accuracy.deployed, 6);
+    expect(inFloat.accuracy).toBeCloseTo(stored.accuracy.float, 6);
+    expect(found.inFloat.accuracy - (target.chosen?.behavior.accuracy ?? 0)).toBeLessThan(0.0201);
+    const isKept = inFloat.accuracy - (chosen?.accuracy ?? 0) <= 0.02 + 1e-9;
+    expect(code, stderr).toBe(isKept ? 0 : 1);
+    expect(await readdir(where)).toEqual([cell, cell.replace(/json$/, "svg")]);
   });
 
   test("that would run is listed, with those already done and an estimate", async () => {
