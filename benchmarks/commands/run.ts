@@ -28,6 +28,7 @@ import { loadedPlugins } from "../plugins/index.js";
 import { writeReport } from "../stored/index.js";
 import { EXIT, print } from "./exit.js";
 import { queueOption, storeOption } from "./worker.js";
+import { measureCells } from "./sensitivity.js";
 
 interface RunFlags {
   readonly out?: string;
@@ -255,6 +256,11 @@ export async function runAndReport(
   const { file } = await writeReport(new RunDirectory(options.out));
   print(json ? JSON.stringify(results, null, 2) : renderTerminal(results));
   tellFailures(results, options);
+  if (plan.matrix.sensitivity !== undefined)
+    await measureCells(new RunDirectory(options.out), results, {
+      ...plan.matrix.sensitivity,
+      ...{ dataDirectory: options.dataDirectory, isQuiet: ["none", "json"].includes(options.progress) },
+    });
   const faulty = await tellPublished(results, options);
   const failed = faulty || results.some(({ state }) => state === "failed");
   if (options.progress !== "none") {

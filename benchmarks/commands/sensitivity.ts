@@ -1,5 +1,7 @@
-import { join, resolve } from "node:path";
+import { readFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
+import type { CellResult } from "../../results/schema.js";
 import { makeDirectory } from "../../results/makeDirectory.js";
 import { cellName, RunDirectory } from "../../results/store.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
@@ -11,6 +13,8 @@ import {
   sensitivityOf,
   sensitivityPictureOf,
   sensitivityText,
+  sensitivityVerdict,
+  type SensitivityReport,
 } from "../stored/index.js";
 import { EXIT, print } from "./exit.js";
 import { points, positive } from "./optionValues.js";
@@ -52,28 +56,68 @@ Exit codes: 0 the accuracy is kept on the test set; 1 it is not; 2 bad input.`,
     .action(async (path: string, id: string, flags: SensitivityFlags) => {
       const directory = new RunDirectory(path);
       const stored = findCell([...(await directory.readCells()).values()], id);
-      const { cell, context } = await contextFor(stored, {
-        ...{ dataDirectory: flags.data, stored: directory, directory },
-        onStage: (stage) => process.stderr.write(`${stage}\n`),
+      const { found, file } = await measureCell(directory, stored, {
+        ...{ images: flags.images, maxDrop: flags.maxDrop, dataDirectory: flags.data },
+        ...(flags.out !== undefined && { out: flags.out }),
+        isQuiet: false,
       });
-      const found = await sensitivityOf(
-        { cell, context },
-        {
-          ...{ images: flags.images, mostLost: flags.maxDrop / 100 },
-          onProgress: process.stderr.isTTY
-            ? (what) => process.stderr.write(`\r\u001b[K${what}`)
-            : () => undefined,
-        },
-      );
-      if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-      const out = resolve(flags.out ?? join(path, "sensitivity"));
-      await makeDirectory(out);
-      const file = join(out, cellName(stored));
-      const json = JSON.stringify(found, null, 2);
-      await writeAtomically(`${file}.json`, `${json}\n`);
-      await writeAtomically(`${file}.svg`, sensitivityPictureOf(found));
-      print(flags.json ? json : inert(sensitivityText(found)));
+      print(flags.json ? JSON.stringify(found, null, 2) : inert(sensitivityText(found)));
       if (!flags.json) print(`${file}.json and .svg`);
       process.exitCode = keepsAccuracy(found) ? EXIT.ok : EXIT.failed;
     });
+}
+
+interface Measuring {
+  readonly maxDrop: number;
+  readonly images: number;
+  readonly out?: string;
+  readonly dataDirectory: string | undefined;
+  readonly isQuiet: boolean;
+}
+
+/** Measures a stored cell's sensitivities and writes them beside it: JSON and a picture. */
+async function measureCell(
+  directory: RunDirectory,
+  stored: CellResult,
+  { maxDrop, images, dataDirectory, isQuiet, out }: Measuring,
+) {
+  const { isTTY } = process.stderr;
+  const { cell, context } = await contextFor(stored, {
+    ...{ dataDirectory, stored: directory, directory },
+    onStage: (stage) => isQuiet || process.stderr.write(`${stage}\n`),
+  });
+  const found = await sensitivityOf(
+    { cell, context },
+    {
+      ...{ images, mostLost: maxDrop / 100 },
+      onProgress: (what) => isQuiet || !isTTY || process.stderr.write(`\r\u001b[K${what}`),
+    },
+  );
+  if (!isQuiet && isTTY) process.stderr.write("\r\u001b[K");
+  const file = sensitivityFile(directory, stored, out);
+  await makeDirectory(dirname(file));
+  await writeAtomically(`${file}.json`, `${JSON.stringify(found, null, 2)}\n`);
+  await writeAtomically(`${file}.svg`, sensitivityPictureOf(found));
+  return { found, file };
+}
+
+const sensitivityFile = (directory: RunDirectory, stored: CellResult, out?: string): string =>
+  join(resolve(out ?? join(directory.path, "sensitivity")), cellName(stored));
+
+/** What a matrix asks for: every completed cell's sensitivities, but those that are there already. */
+export async function measureCells(
+  directory: RunDirectory,
+  results: readonly CellResult[],
+  measuring: Measuring,
+): Promise<void> {
+  for (const stored of results.filter(({ state }) => state === "completed")) {
+    const known = await readFile(`${sensitivityFile(directory, stored)}.json`, "utf8").catch(
+      () => undefined,
+    );
+    const { asked } = (known === undefined ? {} : JSON.parse(known)) as Partial<SensitivityReport>;
+    if (asked?.images === measuring.images && asked.mostLost === measuring.maxDrop / 100) continue;
+    const { found, file } = await measureCell(directory, stored, measuring);
+    if (!measuring.isQuiet)
+      process.stderr.write(`${inert(`${file}.json: ${sensitivityVerdict(found)}`)}\n`);
+  }
 }

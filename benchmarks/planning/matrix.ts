@@ -80,6 +80,15 @@ export const matrixSchema = z.strictObject({
   seeds: z.number().int().min(1).max(MAX_SEEDS).describe("repetitions with seeds 0, 1, ..."),
   cells: z.array(blockSchema).min(1).describe("blocks of algorithms x backends x bits"),
   hyperparameters: hyperparametersSchema.describe("one set for all algorithms"),
+  sensitivity: z
+    .strictObject({
+      maxDrop: z.number().positive().max(100).describe("points that may be lost against float"),
+      images: z.number().int().min(1).default(1000).describe("training images to judge by"),
+    })
+    .optional()
+    .describe(
+      "asks each completed cell at the end which layers suffer, as quantbench sensitivity does",
+    ),
 });
 export type Matrix = z.infer<typeof matrixSchema> & { readonly name: string };
 

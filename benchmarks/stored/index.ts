@@ -4,7 +4,12 @@ export { crossCheck, distanceOf, isTooFar, type CrossCheck } from "./crossCheck.
 export { type Merged, mergeRuns } from "./mergeRuns.js";
 export { type LiveReport, serveReport } from "./serve.js";
 export { sensitivityOf, type SensitivityReport } from "./sensitivityOf.js";
-export { keepsAccuracy, sensitivityPictureOf, sensitivityText } from "./sensitivityText.js";
+export {
+  keepsAccuracy,
+  sensitivityPictureOf,
+  sensitivityText,
+  sensitivityVerdict,
+} from "./sensitivityText.js";
 export { contextFor, findCell } from "./storedCell.js";
 export { packRun, readStoredRun, writeReport } from "./storedRun.js";
 export { compare, reproducible, verify } from "./verify.js";

@@ -25,6 +25,7 @@ const BATCH = 100;
 const RAISED_BITS = [8, 16] as const;
 
 export interface SensitivityReport extends Sensitivities {
+  readonly asked: { readonly images: number; readonly mostLost: number };
   /** How many training images judged, and whether they have labels; else float is taken to be right. */
   readonly judges: { readonly images: number; readonly areLabeled: boolean };
   readonly target: Omit<AccuracyTarget, "sites"> & {
@@ -83,6 +84,7 @@ export async function sensitivityOf(
   const images = judges.batches.reduce((sum, { labels }) => sum + labels.data.length, 0);
   return {
     ...sensitivities,
+    asked: { images: options.images, mostLost },
     judges: { images, areLabeled: judges.areLabeled },
     target: { mostLost, ...target, verified },
   };

@@ -36,7 +36,7 @@ export function sensitivityText(report: SensitivityReport): string {
       ({ layers, bitOps, behavior }) =>
         `${(bitOps / own).toFixed(2).padStart(7)} x bit operations ${percent(behavior.accuracy).padStart(7)} %  ${raisedText(layers)}`,
     ),
-    verdict(report),
+    sensitivityVerdict(report),
   ].join("\n");
 }
 
@@ -69,7 +69,8 @@ const raisedText = (layers: Raised["layers"]): string =>
     .map(([layer, bits]) => `${layer} ${bitsIn(bits)}`)
     .join(", ") || "as it is";
 
-function verdict(report: SensitivityReport): string {
+/** What the accuracy that was asked for costs. */
+export function sensitivityVerdict(report: SensitivityReport): string {
   const { target } = report;
   const { chosen, verified, mostLost } = target;
   const allowed = `${(100 * mostLost).toString()} points`;
