@@ -154,8 +154,9 @@ async function simulate(
       const [size] = images.shape; // the last batch may be smaller
       if (compiled?.size !== size) {
         await compiled?.step.release();
-        compiled = { size, step: await engine.compile(step, { images, ...tensors }) };
+        compiled = undefined;
       }
+      compiled ??= { size, step: await engine.compile(step, { images, ...tensors }) };
       const outputs = await compiled.step.run({ images, ...tensors });
       logits.push(Float32Array.from(existing(outputs, "logits").data));
     }
