@@ -259,7 +259,10 @@ export async function runAndReport(
   if (plan.matrix.sensitivity !== undefined)
     await measureCells(new RunDirectory(options.out), results, {
       ...plan.matrix.sensitivity,
-      ...{ dataDirectory: options.dataDirectory, isQuiet: ["none", "json"].includes(options.progress) },
+      ...{
+        dataDirectory: options.dataDirectory,
+        isQuiet: ["none", "json"].includes(options.progress),
+      },
     });
   const faulty = await tellPublished(results, options);
   const failed = faulty || results.some(({ state }) => state === "failed");

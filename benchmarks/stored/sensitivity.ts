@@ -16,10 +16,10 @@ export interface Sensitivity extends Part {
   readonly without: Twice;
 }
 
-/** A layer, its weights, or what it reads. */
+/** A layer, its weights, or what it reads; or a tensor that no layer reads, such as a sum's. */
 export interface Part {
   readonly layer: string;
-  readonly kind: "weights" | "inputs" | "layer";
+  readonly kind: "weights" | "inputs" | "layer" | "tensor";
   readonly sites: readonly string[];
 }
 
@@ -30,10 +30,10 @@ export interface Sensitivities {
   readonly ranking: readonly Sensitivity[];
 }
 
-/** Every layer, its weights and its inputs apart. What layers share is in each of them. */
+/** Every layer, its weights and its inputs apart, and other tensors. What layers share is in each of them. */
 export function partsOf({ network, sites }: QuantizedNetwork): readonly Part[] {
   const ids = new Set(sites.map(({ id }) => id));
-  return network.nodes.filter(isLayer).flatMap(({ name, input }) => {
+  const layers = network.nodes.filter(isLayer).flatMap(({ name, input }) => {
     const weights = [`${name}/kernel`].filter((id) => ids.has(id));
     const inputs = [input].filter((id) => ids.has(id));
     const parts: readonly Part[] = [
@@ -48,7 +48,17 @@ export function partsOf({ network, sites }: QuantizedNetwork): readonly Part[] {
         (part.kind === "layer" || part.sites.length < weights.length + inputs.length),
     );
   });
+  const inLayers = new Set(layers.flatMap((part) => part.sites));
+  const others = sites.filter(({ id }) => !inLayers.has(id));
+  return [...layers, ...others.map(({ id }): Part => ({ layer: id, kind: "tensor", sites: [id] }))];
 }
+
+/** Parts that do not overlap but where layers share an input: together, they are the network. */
+export const isWhole = ({ kind }: Part): boolean => kind === "layer" || kind === "tensor";
+
+/** As people read it. */
+export const partName = (part: Part): string =>
+  isWhole(part) ? part.layer : `${part.layer} ${part.kind}`;
 
 export const inFloat = (sites: readonly string[]): SiteBits =>
   Object.fromEntries(sites.map((id) => [id, FLOAT_BITS]));

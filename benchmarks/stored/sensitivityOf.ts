@@ -18,7 +18,7 @@ import {
 import { trainedCell, type CellContext } from "../cell/index.js";
 import type { Cell } from "../planning/index.js";
 import { reachAccuracy, type AccuracyTarget, type RaisedLayer } from "./accuracyTarget.js";
-import { measureSensitivities, partsOf, type Sensitivities } from "./sensitivity.js";
+import { isWhole, measureSensitivities, partsOf, type Sensitivities } from "./sensitivity.js";
 
 const BATCH = 100;
 /** What layers may be raised to, beside float. */
@@ -124,11 +124,11 @@ function raised(
   return isPossible ? wide : undefined;
 }
 
-/** Layers, with what all of their sites may be raised to. */
+/** Layers and other tensors, with what all of their sites may be raised to. */
 function raisedLayers(subject: Divisible): readonly RaisedLayer[] {
   const byId = new Map(subject.sites.map((site) => [site.id, site]));
   return partsOf(subject)
-    .filter(({ kind }) => kind === "layer")
+    .filter(isWhole)
     .map((part) => {
       const sites = part.sites.flatMap((id) => byId.get(id) ?? []);
       const bits = RAISED_BITS.filter((width) => {

@@ -4,6 +4,7 @@ import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import { sensitivityPicture } from "../../reports/charts/sensitivityPicture.js";
 import { paretoFront } from "../../reports/pareto.js";
 import { losesAtMost, type Raised } from "./accuracyTarget.js";
+import { partName } from "./sensitivity.js";
 import type { SensitivityReport } from "./sensitivityOf.js";
 
 const percent = (share: number): string => (100 * share).toFixed(2);
@@ -51,10 +52,10 @@ function rankingTable({ ranking }: SensitivityReport): string {
     // No lines between rows.
     chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
   });
-  for (const { layer, kind, alone, without } of ranking)
+  for (const part of ranking)
     table.push([
-      kind === "layer" ? layer : `${layer} ${kind}`,
-      ...[alone, without].flatMap(({ deployed, simulated }) => [
+      partName(part),
+      ...[part.alone, part.without].flatMap(({ deployed, simulated }) => [
         deployed.loss.toFixed(4),
         percent(deployed.accuracy),
         decibel(deployed),
@@ -95,9 +96,9 @@ export function sensitivityPictureOf(report: SensitivityReport): string {
   return sensitivityPicture({
     bars: {
       title: "Points lost with one part quantized alone, on onnxruntime",
-      rows: ranking.map(({ layer, kind, alone }) => ({
-        label: kind === "layer" ? layer : `${layer} ${kind}`,
-        lost: 100 * (inFloat.accuracy - alone.deployed.accuracy),
+      rows: ranking.map((part) => ({
+        label: partName(part),
+        lost: 100 * (inFloat.accuracy - part.alone.deployed.accuracy),
       })),
     },
     networks: {
