@@ -132,7 +132,9 @@ function upperSteps(
       worth: ((start?.loss ?? NaN) - loss) / Math.max(bitOps - (start?.bitOps ?? NaN), 1),
     }));
     const best = ahead.reduce((a, b) => (b.worth > a.worth ? b : a));
-    steps.push({ layer, bits: best.bits, worth: best.worth });
+    // Where steps cost nothing, a later one may be worth more; it still comes later.
+    const worth = Math.min(best.worth, steps.at(-1)?.worth ?? Infinity);
+    steps.push({ layer, bits: best.bits, worth });
     from = best.place;
   }
   return steps;

@@ -80,6 +80,25 @@ test("nothing is raised where nothing is lost, and everything that was tried is 
   );
 });
 
+test("the way ends in float also for a tensor that costs nothing and is best at 8 bits", async () => {
+  const harm = (bits = 4) => ({ 4: 0.01, 8: 0.02, 16: 0.03, 32: 0.025 })[bits] ?? NaN;
+  const loss = (bits: SiteBits) => harm(bits["free"]) + 1 / (bits["costly"] ?? 4);
+  const layer = (name: string) => ({
+    part: { layer: name, kind: "tensor" as const, sites: [name] },
+    bits: [8, 16, 32],
+  });
+  const { tried } = await reachAccuracy({
+    network: {
+      deployed: (bits) => Promise.resolve({ accuracy: 0.5, loss: loss(bits), sqnr: null }),
+      inFloat: () => ({ accuracy: 1, loss: 0, sqnr: null }),
+    },
+    layers: [layer("free"), layer("costly")],
+    ...{ own: { free: 4, costly: 4 }, bitOps: (bits) => bits["costly"] ?? 4 },
+    ...{ mostLost: 0.01, onTry: () => undefined },
+  });
+  expect(tried.at(-1)?.layers).toEqual({ costly: 32, free: 32 });
+});
+
 test("nothing is chosen where even float falls short of what was asked", async () => {
   const network = invented(0);
   const { chosen, sites } = await reachAccuracy({
