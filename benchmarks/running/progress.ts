@@ -19,6 +19,7 @@ export interface Totals {
   readonly done: number;
   readonly total: number;
   readonly failed: number;
+  /** Infinite where nothing is known of it, as before the first cell of a queue is done. */
   readonly secondsLeft: number;
 }
 
@@ -133,7 +134,8 @@ export class ProgressDisplay {
 
 function describeTotals({ done, total, failed, secondsLeft }: Totals): string {
   const failures = failed > 0 ? `, ${String(failed)} failed` : "";
-  return `[${String(done)}/${String(total)}${failures}, ${duration(secondsLeft)} left]`;
+  const left = Number.isFinite(secondsLeft) ? `, ${duration(secondsLeft)} left` : "";
+  return `[${String(done)}/${String(total)}${failures}${left}]`;
 }
 
 function describe(cell: RunningCell): string {

@@ -32,6 +32,12 @@ test("a finished cell's line says its accuracy and what was lost", () => {
   ]);
 });
 
+test("a time left that nobody knows is not said", () => {
+  const { display, lines } = log("lines");
+  display.pretrained({ ...totals, secondsLeft: Infinity }, "resnet8 seed 0");
+  expect(lines()).toEqual(["[3/10] resnet8 seed 0: done"]);
+});
+
 test("a log has a heartbeat when nothing ended for a minute", () => {
   vi.useFakeTimers({ toFake: ["performance"] });
   const { display, lines } = log("lines");
