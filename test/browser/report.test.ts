@@ -455,7 +455,8 @@ describe("fits", () => {
     ["a desktop", { width: 1280, height: 900 }],
     ["a phone", { width: 390, height: 844 }],
   ])("%s", async (name, viewport) => {
-    const pictures = join(os.tmpdir(), "quantbench-screenshots");
+    const kept = process.env["QUANTBENCH_SCREENSHOTS"];
+    const pictures = kept ?? join(os.tmpdir(), "quantbench-screenshots");
     await mkdir(pictures, { recursive: true });
     for (const [file, label] of [
       ["index.html", "index"],
