@@ -1,6 +1,7 @@
 import * as tf from "#tf";
 import type { Quantizer, QuantizerSite } from "../../algorithms/algorithm.js";
 import { randomStream } from "../engine/index.js";
+import { KnownOutcomes } from "./knownOutcomes.js";
 import { numbers, toTensors, toValues } from "./subject.js";
 
 /** One property of how a quantizer gets its first values, on tensors of real sizes. */
@@ -135,6 +136,16 @@ const zerosDoNotClip: CalibrationCheck = {
 
 const calibrationChecks: readonly CalibrationCheck[] = [seesEveryIndex, zerosDoNotClip];
 
+const known = new KnownOutcomes<{ readonly problem: string | undefined }>();
+
+function problemAt(run: CalibrationCheck["run"], quantizer: Quantizer, site: QuantizerSite) {
+  try {
+    return tf.tidy(() => run(quantizer, site));
+  } catch (error) {
+    return `throws: ${(error as Error).message}`;
+  }
+}
+
 /** What is wrong with first values: place, check and finding. */
 export function calibrationProblems<Place extends { readonly site: QuantizerSite }>(
   quantizerOf: (site: QuantizerSite) => Quantizer,
@@ -142,12 +153,10 @@ export function calibrationProblems<Place extends { readonly site: QuantizerSite
 ): { place: Place; check: string; problem: string }[] {
   return calibrationChecks.flatMap(({ name, chosen, run }) =>
     chosen(places).flatMap((place) => {
-      let problem: string | undefined;
-      try {
-        problem = tf.tidy(() => run(quantizerOf(place.site), place.site));
-      } catch (error) {
-        problem = `throws: ${(error as Error).message}`;
-      }
+      const [quantizer, tried] = [quantizerOf(place.site), name + JSON.stringify(place.site)];
+      const { problem } =
+        known.get(quantizer, tried) ??
+        known.set(quantizer, tried, { problem: problemAt(run, quantizer, place.site) });
       return problem === undefined ? [] : [{ place, check: name, problem }];
     }),
   );

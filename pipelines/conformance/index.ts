@@ -16,6 +16,7 @@ import { calibrationProblems } from "./calibration.js";
 import { problemsOf } from "./checks.js";
 import { staysFinite } from "./extremes.js";
 import { notFiniteOn } from "./extremesOnEngine.js";
+import { KnownOutcomes } from "./knownOutcomes.js";
 import { numbers, SHAPE } from "./subject.js";
 
 export { calibrationProblems } from "./calibration.js";
@@ -79,6 +80,10 @@ export interface ConformanceReport {
   readonly known: readonly Finding[];
 }
 
+const knownProblems = new KnownOutcomes<ReturnType<typeof problemsOf>>();
+/** What was not finite on an engine, if anything. */
+const knownExtremes = new KnownOutcomes<{ readonly problem: string | undefined }>();
+
 /** Bits at which places are tried on engines, where they can have them. */
 const ENGINE_BITS = 4;
 
@@ -95,7 +100,6 @@ export async function checkAlgorithm(
   await tf.setBackend("cpu");
   const unsupported = new Map<string, number>();
   const findings: Finding[] = [];
-  const tried = new Map<string, ReturnType<typeof problemsOf>>(); // backends share schemes
   const supported: Place[] = [];
   for (const place of placesOf(backends)) {
     const quantizer = quantizerOf(algorithm, place.site);
@@ -105,9 +109,10 @@ export async function checkAlgorithm(
       continue;
     }
     supported.push(place);
-    const key = JSON.stringify(place.site);
-    const problems = tried.get(key) ?? problemsOf(quantizer, place.site);
-    tried.set(key, problems);
+    const key = JSON.stringify(place.site); // backends share schemes
+    const problems =
+      knownProblems.get(quantizer, key) ??
+      knownProblems.set(quantizer, key, problemsOf(quantizer, place.site));
     findings.push(...problems.map((problem) => ({ place, ...problem })));
   }
   findings.push(...calibrationProblems((site) => quantizerOf(algorithm, site), supported));
@@ -130,22 +135,28 @@ async function extremesOn(engine: Engine, algorithm: Algorithm, places: readonly
     const form = JSON.stringify([role, symmetric, signed, granularity, scaleForm]);
     if (scheme.bitWidth === ENGINE_BITS || !forms.has(form)) forms.set(form, place);
   }
-  const tried = [...forms.values()];
-  const problems = await notFiniteOn(
-    engine,
-    tried.map(({ site }) => ({ site, quantizer: quantizerOf(algorithm, site) })),
+  const title = `${engine.name}${engine.lowering === undefined ? "" : ` (${engine.lowering})`}`;
+  const tried = [...forms.values()].map((place) => {
+    const { site } = place;
+    return {
+      place,
+      site,
+      quantizer: quantizerOf(algorithm, site),
+      key: title + JSON.stringify(site),
+    };
+  });
+  const news = tried.filter(
+    ({ quantizer, key }) => knownExtremes.get(quantizer, key) === undefined,
   );
-  return tried.flatMap((place, i): Finding[] => {
-    const found = problems.get(i);
-    return found === undefined
-      ? []
-      : [
-          {
-            place,
-            check: staysFinite.name,
-            problem: `on ${engine.name}${engine.lowering === undefined ? "" : ` (${engine.lowering})`}, ${found}`,
-          },
-        ];
+  if (news.length > 0) {
+    const problems = await notFiniteOn(engine, news);
+    for (const [i, { quantizer, key }] of news.entries())
+      knownExtremes.set(quantizer, key, { problem: problems.get(i) });
+  }
+  return tried.flatMap(({ place, quantizer, key }): Finding[] => {
+    const problem = knownExtremes.get(quantizer, key)?.problem;
+    if (problem === undefined) return [];
+    return [{ place, check: staysFinite.name, problem: `on ${title}, ${problem}` }];
   });
 }
 
