@@ -1,9 +1,15 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 
 /** Every key begins so: an ACL can hold a user to them. */
 export const PREFIX = "quantbench";
 
 const CONNECT_MS = 10_000;
+/** How long a server may refuse connections that is about to start. */
+const START_MS = 5000;
+const START_AGAIN_MS = 250;
+/** What a server says, or the system for it, that stops or starts. */
+const MAY_START = /ECONNREFUSED|ECONNRESET|LOADING/;
 
 /** A server as users may see it: without password. */
 export function shownUrl(text: string): string {
@@ -24,7 +30,8 @@ function parseUrl(text: string): URL {
 }
 
 /**
- * Connects to a Redis or Valkey server. Once connected, the client waits for a server that went away.
+ * Connects to a Redis or Valkey server, which may be about to start. Once connected, the client waits for a
+ * server that went away.
  *
  * @param onNote told when the server goes and comes back
  * @throws Error when it does not answer, or is not set up to keep jobs
@@ -34,31 +41,8 @@ export async function connect(text: string, onNote: (text: string) => void): Pro
   const password = process.env["QUANTBENCH_QUEUE_PASSWORD"];
   const url = parseUrl(text);
   if (password !== undefined) url.password = password;
-  const client = new Redis(url.href, {
-    lazyConnect: true,
-    maxRetriesPerRequest: null, // what BullMQ asks for
-    retryStrategy: (times) => Math.min(200 * times, 2000),
-    connectTimeout: CONNECT_MS,
-  });
-  let last = "it does not answer";
+  const client = await connectOnceStarted(url, shown);
   let told = false;
-  client.on("error", ({ message }) => {
-    last = message;
-  });
-  const timeout = setTimeout(() => {
-    client.disconnect();
-  }, CONNECT_MS);
-  try {
-    await client.connect();
-    await client.ping();
-  } catch (error) {
-    client.disconnect();
-    const { message } = error as Error;
-    const reason = message === "Connection is closed." ? last : message;
-    throw new Error(`cannot work with the queue ${shown}: ${reason}`, { cause: error });
-  } finally {
-    clearTimeout(timeout);
-  }
   client.on("reconnecting", () => {
     if (!told) onNote(`the queue ${shown} went away; work goes on, and waits for it`);
     told = true;
@@ -69,6 +53,47 @@ export async function connect(text: string, onNote: (text: string) => void): Pro
   });
   await warnOfEviction(client, shown, onNote);
   return client;
+}
+
+async function connectOnceStarted(url: URL, shown: string): Promise<Redis> {
+  const giveUp = performance.now() + START_MS;
+  for (;;) {
+    try {
+      return await connectNow(url);
+    } catch (error) {
+      const { message } = error as Error;
+      if (!MAY_START.test(message) || performance.now() > giveUp)
+        throw new Error(`cannot work with the queue ${shown}: ${message}`, { cause: error });
+      await sleep(START_AGAIN_MS);
+    }
+  }
+}
+
+async function connectNow(url: URL): Promise<Redis> {
+  const client = new Redis(url.href, {
+    lazyConnect: true,
+    maxRetriesPerRequest: null, // what BullMQ asks for
+    retryStrategy: (times) => Math.min(200 * times, 2000),
+    connectTimeout: CONNECT_MS,
+  });
+  let last = "it does not answer";
+  client.on("error", ({ message }) => {
+    last = message;
+  });
+  const timeout = setTimeout(() => {
+    client.disconnect();
+  }, CONNECT_MS);
+  try {
+    await client.connect();
+    await client.ping();
+    return client;
+  } catch (error) {
+    client.disconnect();
+    const { message } = error as Error;
+    throw message === "Connection is closed." ? new Error(last, { cause: error }) : error;
+  } finally {
+    clearTimeout(timeout);
+  }
 }
 
 async function warnOfEviction(client: Redis, shown: string, onNote: (text: string) => void) {
