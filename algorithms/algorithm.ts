@@ -6,6 +6,15 @@ import type { Quantizer, QuantizerSite, QuantizerTensors, QuantizerValue } from 
 
 export type * from "./quantizer.js";
 
+/** The ways of making a network cheap that algorithms are sorted by. */
+export const FAMILIES = [
+  "quantization",
+  "mixed precision",
+  "pruning",
+  "binary and ternary",
+] as const;
+export type Family = (typeof FAMILIES)[number];
+
 /** What a training phase may change. */
 export type ParameterGroup = "weights" | "quantizers";
 
@@ -75,6 +84,8 @@ export interface Algorithm {
   /** Raised whenever a change here changes results, so that older ones are not reused. */
   readonly version: number;
   readonly source: Source;
+  /** See `familyOf` for what it is if absent. */
+  readonly family?: Family;
   /** Where this implementation departs from its source, and why. */
   readonly deviations: readonly string[];
   /** Checks of `quantbench check` that it is known to fail, since its source does; by their names. */
@@ -126,6 +137,10 @@ export interface InheritedParameter {
 export function phasesOf({ phases }: Algorithm, network: Network): readonly Phase[] {
   return typeof phases === "function" ? phases(network) : phases;
 }
+
+/** What an algorithm belongs to; one that searches bits and says nothing, to mixed precision. */
+export const familyOf = ({ family, search }: Pick<Algorithm, "family" | "search">): Family =>
+  family ?? (search === undefined ? "quantization" : "mixed precision");
 
 /** The usual training: everything, for the whole budget. */
 export const TRAIN_ALL: readonly Phase[] = [

@@ -205,6 +205,7 @@ export const channelwise = (cost: Cost) =>
   ({
     version: 1,
     source: MPIC_SOURCE,
+    family: "mixed precision",
     deviations: [
       "Widths 2, 4 and 8 as far as the matrix's bit width goes; activations keep the matrix's, with PACT's learned bound. Widths of activations are not searched.",
       "The cost is a part of that of the widest widths, weighed by 1; the paper sweeps its weight.",

@@ -108,6 +108,7 @@ export const nested = (trained: readonly number[]) =>
 export const verticalLayering = {
   name: "verticalLayering",
   title: "Vertical Layering",
+  family: "quantization",
   ...nested(WIDTHS),
   deviations: [
     "No code is published, and only the abstract was read: that lower widths drop bits, that one set of source weights serves all and is moved by multi-objective optimization is from there; quantizer, steps, gradients, batch norm and schedule are reconstructions.",

@@ -65,6 +65,7 @@ export function cellView(
     group,
     id: result.id,
     algorithm: algorithmOf(result),
+    family: run.families?.[config.algorithm.name],
     backend: backendOf(result),
     bits: bitsOf(result),
     model: modelOf(result),

@@ -59,7 +59,7 @@ export function indexView(input: ReportInput) {
     maps,
     decisions,
     rules: decisionRules(margins),
-    tables: tables.flatMap(splitSparse).map(tableView),
+    tables: tables.flatMap(splitSparse).map((table) => tableView(table, familiesOf(input))),
     bitCharts: bitCharts(completed),
     curves: trainingCurves(completed).length,
     sideBySide: completed.length > 1,
@@ -119,13 +119,25 @@ function sections({
   ];
 }
 
-function tableView(table: AccuracyTable) {
+/** The family of each row's algorithm, where a run has several families. */
+function familiesOf({ run: { families = {} }, results }: ReportInput): ReadonlyMap<string, string> {
+  if (new Set(Object.values(families)).size < 2) return new Map();
+  return new Map(
+    results.map((result) => [algorithmOf(result), families[result.config.algorithm.name] ?? ""]),
+  );
+}
+
+function tableView(table: AccuracyTable, families: ReadonlyMap<string, string>) {
   const { model, bits, floatAccuracy, backends, rows } = table;
   return {
     ...{ model, bits, floatAccuracy, backends },
     narrow: backends.length === 1,
     plot: dotPlotOf(table),
-    rows: rows.map(({ algorithm, entries }) => ({ algorithm, entries: entries.map(entryView) })),
+    rows: rows.map(({ algorithm, entries }) => ({
+      algorithm,
+      family: families.get(algorithm),
+      entries: entries.map(entryView),
+    })),
   };
 }
 

@@ -323,6 +323,8 @@ export const runSchema = z.strictObject({
   /** The command that reproduces the run. */
   command: z.string(),
   deviations: z.record(z.string(), z.array(z.string())),
+  /** What each algorithm belongs to, by its name; absent in runs of earlier versions. */
+  families: z.record(z.string(), z.string()).optional(),
   notes: z.record(z.string(), z.array(z.string())),
   /** Ids of all cells of the matrix, in the order of tables. */
   cells: z.array(z.string()),

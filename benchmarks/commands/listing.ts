@@ -1,4 +1,4 @@
-import { unsupportedLevels, type Algorithm } from "../../algorithms/algorithm.js";
+import { familyOf, unsupportedLevels, type Algorithm } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
 import { hardwareModels } from "../../backends/hardware/index.js";
 import { backends } from "../../backends/index.js";
@@ -40,13 +40,13 @@ export async function listRows(what: string): Promise<Row[]> {
     case "algorithms":
       return algorithms.map((algorithm) => {
         const { name, title, version, source, deviations, knownDefects = [] } = algorithm;
-        const family = familyOf(algorithm);
+        const [family, kind] = [familyOf(algorithm), kindOf(algorithm)];
         const backendsOf = supportedBackends(algorithm);
         const details = {
-          ...{ name, title, version, family, source },
+          ...{ name, title, version, family, kind, source },
           ...{ backends: backendsOf, deviations, knownDefects },
         };
-        return { name, description: `${title}: ${family}. ${source.title}`, details };
+        return { name, description: `${title}: ${family}, ${kind}. ${source.title}`, details };
       });
     case "backends":
       return backends.map((backend) => ({
@@ -112,13 +112,13 @@ export async function listRows(what: string): Promise<Row[]> {
   }
 }
 
-/** What kind of algorithm it is, by what it consists of. */
-function familyOf(algorithm: Algorithm): string {
+/** How an algorithm comes to its network, by what it consists of. */
+function kindOf(algorithm: Algorithm): string {
   const { phases, reconstruction, search } = algorithm;
   if (reconstruction !== undefined) return "post-training reconstruction";
   if (typeof phases !== "function" && phases.length === 0) return "post-training";
   if (search !== undefined || (typeof phases !== "function" && phases.length > 1))
-    return "mixed-precision search";
+    return "search and training";
   return algorithm.rewrite === undefined
     ? "quantization-aware training"
     : "quantization-aware training of a rewritten network";

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { FAMILIES } from "../../algorithms/algorithm.js";
 
 const functionOf = <T>() =>
   z.custom<T>((value) => typeof value === "function", { error: "must be a function" });
@@ -27,6 +28,7 @@ const algorithm = z.looseObject({
   ...{ name, title: text, version, source, deviations: texts },
   ...{ weight: quantizer, activation: quantizer },
   phases: z.union([z.array(phase), action]),
+  family: z.enum(FAMILIES).optional(),
 });
 
 const tensorScheme = z.looseObject({

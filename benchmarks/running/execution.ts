@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import lockfile from "proper-lockfile";
 import { stringify } from "yaml";
+import { familyOf } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
 import { backends } from "../../backends/index.js";
 import type { CellResult, Run } from "../../results/schema.js";
@@ -105,6 +106,9 @@ function describeRun({ matrix, allCells: cells }: Plan, { command }: RunOptions)
     command,
     deviations: Object.fromEntries(
       used(algorithms, "algorithm").map(({ name, deviations }) => [name, [...deviations]]),
+    ),
+    families: Object.fromEntries(
+      used(algorithms, "algorithm").map((algorithm) => [algorithm.name, familyOf(algorithm)]),
     ),
     notes: Object.fromEntries(
       used(backends, "backend").map(({ name, notes }) => [name, [...notes]]),

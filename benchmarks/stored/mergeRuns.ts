@@ -134,6 +134,9 @@ function unitedRun(runs: readonly Run[]): Run {
     title: [...new Set(runs.map(({ title }) => title))].join(" + "),
     command: commands.length === 1 ? first.command : commands.join("; "),
     deviations: all(({ deviations }) => deviations),
+    ...(runs.some(({ families }) => families) && {
+      families: all(({ families = {} }) => families),
+    }),
     notes: all(({ notes }) => notes),
     cells: [...new Set([first, ...others].flatMap(({ cells }) => cells))],
   };

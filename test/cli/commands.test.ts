@@ -71,6 +71,16 @@ test("everything registered is listed, for people and for programs", async () =>
   }
 });
 
+test("algorithms are listed with their families", async () => {
+  const { stdout } = await quantbench(["list", "algorithms", "--json"]);
+  const listed = JSON.parse(stdout) as { name: string; family: string }[];
+  const families = new Map(listed.map(({ name, family }) => [name, family]));
+  expect(families.get("lsq")).toBe("quantization");
+  expect(families.get("haq")).toBe("mixed precision");
+  expect(families.get("channelwiseSize")).toBe("mixed precision");
+  expect(families.get("verticalLayering")).toBe("quantization");
+});
+
 test("check names what can be checked", async () => {
   const { code, stderr } = await quantbench(["check", "algorithm", "lqs"]);
   expect(code).toBe(2);

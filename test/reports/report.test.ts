@@ -7,6 +7,11 @@ import { renderTerminal } from "../../reports/terminal.js";
 import type { CellResult } from "../../results/schema.js";
 import { completedCell, exampleEnvironment, failedCell } from "../results/examples.js";
 
+const EMPTY_RUN = {
+  ...{ name: "test", title: "Test run", command: "quantbench run test" },
+  ...{ deviations: {}, notes: {}, cells: [] },
+};
+
 async function render(results: CellResult[], title = "Test run"): Promise<Map<string, string>> {
   const files = renderReport({
     run: {
@@ -67,6 +72,20 @@ describe("the index", () => {
     ]) {
       expect(html).toContain(text);
     }
+  });
+
+  test("says what family an algorithm belongs to, where there are several", async () => {
+    const results = ["lsq", "haq"].map((name) =>
+      completedCell({ algorithm: { name, version: 1 } }),
+    );
+    const run = { ...EMPTY_RUN, families: { lsq: "quantization", haq: "mixed precision" } };
+    const pages = new Map<string, string>();
+    const input = { run, environment: exampleEnvironment, results };
+    for await (const { path, content } of renderReport(input)) pages.set(path, content);
+    expect(pages.get("index.html")).toContain("haq<small>mixed precision</small>");
+    const page = [...pages].find(([path]) => path.startsWith("cells/") && path.includes("haq"));
+    expect(page?.[1]).toContain("Family: mixed precision.");
+    expect(await indexOf(results)).not.toContain("haq<small>");
   });
 
   test("is one file without requests, the same for the same results", async () => {
