@@ -6,6 +6,7 @@ import {
   type HostTensor,
   type HostTensors,
   type Signature,
+  sizeOf,
 } from "./engine.js";
 import { describeLowering, type Lowering } from "./trace/lowering.js";
 import { outputName, trace } from "./trace/index.js";
@@ -32,11 +33,23 @@ export function onnxruntimeEngine(lowering: Lowering, threads = 1): Engine {
     async compile(step, signature) {
       const traced = await trace(step, signature, lowering);
       if (Object.keys(traced.outputs).length === 0) return NOTHING; // onnxruntime refuses to
-      const session = await ort.InferenceSession.create(traced.model, options);
+      const session = await ort.InferenceSession.create(traced.model, {
+        ...options,
+        enableMemPattern: bytesOf(signature) < MOST_PLANNED_BYTES,
+      });
       return compiledStep(session, signature, traced.outputs);
     },
   };
 }
+
+/**
+ * From its second run on, onnxruntime has one block for all of a step's tensors, beside what the first
+ * run left: faster for small ones, but ResNet-50 would need twice the memory.
+ */
+const MOST_PLANNED_BYTES = 2 ** 25;
+
+const bytesOf = (signature: Signature): number =>
+  Object.values(signature).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
 
 const NOTHING: CompiledStep = {
   run: () => Promise.resolve({}),

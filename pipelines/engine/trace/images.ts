@@ -34,6 +34,8 @@ interface Affine {
 export class BlockedImages extends ImageForms {
   /** The chunk, by its first image, of the values that begin one: slices of the batch. */
   readonly chunkOf = new Map<string, number>();
+  /** What whole batches take, where several chunks are joined to one. */
+  readonly bytesOf = new Map<string, number>();
 
   readonly #reshaped = new Map<string, string>();
   readonly #convolutions = new Map<
@@ -182,7 +184,7 @@ export class BlockedImages extends ImageForms {
         h * w === 1 ? chunk : this.transpose(chunk, [size / together, ...apart], [0, 2, 1, 3]);
       return this.cutAxis(this.reshape(moved, [size, h, w, channels]), 3, c, channels);
     });
-    return this.joined(parts);
+    return this.#wholeBatch(parts, shape);
   }
 
   /** One blocked value a chunk -> NCHW, the whole batch */
@@ -194,7 +196,13 @@ export class BlockedImages extends ImageForms {
       const moved = this.transpose(chunk, [-1, h * w, this.options.block], [0, 2, 1]);
       return this.cutAxis(this.reshape(moved, [size, channels, h, w]), 1, c, channels);
     });
-    return this.joined(parts);
+    return this.#wholeBatch(parts, shape);
+  }
+
+  #wholeBatch(parts: readonly string[], shape: Shape): string {
+    const joined = this.joined(parts);
+    if (parts.length > 1) this.bytesOf.set(joined, 4 * shape.reduce((a, b) => a * b, 1));
+    return joined;
   }
 
   /** NCHW, the whole batch -> one blocked value a chunk */

@@ -6,18 +6,31 @@ import type { GraphNode } from "../../onnx/index.js";
  *
  * onnxruntime runs nodes depth first from the ends of the graph, last end first. An end is added
  * behind each stretch of one chunk, a node without memory or work, in reverse: that fixes the order.
- *
- * @param chunkOf the chunk that a value belongs to, for those that begin one
  */
 export function schedule(
   nodes: readonly GraphNode[],
   outputs: ReadonlySet<string>,
-  chunkOf: ReadonlyMap<string, number>,
+  { chunkOf, bytesOf, mostWaiting = MOST_WAITING_BYTES }: Schedule,
 ): GraphNode[] {
   const needed = neededNodes(nodes, outputs);
-  const order = interleave(needed, chunksOf(needed, chunkOf));
+  const order = interleave(needed, chunksOf(needed, chunkOf), { bytesOf, mostWaiting });
   return [...order.nodes, ...order.ends.reverse()];
 }
+
+interface Schedule {
+  /** The chunk that a value belongs to, for those that begin one. */
+  readonly chunkOf: ReadonlyMap<string, number>;
+  /** What values take that join the chunks of a batch. */
+  readonly bytesOf: ReadonlyMap<string, number>;
+  /** Of such values, what may wait at once until all chunks are through. */
+  readonly mostWaiting?: number;
+}
+
+/**
+ * What a calibration looks at is the whole batch of every activation: were all of them to wait for
+ * the last chunk, a large network would need gigabytes.
+ */
+const MOST_WAITING_BYTES = 2 ** 28;
 
 function neededNodes(nodes: readonly GraphNode[], outputs: ReadonlySet<string>): GraphNode[] {
   const wanted = new Set(outputs);
@@ -51,10 +64,14 @@ function chunksOf(
 
 /**
  * Cuts the nodes, in their order, into phases: one ends where a chunk needs what all chunks have to
- * contribute to, as statistics of the batch are. Within a phase one chunk runs after the other, what
- * they share comes last.
+ * contribute to, as statistics of the batch are, or where too much waits for that. Within a phase one
+ * chunk runs after the other, what they share comes last.
  */
-function interleave(nodes: readonly GraphNode[], chunks: readonly number[]) {
+function interleave(
+  nodes: readonly GraphNode[],
+  chunks: readonly number[],
+  { bytesOf, mostWaiting }: Pick<Required<Schedule>, "bytesOf" | "mostWaiting">,
+) {
   const ordered: GraphNode[] = [];
   const ends: GraphNode[] = [];
   const users = usersOf(nodes);
@@ -64,6 +81,7 @@ function interleave(nodes: readonly GraphNode[], chunks: readonly number[]) {
   /** What waits for the end of the phase, and the chunk of all that is not ordered yet. */
   let shared: GraphNode[] = [];
   let unordered = new Map<string, number>();
+  let waiting = 0;
 
   const endPhase = () => {
     const order = [...phase.keys()].sort((a, b) => rank(recent, a) - rank(recent, b));
@@ -74,14 +92,17 @@ function interleave(nodes: readonly GraphNode[], chunks: readonly number[]) {
     }
     recent = order.reverse();
     ordered.push(...shared);
+    if (waiting > mostWaiting) ends.push(...endsOf(shared, users)); // else it runs when it is read
     phase = new Map();
     shared = [];
     unordered = new Map();
+    waiting = 0;
   };
   nodes.forEach((node, i) => {
     const chunk = chunks[i] ?? -1;
     if (chunk >= 0) {
-      if (node.inputs.some((input) => (unordered.get(input) ?? chunk) !== chunk)) endPhase();
+      const isShared = node.inputs.some((input) => (unordered.get(input) ?? chunk) !== chunk);
+      if (isShared || waiting > mostWaiting) endPhase();
       const stretch = phase.get(chunk) ?? [];
       phase.set(chunk, stretch);
       stretch.push(node);
@@ -89,6 +110,7 @@ function interleave(nodes: readonly GraphNode[], chunks: readonly number[]) {
     } else if (node.inputs.some((input) => unordered.has(input))) {
       shared.push(node);
       unordered.set(node.output, chunk);
+      waiting += bytesOf.get(node.output) ?? 0;
     } else {
       ordered.push(node);
     }

@@ -144,7 +144,7 @@ function blockedGraph(
   recordBlocked(backend, program);
   addOutputs(backend, recorded, (info) => program.resolve(info));
   const names = new Set(Object.keys(recorded.outputs).map(outputName));
-  const nodes = schedule(graph.nodes, names, backend.images.chunkOf);
+  const nodes = schedule(graph.nodes, names, backend.images);
   return {
     model: graph.toBytes("step", nodes),
     nodeCount: nodes.length,
