@@ -1,5 +1,5 @@
 import type { Engine } from "../../pipelines/engine/index.js";
-import type { Dataset, TrainingProgress } from "../../pipelines/train/index.js";
+import type { Dataset, ImageProgress, TrainingProgress } from "../../pipelines/train/index.js";
 import type { RunDirectory } from "../../results/store.js";
 import type { Cell } from "../planning/index.js";
 
@@ -8,7 +8,7 @@ export interface CellContext {
   readonly engine: Engine;
   readonly dataset: Dataset;
   readonly directory: RunDirectory;
-  readonly onProgress: (stage: string, progress?: TrainingProgress) => void;
+  readonly onProgress: (stage: string, progress?: TrainingProgress | ImageProgress) => void;
   /** Told what a user should know and no result says. */
   readonly onNote: (text: string) => void;
 }

@@ -5,6 +5,7 @@ import {
   changedCount,
   correctOf,
   type Dataset,
+  type ImageProgress,
   type Logits,
 } from "../../pipelines/train/index.js";
 import type { FrozenNetwork } from "../../pipelines/freeze/index.js";
@@ -47,7 +48,7 @@ export async function deploy(
     readonly backend: BackendProfile;
     readonly dataset: Dataset;
     readonly simulated: Logits;
-    readonly onRuntime: (title: string) => void;
+    readonly onRuntime: (title: string, progress?: ImageProgress) => void;
   },
 ): Promise<Deployments> {
   const { name, backend, dataset, simulated, onRuntime } = options;
@@ -66,11 +67,12 @@ export async function deploy(
       runtime.write(network, { name: called, batch, arithmetic });
     try {
       const model = write(name, RUNTIME_BATCH);
-      const { logits, ...execution } = await execute(
-        runtime,
-        (batch) => write("network", batch),
+      const { logits, ...execution } = await execute(runtime, (batch) => write("network", batch), {
         dataset,
-      );
+        onImages: (progress) => {
+          onRuntime(runtime.title, progress);
+        },
+      });
       first ??= logits;
       if (model.kernels !== undefined && model.kernels !== "shipped") precise ??= logits;
       correct[runtimeName] = correctOf(logits, dataset);

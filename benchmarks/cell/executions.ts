@@ -11,7 +11,7 @@ import {
   WAYS_AROUND_SATURATION,
 } from "../../pipelines/deploy/index.js";
 import type { RuntimeModel } from "../../pipelines/export/index.js";
-import type { Dataset, Logits } from "../../pipelines/train/index.js";
+import type { Dataset, ImageProgress, Logits } from "../../pipelines/train/index.js";
 import type { MeasuredRuntime } from "../../results/schema.js";
 import { summarize } from "./latency.js";
 
@@ -36,13 +36,16 @@ const remembered = new Map<string, Execution>();
 export async function execute(
   runtime: Runtime,
   write: (batch: number) => RuntimeModel,
-  dataset: Dataset,
+  {
+    dataset,
+    onImages,
+  }: { readonly dataset: Dataset; readonly onImages?: (progress: ImageProgress) => void },
 ): Promise<Execution> {
   const model = write(RUNTIME_BATCH);
   const key = keyOf(runtime, model, dataset);
   const known = remembered.get(key);
   if (known !== undefined) return known;
-  const { logits, imagesPerSecond, peakBytes } = await runOn(runtime, model, dataset);
+  const { logits, imagesPerSecond, peakBytes } = await runOn(runtime, model, { dataset, onImages });
   const latency = await latencyOn(runtime, () => write(1), dataset);
   const execution = {
     logits,

@@ -116,12 +116,15 @@ export const STAGES: { readonly [F in Finding]: Stage<F> } = {
   simulated: stage({
     title: "evaluation",
     needs: ["trained"],
-    run({ parts, context: { engine, dataset } }, { trained }) {
+    run({ parts, context: { engine, dataset, onProgress } }, { trained }) {
       const quantized = quantizedBy(parts, trained);
       return evaluate(engine, quantized.network, {
         tensors: trained.tensors,
         dataset,
         mode: (current) => asDeployed(parts.algorithm, quantized, current),
+        onImages: (progress) => {
+          onProgress("evaluation", progress);
+        },
       });
     },
   }),
@@ -156,8 +159,8 @@ export const STAGES: { readonly [F in Finding]: Stage<F> } = {
         { exported: exported.grouped, plain: frozen },
         {
           ...{ name: cellName(cell), backend: parts.backend, dataset: context.dataset, simulated },
-          onRuntime: (title) => {
-            context.onProgress(`deployment on ${title}`);
+          onRuntime: (title, progress) => {
+            context.onProgress(`deployment on ${title}`, progress);
           },
         },
       ),
@@ -165,11 +168,14 @@ export const STAGES: { readonly [F in Finding]: Stage<F> } = {
   inspection: stage({
     title: "inspection",
     needs: ["trained", "frozen"],
-    run: ({ parts, context: { engine, dataset } }, { trained: { tensors }, frozen }) =>
+    run: ({ parts, context: { engine, dataset, onProgress } }, { trained: { tensors }, frozen }) =>
       inspectSites(engine, frozen, {
         ...{ algorithm: parts.algorithm, tensors, dataset },
         kernels: kernelsOf(parts.backend, frozen),
         arithmetic: parts.backend.arithmetic,
+        onImages: (progress) => {
+          onProgress("inspection", progress);
+        },
       }),
   }),
   latency: stage({

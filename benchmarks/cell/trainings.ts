@@ -1,6 +1,6 @@
 import type { Network } from "../../algorithms/network.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
-import { initialParameters, unquantized } from "../../pipelines/network/index.js";
+import { initialParameters, RowStorage, unquantized } from "../../pipelines/network/index.js";
 import { quantize, type FineTuned, type SearchRecord } from "../../pipelines/quantize/index.js";
 import {
   accuracyOf,
@@ -70,8 +70,14 @@ const floatResult = (logits: Logits, dataset: Dataset) => ({
   correct: encodeCorrect(correctOf(logits, dataset)),
 });
 
-function floatLogits(network: Network, tensors: HostTensors, { engine, dataset }: CellContext) {
-  return evaluate(engine, network, { tensors, dataset, mode: () => ({ quantize: unquantized }) });
+function floatLogits(network: Network, tensors: HostTensors, context: CellContext) {
+  const { engine, dataset, onProgress } = context;
+  return evaluate(engine, network, {
+    ...{ tensors, dataset, mode: () => ({ quantize: unquantized }) },
+    onImages: (progress) => {
+      onProgress("float evaluation", progress);
+    },
+  });
 }
 
 /** Loud, since whoever trains expects a gain. */
@@ -104,11 +110,15 @@ export function trainQuantized(
       onStep: (progress) => {
         onProgress("quantized training", progress);
       },
+      onCalibration: (progress) => {
+        onProgress("calibration", progress);
+      },
       onSearch: ({ visits, allowed, last }) => {
         onProgress("search", { step: visits, steps: allowed, loss: last?.loss ?? NaN });
       },
       keeper: keepers.training,
       searchKeeper: keepers.search,
+      storage: new RowStorage({ directory: context.directory.path }),
     });
     const { fineTuned } = result;
     if (fineTuned !== undefined && fineTuned.trained < fineTuned.calibrated)

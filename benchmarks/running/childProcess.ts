@@ -1,5 +1,5 @@
 // What a child process that runs jobs says to its parent, and how it gets them.
-import type { TrainingProgress } from "../../pipelines/train/index.js";
+import type { ImageProgress, TrainingProgress } from "../../pipelines/train/index.js";
 import { deviceAccuracy } from "../../results/device.js";
 import type { CellResult } from "../../results/schema.js";
 import type { CellContext } from "../cell/index.js";
@@ -12,7 +12,9 @@ export interface Accuracies {
 }
 
 export type WorkerMessage =
-  | ({ readonly type: "progress"; readonly stage: string } & Partial<TrainingProgress>)
+  | ({ readonly type: "progress"; readonly stage: string } & Partial<
+      TrainingProgress & ImageProgress
+    >)
   | {
       readonly type: "finished";
       readonly cellId: string;

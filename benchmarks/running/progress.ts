@@ -13,6 +13,8 @@ export interface RunningCell {
   readonly epoch?: number;
   readonly epochs?: number;
   readonly imagesPerSecond?: number;
+  /** Of the stage. */
+  readonly secondsLeft?: number;
 }
 
 export interface Totals {
@@ -139,7 +141,7 @@ function describeTotals({ done, total, failed, secondsLeft }: Totals): string {
 }
 
 function describe(cell: RunningCell): string {
-  const { label, stage, step, steps, loss, epoch, epochs, imagesPerSecond } = cell;
+  const { label, stage, step, steps, loss, epoch, epochs, imagesPerSecond, secondsLeft } = cell;
   const parts = [
     ...(step !== undefined && steps !== undefined
       ? [`${String(Math.floor((100 * step) / steps))} %`]
@@ -148,10 +150,14 @@ function describe(cell: RunningCell): string {
       ? [`epoch ${epoch.toFixed(1)} of ${String(epochs)}`]
       : []),
     ...(loss === undefined ? [] : [`loss ${loss.toFixed(3)}`]),
-    ...(imagesPerSecond === undefined ? [] : [`${imagesPerSecond.toFixed(0)} images/s`]),
+    ...(imagesPerSecond === undefined ? [] : [`${rate(imagesPerSecond)} images/s`]),
+    ...(secondsLeft === undefined ? [] : [`${duration(secondsLeft)} left`]),
   ];
   return `${label}: ${stage}${parts.length > 0 ? ` ${parts.join(", ")}` : ""}`;
 }
+
+/** Large networks take seconds for an image. */
+const rate = (perSecond: number): string => perSecond.toFixed(perSecond < 10 ? 1 : 0);
 
 /** "8 s", "3 min 20 s", "2 h 05 min" */
 export function duration(seconds: number): string {

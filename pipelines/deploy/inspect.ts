@@ -2,7 +2,13 @@ import type * as tf from "#tf";
 import * as ort from "../onnxruntime.js";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import type { IntegerArithmetic } from "../../backends/backend.js";
-import { batchesInOrder, channelsFirst, type Dataset } from "../train/index.js";
+import {
+  batchesInOrder,
+  channelsFirst,
+  type Dataset,
+  imagePace,
+  type ImageProgress,
+} from "../train/index.js";
 import { PartingCounter, type Partings } from "./divergence.js";
 import { infer, loadModel } from "./inference.js";
 import { SiteWatcher, type SiteStatistics } from "./siteWatcher.js";
@@ -43,6 +49,7 @@ interface InspectOptions {
   /** That the network is deployed with. */
   readonly kernels: Kernels;
   readonly arithmetic?: IntegerArithmetic | undefined;
+  readonly onImages?: (progress: ImageProgress) => void;
 }
 
 /**
@@ -56,7 +63,7 @@ interface InspectOptions {
 export async function inspectSites(
   engine: Engine,
   frozen: FrozenNetwork,
-  { algorithm, tensors, dataset, kernels, arithmetic }: InspectOptions,
+  { algorithm, tensors, dataset, kernels, arithmetic, onImages }: InspectOptions,
 ): Promise<Inspection> {
   const { network } = frozen;
   const largest = Math.max(
@@ -72,6 +79,8 @@ export async function inspectSites(
   const watched = inOrder(frozen).map((site) => new SiteWatcher(site, levelsOf(frozen, site)));
   const [partings, integersPartings] = [new PartingCounter(), new PartingCounter()];
   let isDeployedGraph = true;
+  const told = imagePace(images, onImages);
+  let done = 0;
   const compiled = new Map<number, CompiledStep>(); // by batch size: the last batch may be smaller
   try {
     for (const batch of batchesInOrder(dataset, { ...dataset.test, count: images }, batchSize)) {
@@ -103,6 +112,7 @@ export async function inspectSites(
       partings.add(causes.deployed);
       integersPartings.add(causes.integers);
       isDeployedGraph &&= areEqual(deployed[logits], await infer(plain, pixels));
+      told((done += size));
     }
   } finally {
     for (const known of compiled.values()) await known.release();

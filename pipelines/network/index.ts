@@ -15,7 +15,6 @@ export { multiplications, parameterSpecs } from "./parameterSpecs.js";
 export { inheritParameters, initialParameters } from "./parameters.js";
 export {
   type NodeValues,
-  chosenRows,
   existing,
   inputName,
   mapBatches,
@@ -36,5 +35,6 @@ export {
   valuesOf,
 } from "./quantizers.js";
 export { leftInFloat } from "./leftInFloat.js";
+export { RowStorage, rowsOf, type Rows, type StoredRows } from "./rows.js";
 export { type Unit, blockUnits, layerUnits, unitBetween } from "./units.js";
 export { type Window, windowOf, windowOutput } from "./window.js";

@@ -1,36 +1,15 @@
 import type * as tf from "#tf";
-import type { Engine, HostTensor, HostTensors, StepFunction } from "../engine/index.js";
+import type { Engine, HostTensors, StepFunction } from "../engine/index.js";
 import { forward } from "./forward.js";
 import type { ForwardOptions } from "./pass.js";
+import { RowStorage, type Rows, type StoredRows } from "./rows.js";
 import type { Unit } from "./units.js";
 
 /** Images at a time when parts of a network run on their own. */
 const BATCH = 64;
 
 /** Values of a network's nodes for the same images, by node. */
-export type NodeValues = ReadonlyMap<string, HostTensor>;
-
-/** The rows `from` ... `to` - 1 along the first axis. */
-export function rows({ shape, data }: HostTensor, from: number, to: number): HostTensor {
-  const [count = 1, ...rest] = shape;
-  const size = data.length / count;
-  const part = data.subarray(from * size, to * size);
-  return part instanceof Float32Array
-    ? { dtype: "float32", shape: [to - from, ...rest], data: part }
-    : { dtype: "int32", shape: [to - from, ...rest], data: part };
-}
-
-/** The rows at `indices` along the first axis. */
-export function chosenRows({ shape, data }: HostTensor, indices: ArrayLike<number>): HostTensor {
-  const [count = 1, ...rest] = shape;
-  const size = data.length / count;
-  const chosen = new Float32Array(indices.length * size);
-  for (let slot = 0; slot < indices.length; slot++) {
-    const index = indices[slot] ?? 0;
-    chosen.set(data.subarray(index * size, (index + 1) * size), slot * size);
-  }
-  return { dtype: "float32", shape: [indices.length, ...rest], data: chosen };
-}
+export type NodeValues = ReadonlyMap<string, Rows>;
 
 /** Inputs of a part's step are told from its parameters by this. */
 export const inputName = (node: string): string => `in ${node}`;
@@ -43,13 +22,15 @@ export interface PartOptions {
   readonly mode: (
     tensors: Readonly<Record<string, tf.Tensor>>,
   ) => Pick<ForwardOptions, "quantize" | "bias">;
+  /** Where the output goes. */
+  readonly storage?: RowStorage;
 }
 
 /** Computes a unit's output for all images. */
 export async function runPart(
   engine: Engine,
-  { unit, tensors, values, mode }: PartOptions,
-): Promise<HostTensor> {
+  { unit, tensors, values, mode, storage }: PartOptions,
+): Promise<StoredRows> {
   const step: StepFunction = (current) => {
     const { outputs } = forward(unit.network, (name) => existing(current, inputName(name)), {
       parameters: current,
@@ -60,7 +41,7 @@ export async function runPart(
     if (result === undefined) throw new Error(`no node "${unit.output}"`);
     return { result };
   };
-  return mapBatches(engine, step, { inputs: unit.inputs, tensors, values });
+  return mapBatches(engine, step, { inputs: unit.inputs, tensors, values, storage });
 }
 
 /**
@@ -74,39 +55,39 @@ export async function mapBatches(
     readonly inputs: readonly string[];
     readonly tensors: HostTensors;
     readonly values: NodeValues;
+    readonly storage?: RowStorage | undefined;
   },
-): Promise<HostTensor> {
-  const { inputs, tensors, values } = options;
+): Promise<StoredRows> {
+  const { inputs, tensors, values, storage = new RowStorage() } = options;
   const count = valuesOfNode(values, inputs[0] ?? "").shape[0] ?? 0;
   const size = Math.min(BATCH, count);
   const batch = (from: number): HostTensors => ({
     ...tensors,
     ...Object.fromEntries(
-      inputs.map((name) => [inputName(name), rows(valuesOfNode(values, name), from, from + size)]),
+      inputs.map((name) => [
+        inputName(name),
+        valuesOfNode(values, name).between(from, from + size),
+      ]),
     ),
   });
   const compiled = await engine.compile(step, batch(0));
-  let result: { data: Float32Array; shape: readonly number[] } | undefined;
+  let result: StoredRows | undefined;
   try {
     for (let start = 0; start < count; start += size) {
       const from = Math.min(start, count - size);
       const { result: part } = await compiled.run(batch(from));
-      if (part === undefined) throw new Error("the step gave no result");
-      const each = part.data.length / size;
-      result ??= {
-        data: new Float32Array(count * each),
-        shape: [count, ...part.shape.slice(1)],
-      };
-      result.data.set(part.data, from * each);
+      if (!(part?.data instanceof Float32Array)) throw new Error("the step gave no result");
+      result ??= storage.create([count, ...part.shape.slice(1)]);
+      result.write(part.data, from);
     }
   } finally {
     await compiled.release();
   }
   if (result === undefined) throw new Error("there are no images");
-  return { dtype: "float32", ...result };
+  return result;
 }
 
-export function valuesOfNode(values: NodeValues, name: string): HostTensor {
+export function valuesOfNode(values: NodeValues, name: string): Rows {
   const found = values.get(name);
   if (found === undefined) throw new Error(`the values of node "${name}" are missing`);
   return found;

@@ -5,7 +5,13 @@ import type {
   QuantizerValue,
   QuantizerValues,
 } from "../../algorithms/algorithm.js";
-import { batchesInOrder, type Hyperparameters, type TrainingImages } from "../train/index.js";
+import {
+  batchesInOrder,
+  type Hyperparameters,
+  imagePace,
+  type ImageProgress,
+  type TrainingImages,
+} from "../train/index.js";
 import type { Engine, HostTensor, HostTensors, StepTensors } from "../engine/index.js";
 import type { GridStart } from "../../algorithms/laboratory.js";
 import { forward, type QuantizedNetwork, toHost, valueName } from "../network/index.js";
@@ -15,6 +21,7 @@ interface Observation extends QuantizedNetwork {
   readonly parameters: HostTensors;
   readonly dataset: TrainingImages;
   readonly hyperparameters: Hyperparameters;
+  readonly onImages?: ((progress: ImageProgress) => void) | undefined;
 }
 
 interface Calibration extends Omit<Observation, "quantizers"> {
@@ -60,7 +67,10 @@ export async function observe(
   const { network, sites, quantizers, parameters, dataset, hyperparameters } = calibration;
   const { batchSize, calibrationBatches } = hyperparameters;
   const observed: Record<string, QuantizerValue>[][] = sites.map(() => []);
-  const batches = batchesInOrder(dataset, dataset.train, Math.min(batchSize, dataset.train.count));
+  const size = Math.min(batchSize, dataset.train.count);
+  const batches = batchesInOrder(dataset, dataset.train, size);
+  const images = size * Math.min(calibrationBatches, Math.floor(dataset.train.count / size));
+  const told = imagePace(images, calibration.onImages);
 
   const step = ({ images, ...tensors }: StepTensors) => {
     if (images === undefined) throw new TypeError("calibration needs images");
@@ -91,6 +101,7 @@ export async function observe(
       if (batch.images.shape[0] !== first.images.shape[0]) break; // steps have one batch size
       const outputs = await compiled.run({ images: batch.images, ...parameters });
       sites.forEach((site, index) => observed[index]?.push(statisticsOf(site, outputs)));
+      told((i + 1) * size);
       batch = batches.next().value;
     }
   } finally {

@@ -8,6 +8,7 @@ import {
   type Dataset,
   DEFAULT_RECONSTRUCTION,
   type Hyperparameters,
+  type ImageProgress,
   type TrainingKeeper,
   type TrainingProgress,
   type TrainingResult,
@@ -20,6 +21,7 @@ import {
   mergeParameters,
   type QuantizedNetwork,
   quantizerOf,
+  type RowStorage,
   valueName,
 } from "../network/index.js";
 import type { Network } from "../../algorithms/network.js";
@@ -44,11 +46,14 @@ export interface Quantization {
   readonly hyperparameters: Hyperparameters;
   readonly seed: number;
   readonly onStep?: (progress: TrainingProgress) => void;
+  readonly onCalibration?: (progress: ImageProgress) => void;
   readonly onSearch?: (progress: SearchProgress) => void;
   readonly keeper?: TrainingKeeper | undefined;
   readonly searchKeeper?: SearchKeeper | undefined;
   /** Widths that the backend has, for searches; all if absent. */
   readonly bitWidths?: BackendProfile["bitWidths"];
+  /** For activations, where a reconstruction needs all of them. */
+  readonly storage?: RowStorage;
 }
 
 export interface QuantizationResult extends TrainingResult {
@@ -89,7 +94,9 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
     ...Object.fromEntries(found.filter(([name]) => name in trained)),
   };
   const common = { network, sites: allocated, algorithm };
-  const values = await calibrate(engine, { ...common, parameters, dataset, hyperparameters });
+  const values = await calibrate(engine, {
+    ...{ ...common, parameters, dataset, hyperparameters, onImages: task.onCalibration },
+  });
   let tensors: HostTensors = { ...parameters, ...values, ...foundValues };
   if (corrections.recalibrateBatchNorm)
     tensors = await recalibrateBatchNorm(engine, { ...common, tensors, batches });
@@ -105,6 +112,7 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
         seed,
         ...(task.onStep && { onUnit: task.onStep }),
         keeper: task.keeper,
+        ...(task.storage && { storage: task.storage }),
       });
       return { ...reconstructed, accuracies: new Float32Array(0) };
     }

@@ -1,4 +1,5 @@
 import { batchesInOrder, type Batch, type Dataset } from "./data.js";
+import { imagePace, type ImageProgress } from "./pace.js";
 import type {
   CompiledStep,
   Engine,
@@ -23,13 +24,15 @@ export type Logits = Float32Array;
 export async function collectLogits(
   dataset: Dataset,
   infer: (batch: Batch) => Promise<ArrayLike<number>>,
-  batchSize = EVALUATION_BATCH,
+  onImages?: (progress: ImageProgress) => void,
 ): Promise<Logits> {
   const logits = new Float32Array(dataset.test.count * dataset.classes);
+  const told = imagePace(dataset.test.count, onImages);
   let offset = 0;
-  for (const batch of batchesInOrder(dataset, dataset.test, batchSize)) {
+  for (const batch of batchesInOrder(dataset, dataset.test, EVALUATION_BATCH)) {
     logits.set(await infer(batch), offset);
     offset += (batch.images.shape[0] ?? 0) * dataset.classes;
+    told(offset / dataset.classes);
   }
   checkFinite(logits, dataset);
   return logits;
@@ -54,9 +57,10 @@ export async function evaluate(
     readonly dataset: Dataset;
     /** How sites are quantized, given the tensors of the step. */
     readonly mode: (tensors: StepTensors) => Pick<ForwardOptions, "quantize" | "bias">;
+    readonly onImages?: (progress: ImageProgress) => void;
   },
 ): Promise<Logits> {
-  const { tensors, dataset, mode } = options;
+  const { tensors, dataset, mode, onImages } = options;
   const step: StepFunction = ({ images, ...parameters }) => {
     if (images === undefined) throw new TypeError("evaluation needs images");
     const result = forward(network, images, {
@@ -68,14 +72,18 @@ export async function evaluate(
   };
   const compiled = new Map<number, CompiledStep>(); // by batch size: the last batch may be smaller
   try {
-    return await collectLogits(dataset, async ({ images }) => {
-      const size = images.shape[0] ?? 0;
-      const known = compiled.get(size) ?? (await engine.compile(step, { images, ...tensors }));
-      compiled.set(size, known);
-      const { logits } = await known.run({ images, ...tensors });
-      if (logits === undefined) throw new Error("evaluation gave no logits");
-      return logits.data;
-    });
+    return await collectLogits(
+      dataset,
+      async ({ images }) => {
+        const size = images.shape[0] ?? 0;
+        const known = compiled.get(size) ?? (await engine.compile(step, { images, ...tensors }));
+        compiled.set(size, known);
+        const { logits } = await known.run({ images, ...tensors });
+        if (logits === undefined) throw new Error("evaluation gave no logits");
+        return logits.data;
+      },
+      onImages,
+    );
   } finally {
     for (const step of compiled.values()) await step.release();
   }

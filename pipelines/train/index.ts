@@ -33,6 +33,7 @@ export {
   type Schedule,
   stepCount,
 } from "./hyperparameters.js";
+export { imagePace, type ImageProgress } from "./pace.js";
 export { RunningPhase, train } from "./train.js";
 export type {
   Training,

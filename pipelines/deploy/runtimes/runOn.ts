@@ -6,6 +6,8 @@ import {
   channelsFirst,
   checkFinite,
   type Dataset,
+  imagePace,
+  type ImageProgress,
   type Logits,
 } from "../../train/index.js";
 import { EndedBySignal, type RuntimeProcess, withProcess } from "./keptProcesses.js";
@@ -40,19 +42,24 @@ const KEPT_BYTES = 2 ** 28;
 export function runOn(
   runtime: Runtime,
   batched: RuntimeModel,
-  dataset: Dataset,
+  { dataset, onImages }: Images,
 ): Promise<RuntimeRun> {
   return withProcess(runtime, batched, {
     dataset,
     start: () => startWithImages(runtime, dataset),
-    work: (child) => runIn(child, { runtime, model: batched, dataset }),
+    work: (child) => runIn(child, { runtime, model: batched, dataset, onImages }),
   });
 }
 
-interface Work {
+/** The test set, and whoever wants to know how far it is. */
+interface Images {
+  readonly dataset: Dataset;
+  readonly onImages?: ((progress: ImageProgress) => void) | undefined;
+}
+
+interface Work extends Images {
   readonly runtime: Runtime;
   readonly model: RuntimeModel;
-  readonly dataset: Dataset;
 }
 
 /** Whether a data set's test images stay in the processes, instead of being sent for each model. */
@@ -79,9 +86,10 @@ async function startWithImages(runtime: Runtime, dataset: Dataset): Promise<Runt
 }
 
 async function runIn(child: RuntimeProcess, work: Work): Promise<RuntimeRun> {
-  const { runtime, model, dataset } = work;
+  const { runtime, model, dataset, onImages } = work;
   const { count } = dataset.test;
   await load(child, work);
+  const told = imagePace(count, onImages);
   const logits = new Float32Array(count * dataset.classes);
   const sent = staysThere(dataset) ? undefined : runtimeBatches(runtime, dataset);
   const [warm, cold] = [new Pace(), new Pace()];
@@ -97,6 +105,7 @@ async function runIn(child: RuntimeProcess, work: Work): Promise<RuntimeRun> {
     peakBytes = Math.max(peakBytes, answer.peakBytes);
     const found = answer.logits.subarray(0, (answer.logits.length / batch) * given);
     logits.set(found, start * dataset.classes);
+    told(start + given);
   }
   checkFinite(logits, dataset);
   const { imagesPerSecond } = warm.images > 0 ? warm : cold;

@@ -1,5 +1,5 @@
 import * as tf from "#tf";
-import type { Engine, HostTensor, HostTensors, StepTensors } from "../../engine/index.js";
+import type { Engine, HostTensors, StepTensors } from "../../engine/index.js";
 import {
   existing,
   forward,
@@ -7,7 +7,10 @@ import {
   mapBatches,
   type NodeValues,
   quantizeWith,
+  type Rows,
+  type RowStorage,
   runPart,
+  type StoredRows,
   type Unit,
   unitBetween,
   unquantized,
@@ -31,10 +34,11 @@ export async function fisherWeights(
     readonly quantized: NodeValues;
     /** Holds the float network's prediction. */
     readonly float: NodeValues;
+    readonly storage?: RowStorage;
   },
-): Promise<HostTensor | undefined> {
+): Promise<StoredRows | undefined> {
   const { network } = task;
-  const { unit, tensors, quantized, float } = state;
+  const { unit, tensors, quantized, float, storage } = state;
   const last = network.nodes.at(-1)?.name ?? "";
   if (unit.output === last) return undefined; // nothing lies behind it
   const logits = valuesOfNode(float, last);
@@ -43,6 +47,7 @@ export async function fisherWeights(
     values: quantized,
     tensors,
     mode: (current) => ({ quantize: quantizeWith(task.algorithm, task.sites, current) }),
+    ...(storage && { storage }),
   });
   const tail = unitBetween(network, new Set([unit.output]), last);
   const step = (current: StepTensors) => {
@@ -59,12 +64,15 @@ export async function fisherWeights(
     const gradient = tf.grad(divergence)(existing(current, inputName("output")));
     return { result: tf.add(tf.abs(gradient), 1) };
   };
-  return mapBatches(engine, step, {
+  const weights = await mapBatches(engine, step, {
     inputs: ["output", "logits"],
     tensors: task.tensors,
-    values: new Map([
+    values: new Map<string, Rows>([
       ["output", output],
       ["logits", logits],
     ]),
+    storage,
   });
+  output.release();
+  return weights;
 }

@@ -4,6 +4,7 @@ import type { Hyperparameters, TrainingKeeper, TrainingProgress } from "../../tr
 import {
   type QuantizedNetwork,
   quantizerOf,
+  type RowStorage,
   type Unit,
   valueName,
   withInputs,
@@ -20,6 +21,8 @@ export interface ReconstructionTask extends QuantizedNetwork {
   readonly onUnit?: (progress: TrainingProgress) => void;
   /** Keeps how far it is, unit and step within the unit, and knows where it was stopped. */
   readonly keeper?: TrainingKeeper | undefined;
+  /** For activations. */
+  readonly storage?: RowStorage;
 }
 
 /** A unit under names that units of the same shape share, so that they share a compiled step. */

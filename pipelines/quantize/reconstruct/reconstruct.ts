@@ -1,7 +1,6 @@
 import pow from "@stdlib/math-base-special-pow";
 import cos from "@stdlib/math-base-special-cos";
 import {
-  type CompiledStep,
   type Engine,
   float32,
   type HostTensor,
@@ -16,23 +15,25 @@ import {
 import { DEFAULT_RECONSTRUCTION, type TrainingState } from "../../train/index.js";
 import {
   blockUnits,
-  chosenRows,
   existing,
   finished,
   inputName,
   layerUnits,
   type NodeValues,
   quantizeWith,
+  type Rows,
+  RowStorage,
+  rowsOf,
   runPart,
-  type Unit,
-  unitBetween,
   unquantized,
   valuesOfNode,
 } from "../../network/index.js";
 import { fisherWeights } from "./fisherWeights.js";
 import { type BitPosition, RandomBits } from "./randomBits.js";
 import { LearnedUnit, type ReconstructionTask } from "./learnedUnit.js";
-import { ADAM, learningStep } from "./learningStep.js";
+import { ADAM } from "./learningStep.js";
+import { StepCache } from "./stepCache.js";
+import { UnitValues } from "./unitValues.js";
 
 /** Weight of the term that pushes roundings to 0 or 1 (equation 21 of AdaRound). */
 const REGULARIZATION = 0.01;
@@ -55,11 +56,22 @@ export async function reconstruct(
   const { network, algorithm, images } = task;
   const units =
     algorithm.reconstruction.unit === "layer" ? layerUnits(network) : blockUnits(network);
-  const input = network.nodes[0]?.name ?? "";
   const prediction = network.nodes.at(-1)?.name ?? "";
   const { fisher } = algorithm.reconstruction;
-  const quantized = new Map([[input, images]]);
-  const float = new Map([[input, images]]);
+  const { storage = new RowStorage() } = task;
+  const given = rowsOf(images);
+  const quantized = new UnitValues(
+    network,
+    given,
+    units.map(({ inputs }) => inputs),
+  );
+  // Also for units that were learned before a stop, and the prediction from the first of them: what
+  // is computed from another tensor may have other last bits.
+  const float = new UnitValues(
+    network,
+    given,
+    units.map(({ inputs, output }) => [...inputs, output, ...(fisher ? [prediction] : [])]),
+  );
   const steps = new StepCache(engine, task);
   const { keeper } = task;
   const found = keeper?.found;
@@ -68,86 +80,52 @@ export async function reconstruct(
   const trained = new Set<string>();
   try {
     for (const [index, unit] of units.entries()) {
-      await provide(unit.inputs, quantized, (part, values) =>
-        runPart(engine, { unit: part, values, tensors, mode: (t) => deployedMode(task, t) }),
-      );
-      // Also for units that were learned before a stop, and the prediction from the first of them: what
-      // is computed from another tensor may have other last bits.
-      const wanted = [...unit.inputs, unit.output, ...(fisher ? [prediction] : [])];
-      await provide(wanted, float, (part, values) =>
+      const state = { unit, tensors, quantized: quantized.values, float: float.values, storage };
+      await quantized.provide(index, (part, values) =>
         runPart(engine, {
-          unit: part,
-          values,
-          tensors: task.tensors,
+          ...{ unit: part, values, tensors: state.tensors, storage },
+          mode: (t) => deployedMode(task, t),
+        }),
+      );
+      await float.provide(index, (part, values) =>
+        runPart(engine, {
+          ...{ unit: part, values, tensors: task.tensors, storage },
           mode: () => ({ quantize: unquantized }),
         }),
       );
       const learned = new LearnedUnit(task, unit, trained);
-      if (found !== undefined && index < found.step) continue; // learned before it was stopped
-      const weights = fisher
-        ? await fisherWeights(engine, task, { unit, tensors, quantized, float })
-        : undefined;
-      const before = { step: index, tensors };
-      const result = await learn(steps, learned, {
-        ...{ tensors, quantized, float, weights, task },
-        from: index === found?.step ? positionIn(found) : undefined,
-        keep: ({ losses: own, ...position }) =>
-          keeper?.keep(() => ({
-            ...before,
-            losses: Float32Array.from([...losses, ...own]),
-            accuracies: new Float32Array(0),
-            ...stateOf(position),
-          })),
-      });
-      tensors = { ...tensors, ...result.tensors };
-      losses.push(...result.losses);
-      task.onUnit?.({ step: index + 1, steps: units.length, loss: losses.at(-1) ?? 0 });
+      if (found === undefined || index >= found.step) {
+        const weights = fisher ? await fisherWeights(engine, task, state) : undefined;
+        const before = { step: index, tensors };
+        const result = await learn(steps, learned, {
+          ...{ ...state, weights, task },
+          from: index === found?.step ? positionIn(found) : undefined,
+          keep: ({ losses: own, ...position }) =>
+            keeper?.keep(() => ({
+              ...before,
+              losses: Float32Array.from([...losses, ...own]),
+              accuracies: new Float32Array(0),
+              ...stateOf(position),
+            })),
+        });
+        weights?.release();
+        tensors = { ...tensors, ...result.tensors };
+        losses.push(...result.losses);
+        task.onUnit?.({ step: index + 1, steps: units.length, loss: losses.at(-1) ?? 0 });
+      } // else it was learned before the stop
+      for (const values of [quantized, float]) values.forget(index);
+      await steps.endUnit();
     }
   } finally {
+    for (const values of [quantized, float]) values.release();
     await steps.release();
   }
   return { tensors, losses: Float32Array.from(losses) };
-
-  /** Computes the tensors that are asked for from those that are there. */
-  async function provide(
-    names: readonly string[],
-    values: Map<string, HostTensor>,
-    run: (unit: Unit, values: NodeValues) => Promise<HostTensor>,
-  ): Promise<void> {
-    for (const name of names) {
-      if (values.has(name)) continue;
-      values.set(name, await run(unitBetween(network, new Set(values.keys()), name), values));
-    }
-  }
 }
 
 const deployedMode = ({ algorithm, sites }: ReconstructionTask, tensors: StepTensors) => ({
   quantize: quantizeWith(algorithm, sites, tensors),
 });
-
-/** Compiled steps by the shape of what they learn. */
-class StepCache {
-  readonly #engine: Engine;
-  readonly #task: ReconstructionTask;
-  readonly #compiled = new Map<string, Promise<CompiledStep>>();
-
-  constructor(engine: Engine, task: ReconstructionTask) {
-    this.#engine = engine;
-    this.#task = task;
-  }
-
-  async get(unit: LearnedUnit, inputs: HostTensors): Promise<CompiledStep> {
-    const key = `${unit.key} ${JSON.stringify(Object.keys(inputs))}`;
-    const known =
-      this.#compiled.get(key) ?? this.#engine.compile(learningStep(this.#task, unit), inputs);
-    this.#compiled.set(key, known);
-    return known;
-  }
-
-  async release(): Promise<void> {
-    for (const step of this.#compiled.values()) await (await step).release();
-  }
-}
 
 /** Where the learning of a unit is between two steps. */
 interface Position {
@@ -188,7 +166,7 @@ interface Learning {
   readonly tensors: HostTensors;
   readonly quantized: NodeValues;
   readonly float: NodeValues;
-  readonly weights: HostTensor | undefined;
+  readonly weights: Rows | undefined;
 }
 
 /** @returns the learned tensors of the unit, finished, and the loss of each step */
@@ -216,14 +194,14 @@ async function learn(steps: StepCache, unit: LearnedUnit, learning: Learning) {
     );
   /** What a step reads besides the unit's tensors, for chosen images. */
   const batch = (indices: ArrayLike<number>): HostTensors => ({
-    target: chosenRows(target, indices),
-    ...(weights && { weights: chosenRows(weights, indices) }),
+    target: target.at(indices),
+    ...(weights && { weights: weights.at(indices) }),
     ...Object.fromEntries(
       unit.inputs.map((name) => {
-        const exact = chosenRows(valuesOfNode(quantized, name), indices);
+        const exact = valuesOfNode(quantized, name).at(indices);
         return [
           inputName(unit.short(name)),
-          mixInput ? mix(exact, chosenRows(valuesOfNode(float, name), indices), bits.draw) : exact,
+          mixInput ? mix(exact, valuesOfNode(float, name).at(indices), bits.draw) : exact,
         ];
       }),
     ),

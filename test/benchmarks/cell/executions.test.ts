@@ -23,14 +23,14 @@ test("a model that is byte-equal to an earlier one is not executed again; any ot
       findRuntime("integers").write(frozen, { name, batch, arithmetic: stpu.arithmetic });
   };
   const [native, integers] = [findRuntime("onnxruntime"), findRuntime("integers")];
-  const first = await execute(integers, writer(1), dataset);
-  expect(await execute(integers, writer(1), dataset)).toBe(first);
+  const first = await execute(integers, writer(1), { dataset });
+  expect(await execute(integers, writer(1), { dataset })).toBe(first);
   const others = [
-    await execute(integers, writer(2), dataset),
-    await execute(integers, writer(1, "other"), dataset),
-    await execute(native, writer(1), dataset), // another runtime, though it is the same program
-    await execute(integers, writer(1), { ...dataset, checksum: "other" }),
-    await execute(integers, writer(1), { ...dataset, test: { ...part, count: 10 } }),
+    await execute(integers, writer(2), { dataset }),
+    await execute(integers, writer(1, "other"), { dataset }),
+    await execute(native, writer(1), { dataset }), // another runtime, though it is the same program
+    await execute(integers, writer(1), { dataset: { ...dataset, checksum: "other" } }),
+    await execute(integers, writer(1), { dataset: { ...dataset, test: { ...part, count: 10 } } }),
   ];
   for (const other of others) expect(other).not.toBe(first);
   expect(others[0]?.logits).not.toEqual(first.logits);

@@ -1,5 +1,6 @@
 import { Writable } from "node:stream";
 import { afterEach, expect, test, vi } from "vitest";
+import { imagePace, type ImageProgress } from "../../../pipelines/train/index.js";
 import { ProgressDisplay } from "../../../benchmarks/running/progress.js";
 
 const totals = { done: 3, total: 10, failed: 0, secondsLeft: 125 };
@@ -36,6 +37,20 @@ test("a time left that nobody knows is not said", () => {
   const { display, lines } = log("lines");
   display.pretrained({ ...totals, secondsLeft: Infinity }, "resnet8 seed 0");
   expect(lines()).toEqual(["[3/10] resnet8 seed 0: done"]);
+});
+
+test("a stage that goes through images says how fast and how long it will take", () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  const { display, lines } = log("lines");
+  let found: ImageProgress | undefined;
+  const told = imagePace(500, (progress) => (found = progress));
+  vi.advanceTimersByTime(60_000);
+  told(200); // 3.33 a second, so that 300 take 90 seconds
+  vi.advanceTimersByTime(10_000);
+  display.status(() => totals, [{ label: "resnet50 minMax", stage: "evaluation", ...found }]);
+  expect(lines()).toEqual([
+    "[3/10, 2 min 5 s left] resnet50 minMax: evaluation 40 %, 3.3 images/s, 1 min 30 s left",
+  ]);
 });
 
 test("a log has a heartbeat when nothing ended for a minute", () => {

@@ -28,7 +28,7 @@ async function logitsOn(name: string, choice: Choice): Promise<number[]> {
   const runtime = findRuntime(name);
   const { arithmetic } = choice.profile;
   const model = runtime.write(frozenNetwork(choice), { name: "n", batch: 50, arithmetic });
-  return Array.from((await runOn(runtime, model, dataset)).logits);
+  return Array.from((await runOn(runtime, model, { dataset })).logits);
 }
 const largest = (a: readonly number[], b: readonly number[]): number =>
   Math.max(...a.map((value, i) => Math.abs(value - (b[i] ?? NaN))));
@@ -77,7 +77,7 @@ test("4-bit weights of TensorFlow Lite give the logits of 8-bit storage, in fewe
   if (plain === undefined || packed === undefined) throw new Error("nothing was written");
   expect(packed.bytes.length).toBeLessThan(plain.bytes.length);
   const run = async (bytes: Uint8Array) =>
-    Array.from((await runOn(litert, { bytes, batch: 50 }, dataset)).logits);
+    Array.from((await runOn(litert, { bytes, batch: 50 }, { dataset })).logits);
   expect(await run(packed.bytes)).toEqual(await run(plain.bytes));
 });
 
@@ -110,7 +110,7 @@ describe("a runtime's process", () => {
   test("tells what it needed", async () => {
     const frozen = frozenNetwork({ profile: stpu, bits: 8, seed: 1, model: resnet8 });
     const model = runtime.write(frozen, { name: "n", batch: 1 });
-    const { imagesPerSecond, peakBytes } = await runOn(runtime, model, dataset);
+    const { imagesPerSecond, peakBytes } = await runOn(runtime, model, { dataset });
     expect(imagesPerSecond).toBeGreaterThan(0);
     expect(peakBytes).toBeGreaterThan(model.bytes.length);
     const times = await timeOn(runtime, model, { dataset, milliseconds: 20 });
@@ -120,11 +120,9 @@ describe("a runtime's process", () => {
   test("does not count the memory of the process that started it", async () => {
     const ballast = new Uint8Array(700e6).fill(1);
     const frozen = frozenNetwork({ profile: stpu, bits: 8, seed: 1, model: resnet8 });
-    const { peakBytes } = await runOn(
-      runtime,
-      runtime.write(frozen, { name: "n", batch: 1 }),
+    const { peakBytes } = await runOn(runtime, runtime.write(frozen, { name: "n", batch: 1 }), {
       dataset,
-    );
+    });
     expect(peakBytes).toBeLessThan(ballast.length / 2);
   });
 
@@ -142,7 +140,8 @@ describe("a runtime's process", () => {
       const model = findRuntime(name).write(frozen, {
         ...{ name: "n", batch: 50, arithmetic: stpu.arithmetic },
       });
-      const run = (test: typeof part) => runOn(findRuntime(name), model, { ...dataset, test });
+      const run = (test: typeof part) =>
+        runOn(findRuntime(name), model, { dataset: { ...dataset, test } });
       expect(Array.from((await run(reversed)).logits)).not.toEqual(first);
       expect(Array.from((await run(part)).logits)).toEqual(first);
     },
@@ -151,13 +150,13 @@ describe("a runtime's process", () => {
   test("that cannot load a model is an error that names it, and the next model runs", async () => {
     const frozen = frozenNetwork({ profile: stpu, bits: 8, seed: 1, model: resnet8 });
     const model = runtime.write(frozen, { name: "n", batch: 50 });
-    const expected = (await runOn(runtime, model, dataset)).logits;
+    const expected = (await runOn(runtime, model, { dataset })).logits;
     const broken = { bytes: new Uint8Array(model.bytes.length).fill(7) };
-    await expect(runOn(runtime, broken, dataset)).rejects.toThrow(/^onnxruntime failed: /);
-    await expect(runOn(findRuntime("litert"), { ...broken, batch: 50 }, dataset)).rejects.toThrow(
-      /^LiteRT \(WebAssembly\) (failed|ended)/,
-    );
-    expect((await runOn(runtime, model, dataset)).logits).toEqual(expected);
+    await expect(runOn(runtime, broken, { dataset })).rejects.toThrow(/^onnxruntime failed: /);
+    await expect(
+      runOn(findRuntime("litert"), { ...broken, batch: 50 }, { dataset }),
+    ).rejects.toThrow(/^LiteRT \(WebAssembly\) (failed|ended)/);
+    expect((await runOn(runtime, model, { dataset })).logits).toEqual(expected);
   });
 });
 
@@ -172,7 +171,7 @@ test("a network that LiteRT cannot prepare has no logits, although its calls res
   const [scale = 1] = grid.scale;
   for (let at = bytes.indexOf(steps(scale)); at >= 0; at = bytes.indexOf(steps(scale)))
     steps(scale / 3000).copy(bytes, at);
-  await expect(runOn(findRuntime("litert"), { ...model, bytes }, dataset)).rejects.toThrow(
+  await expect(runOn(findRuntime("litert"), { ...model, bytes }, { dataset })).rejects.toThrow(
     /^LiteRT \(WebAssembly\) failed: failed to create XNNPACK runtime/,
   );
 });
@@ -180,16 +179,16 @@ test("a network that LiteRT cannot prepare has no logits, although its calls res
 test("logits of LiteRT come with a proof that it computed them", async () => {
   const frozen = frozenNetwork({ profile: litertProfile, bits: 8, seed: 2, model: resnet8 });
   const model = findRuntime("litert").write(frozen, { name: "n", batch: 50 });
-  const { logits } = await runOn(findRuntime("litert"), model, dataset);
+  const { logits } = await runOn(findRuntime("litert"), model, { dataset });
   const plain = exportTflite(frozen, "n", { batch: 50 });
   expect(model.operators).toEqual(plain.operators);
-  expect(logits).toEqual((await runOn(findRuntime("litert"), plain, dataset)).logits);
+  expect(logits).toEqual((await runOn(findRuntime("litert"), plain, { dataset })).logits);
   // The constant 1 becomes 2: the second output is no longer that of the first.
   const bytes = Buffer.from(model.bytes);
   const [one, two] = [1, 2].map((value) => Buffer.from(Float32Array.of(value).buffer));
   if (one === undefined || two === undefined) throw new Error("no constants");
   for (let at = bytes.indexOf(one); at >= 0; at = bytes.indexOf(one)) two.copy(bytes, at);
-  await expect(runOn(findRuntime("litert"), { ...model, bytes }, dataset)).rejects.toThrow(
+  await expect(runOn(findRuntime("litert"), { ...model, bytes }, { dataset })).rejects.toThrow(
     /^LiteRT \(WebAssembly\) failed: logit 0 was not computed: it is .*, and with 1 added /,
   );
 });

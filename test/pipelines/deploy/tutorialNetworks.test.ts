@@ -113,7 +113,7 @@ async function logitsOn(
   const { arithmetic } = profile;
   const options = { name: "n", batch: COUNT, arithmetic };
   const model = findRuntime(name).write(frozenOn(profile, network), options);
-  return Array.from((await runOn(findRuntime(name), model, dataset)).logits);
+  return Array.from((await runOn(findRuntime(name), model, { dataset })).logits);
 }
 
 describe("a convolution, a pool and then a ReLU, and a dense layer of all pixels", () => {

@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { squaredError } from "../../../algorithms/hawq.js";
 import { adaRound } from "../../../algorithms/adaRound.js";
@@ -16,6 +19,8 @@ import {
   layerUnits,
   placeQuantizers,
   quantizeWith,
+  RowStorage,
+  rowsOf,
   runPart,
   unitBetween,
   unquantized,
@@ -41,7 +46,7 @@ function reconstructed(
   algorithm: Algorithm,
   reconstruction: { batchSize: number; steps: number; learningRate: number },
   seed = 0,
-  keeper?: TrainingKeeper,
+  { keeper, storage }: { readonly keeper?: TrainingKeeper; readonly storage?: RowStorage } = {},
 ) {
   const quantized = placeQuantizers(foldBatchNorm(floatNetwork, 4), snpe, {
     weights: 4,
@@ -49,7 +54,7 @@ function reconstructed(
   });
   return quantize(engine, {
     ...{ algorithm, floatNetwork, checkpoint, rewritten: floatNetwork, batchNorm: 4 },
-    ...{ quantized, dataset, seed, keeper },
+    ...{ quantized, dataset, seed, keeper, ...(storage && { storage }) },
     hyperparameters: { ...hyperparameters, reconstruction: { images: 16, ...reconstruction } },
   });
 }
@@ -87,18 +92,53 @@ test.each<Algorithm>([adaRound, brecq, qdrop])(
         file = encodeState(now, "key").slice();
         return Promise.reject(new Stop());
       };
-      await expect(reconstructed(algorithm, options, 0, { found, keep })).rejects.toThrow(Stop);
+      await expect(
+        reconstructed(algorithm, options, 0, { keeper: { found, keep } }),
+      ).rejects.toThrow(Stop);
       found = decodeState(file, "key");
       expect(found.losses).toHaveLength(stop);
     }
     const resumed = await reconstructed(algorithm, options, 0, {
-      found,
-      keep: () => Promise.resolve(),
+      keeper: { found, keep: () => Promise.resolve() },
     });
     expect(resumed.losses).toEqual(whole.losses);
     expect(resumed.tensors).toEqual(whole.tensors);
   },
 );
+
+test.each<Algorithm>([adaRound, brecq, qdrop])(
+  "activations may lie in files: $name",
+  async (algorithm) => {
+    const options = { batchSize: 8, steps: 3, learningRate: 0.03 };
+    const storage = new RowStorage({ memoryBytes: 2e4 }); // some of them
+    const [inMemory, inFiles] = [
+      await reconstructed(algorithm, options),
+      await reconstructed(algorithm, options, 0, { storage }),
+    ];
+    expect(storage.files).toBeGreaterThan(0);
+    expect(inFiles.losses).toEqual(inMemory.losses);
+    expect(inFiles.tensors).toEqual(inMemory.tensors);
+  },
+);
+
+test("what is released makes room, and files have no name and nothing that was not written", () => {
+  const directory = mkdtempSync(join(tmpdir(), "rows-"));
+  const storage = new RowStorage({ memoryBytes: 100, directory });
+  const [first, second] = [storage.create([5, 2]), storage.create([5, 2, 2])];
+  expect(storage.files).toBe(1);
+  expect(readdirSync(directory)).toEqual([]);
+  for (const rows of [first, second]) rows.write(Float32Array.of(1, 2, 3, 4), 1);
+  expect(first.between(1, 3)).toEqual(float32([1, 2, 3, 4], [2, 2]));
+  expect(second.at([1])).toEqual(float32([1, 2, 3, 4], [1, 2, 2]));
+  second.write(Float32Array.of(5, 6, 7, 8), 0);
+  expect(second.at([1, 0]).data).toEqual(Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+  expect(() => second.at([4])).toThrow(/row 4 of .* was not written/);
+  first.release();
+  storage.create([5, 5]);
+  expect(storage.files).toBe(1);
+  second.release();
+  expect(() => second.at([0])).toThrow();
+});
 
 test("the images of a step differ: all of them where a batch holds all", async () => {
   const options = { batchSize: 16, steps: 4, learningRate: 0.01 };
@@ -127,25 +167,27 @@ test("BRECQ's weights are 1 and the gradient of the mean divergence of 32 images
   const shape = inner?.op === "input" ? inner.shape : [];
   const size = count * shape.reduce((a, b) => a * b, 1);
   const quantized = new Map([
-    [input, float32(Float32Array.from(normalValues(size, 1), Math.abs), [count, ...shape])],
+    [input, rowsOf(float32(Float32Array.from(normalValues(size, 1), Math.abs), [count, ...shape]))],
   ]);
-  const output = await runPart(engine, {
+  const given = await runPart(engine, {
     ...{ unit, values: quantized, tensors },
     mode: (current) => ({ quantize: quantizeWith(brecq, placed.sites, current) }),
   });
+  const output = given.between(0, count);
   const exact = Float32Array.from(output.data, (v, i) => v * (1 + 0.5 * Math.sin(i)));
   const task = {
     ...{ ...placed, algorithm: brecq, tensors, hyperparameters, seed: 0 },
     images: float32(new Float32Array(0), [0]),
   };
-  const float = new Map([[unit.output, float32(exact, output.shape)]]);
+  const float = new Map([[unit.output, rowsOf(float32(exact, output.shape))]]);
   const last = placed.network.nodes.at(-1)?.name ?? "";
   const predicted = await runPart(engine, {
     unit: unitBetween(placed.network, new Set([unit.output]), last),
     ...{ values: float, tensors, mode: () => ({ quantize: unquantized }) },
   });
   float.set(last, predicted);
-  const weights = await fisherWeights(engine, task, { unit, tensors, quantized, float });
+  const found = await fisherWeights(engine, task, { unit, tensors, quantized, float });
+  const weights = found?.between(0, count);
 
   // Behind the block: the mean over places and the classifier, in float64.
   const places = output.data.length / count / channels;
@@ -176,8 +218,8 @@ test("BRECQ's weights are 1 and the gradient of the mean divergence of 32 images
       );
       const expected = Math.abs(gradient) / places / 32;
       largest = Math.max(largest, expected);
-      const found = (weights?.data[image * places * channels + c] ?? NaN) - 1;
-      expect(Math.abs(found - expected)).toBeLessThan(2e-7 + 1e-3 * expected);
+      const reached = (weights?.data[image * places * channels + c] ?? NaN) - 1;
+      expect(Math.abs(reached - expected)).toBeLessThan(2e-7 + 1e-3 * expected);
     }
   }
   expect(largest).toBeGreaterThan(1e-5);
