@@ -21,6 +21,8 @@ export interface ImageSet {
    * middle, or with `random` a random part of it.
    */
   readonly decode?: (index: number, random?: RandomStream) => Uint8Array;
+  /** Told which images `decode` will be asked for next, to have them ready. */
+  readonly ahead?: (indices: Uint32Array) => void;
 }
 
 export interface Dataset {
@@ -89,7 +91,7 @@ export function limitDataset(
 
 /** The images of a set at these places, in this order. */
 export function chosenImages(set: ImageSet, indices: Uint32Array): ImageSet {
-  const { decode, values } = set;
+  const { decode, ahead, values } = set;
   const pick = <T extends Uint8Array | Uint16Array | Float32Array>(all: T): T => {
     const size = all.length / set.count;
     const chosen = new (all.constructor as new (length: number) => T)(size * indices.length);
@@ -104,6 +106,11 @@ export function chosenImages(set: ImageSet, indices: Uint32Array): ImageSet {
     labels: pick(set.labels),
     ...(values && { values: pick(values) }),
     ...(decode && { decode: (index, random) => decode(indices[index] ?? NaN, random) }),
+    ...(ahead && {
+      ahead: (soon) => {
+        ahead(soon.map((index) => indices[index] ?? 0));
+      },
+    }),
   };
 }
 
@@ -150,6 +157,7 @@ export function* trainingBatches(
     const indices = permutation(count, order);
     for (; start + batchSize <= count; start += batchSize) {
       const chosen = indices.subarray(start, start + batchSize);
+      dataset.train.ahead?.(indices.subarray(start, Math.min(start + 2 * batchSize, count)));
       const batch = assemble(
         dataset,
         dataset.train,
@@ -171,13 +179,13 @@ export function* batchesInOrder(
   batchSize: number,
 ): Generator<Batch, undefined> {
   for (let start = 0; start < set.count; start += batchSize) {
-    const length = Math.min(batchSize, set.count - start);
-    yield assemble(
-      dataset,
-      set,
-      Uint32Array.from({ length }, (_, i) => start + i),
-      () => UNCHANGED,
+    // The next batch is made ready while this one is computed.
+    const soon = Uint32Array.from(
+      { length: Math.min(2 * batchSize, set.count - start) },
+      (_, i) => start + i,
     );
+    set.ahead?.(soon);
+    yield assemble(dataset, set, soon.subarray(0, batchSize), () => UNCHANGED);
   }
   return undefined;
 }

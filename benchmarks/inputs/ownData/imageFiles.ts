@@ -8,13 +8,18 @@ import {
   type Image,
   imageFiles,
   readImage,
-  resized,
 } from "../../datasets/index.js";
 import type { Part, Parts } from "./arrays.js";
-import { finalSize, regionOf, type Preprocessing } from "./preprocessing.js";
+import { decodingThreads } from "./decodingThreads.js";
+import { type Picture, prepared } from "./prepared.js";
+import { finalSize, type Preprocessing } from "./preprocessing.js";
 
 /** Sets up to this many bytes are decoded once; larger ones whenever an image is needed. */
 const KEPT_BYTES = 512 * 1024 ** 2;
+/** Fewer pictures are decoded sooner than threads have started. */
+const FEWEST_FOR_THREADS = 32;
+/** Pictures that are asked for ahead of the one that is taken. */
+const AHEAD = 32;
 
 const TRAIN = ["train", "calibration"];
 const TEST = ["test", "val", "validation"];
@@ -79,18 +84,33 @@ async function readPart(
   if (first === undefined) throw new Error(`${directory} holds no JPEG or PNG file`);
   const size = finalSize(preprocessing) ?? sizeOf(readImage(first), preprocessing);
   const channels = preprocessing.channels === "gray" ? 1 : 3;
-  const read = (file: string): Uint8Array => prepared(file, size, preprocessing);
+  const picture = (index: number): Picture => ({
+    ...{ file: files[index] ?? "", size, preprocessing },
+  });
   const bytes = files.length * size[0] * size[1] * channels;
   const common = { count: files.length, labels: Uint16Array.from(labels) };
   for (const file of files) hash.update(`${file.slice(directory.length)}\n`);
   const shape = [...size, channels];
   if (bytes > KEPT_BYTES) {
-    const decode = (index: number) => read(files[index] ?? "");
-    return { shape, set: { ...common, images: new Uint8Array(0), decode } satisfies ImageSet };
+    const set: ImageSet = {
+      ...{ ...common, images: new Uint8Array(0) },
+      decode: (index) => decodingThreads.take(picture(index)),
+      ahead(indices) {
+        for (const index of indices) decodingThreads.ask(picture(index));
+      },
+    };
+    return { shape, set };
   }
   const images = new Uint8Array(bytes);
+  const inThreads = files.length >= FEWEST_FOR_THREADS;
+  const ask = (index: number): void => {
+    if (inThreads && index < files.length) decodingThreads.ask(picture(index));
+  };
+  for (let i = 0; i < AHEAD; i++) ask(i);
   files.forEach((file, i) => {
-    images.set(read(file), i * size[0] * size[1] * channels);
+    ask(i + AHEAD);
+    const pixels = inThreads ? decodingThreads.take(picture(i)) : prepared(picture(i));
+    images.set(pixels, i * size[0] * size[1] * channels);
     hash.update(readFileSync(file));
   });
   return { shape, set: { ...common, images } };
@@ -101,26 +121,3 @@ const sizeOf = ({ width, height }: Image, { resize }: Preprocessing): [number, n
   const scale = resize / Math.min(width, height);
   return [Math.round(height * scale), Math.round(width * scale)];
 };
-
-function prepared(
-  file: string,
-  size: readonly [number, number],
-  preprocessing: Preprocessing,
-): Uint8Array {
-  const image = readImage(file);
-  const { resize, crop, channels = "rgb" } = preprocessing;
-  const kept = resize === undefined && crop === undefined;
-  if (kept && (image.height !== size[0] || image.width !== size[1]))
-    throw new Error(
-      `${file} is ${String(image.height)} x ${String(image.width)}, others ${size.join(" x ")}: say how to resize and crop`,
-    );
-  const rgb = resized(image, regionOf(image, preprocessing, size), size);
-  if (channels === "rgb") return rgb;
-  if (channels === "bgr") return rgb.map((_, i) => rgb[i - (i % 3) + 2 - (i % 3)] ?? 0);
-  return Uint8Array.from({ length: rgb.length / 3 }, (_, i) =>
-    // The weights of ITU-R BT.601, as image libraries turn colours gray.
-    Math.round(
-      0.299 * (rgb[3 * i] ?? 0) + 0.587 * (rgb[3 * i + 1] ?? 0) + 0.114 * (rgb[3 * i + 2] ?? 0),
-    ),
-  );
-}

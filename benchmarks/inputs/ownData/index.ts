@@ -145,13 +145,18 @@ function divided({ train, test, all }: Parts): { readonly train: Part; readonly 
 /** The images of a set whose index is wanted. */
 function chosen(set: ImageSet, wanted: (index: number) => boolean): ImageSet {
   const indices = Array.from({ length: set.count }, (_, i) => i).filter(wanted);
-  const { decode } = set;
+  const { decode, ahead } = set;
   return {
     count: indices.length,
     images: gathered(set.images, set.count, indices),
     labels: gathered(set.labels, set.count, indices),
     ...(set.values && { values: gathered(set.values, set.count, indices) }),
     ...(decode && { decode: (index, random) => decode(indices[index] ?? 0, random) }),
+    ...(ahead && {
+      ahead: (soon) => {
+        ahead(Uint32Array.from(soon, (index) => indices[index] ?? 0));
+      },
+    }),
   };
 }
 

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import {
   batchesInOrder,
   channelsFirst,
+  chosenImages,
   limitDataset,
   trainingBatches,
   type Dataset,
@@ -69,6 +70,37 @@ test("the last batch in order is as small as what is left", () => {
     ({ images }) => images.shape[0],
   );
   expect(sizes).toEqual([4, 4, 2]);
+});
+
+test("images of the batch after the next one are asked for before the next one is decoded", () => {
+  const { train, ...dataset } = numbered(10);
+  const events: string[] = [];
+  const set = {
+    ...train,
+    images: new Uint8Array(0),
+    decode(index: number) {
+      events.push(`decode ${String(index)}`);
+      return new Uint8Array(4).fill(index);
+    },
+    ahead: (soon: Uint32Array) => events.push(`ask ${soon.join()}`),
+  };
+  const batches = batchesInOrder({ ...dataset, train: set }, set, 4);
+  batches.next();
+  expect(events[0]).toBe("ask 0,1,2,3,4,5,6,7");
+  for (events.length = 0; batches.next().done !== true;);
+  expect(events.filter((event) => event.startsWith("ask"))).toEqual(["ask 4,5,6,7,8,9", "ask 8,9"]);
+  // Chosen images by their places in the whole set.
+  const some = chosenImages(set, Uint32Array.of(7, 2, 5));
+  events.length = 0;
+  some.ahead?.(Uint32Array.of(0, 2));
+  expect(events).toEqual(["ask 7,5"]);
+  // In trainings, in the order of the epoch.
+  events.length = 0;
+  take({ ...numbered(10), train: set }, 2);
+  const [first = "", ...decoded] = events;
+  const asked = first.slice("ask ".length).split(",");
+  expect(asked).toHaveLength(8);
+  expect(decoded.slice(0, 4)).toEqual(asked.slice(0, 4).map((index) => `decode ${index}`));
 });
 
 test("augmentation moves images by whole pixels and mirrors them where that is allowed", () => {
