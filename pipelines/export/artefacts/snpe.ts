@@ -51,7 +51,7 @@ export const snpe: ArtefactFormat = {
     }
     for (const layer of frozen.network.nodes.filter(isLayer)) {
       const steps = accumulatorSteps(frozen, layer);
-      if (steps === undefined) continue;
+      if (steps === undefined || !frozen.biases.has(layer.name)) continue;
       // One entry where the weights have one scale.
       const different = new Set(steps).size === 1 ? steps.slice(0, 1) : steps;
       parameters[freeName(frozen.network, `${layer.name} bias`)] = Array.from(different, (step) =>

@@ -1,4 +1,6 @@
+import { fromBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
+import { ModelProtoSchema } from "onnx-buf";
 import { choices, frozenNetwork } from "../frozenNetwork.js";
 import * as ort from "../../../pipelines/onnxruntime.js";
 import { describe, expect, test } from "vitest";
@@ -88,6 +90,19 @@ describe("what would be lost is refused:", () => {
 test("a sum that is added in float has no QLinear operator", () => {
   const frozen = frozenNetwork({ profile: tensorrtProfile, bits: 8, seed: 1, model: resnet8 });
   expect(() => writeArtefact(qlinear, frozen, "n")).toThrow(/sums are needed in real numbers/);
+});
+
+test("SNPE's encodings name what the float file beside them holds, where layers have no bias too", () => {
+  const frozen = frozenNetwork({ profile: snpeProfile, bits: 8, seed: 1, model: resnet8 });
+  const biases = new Map(frozen.biases);
+  expect(biases.delete("s0.0.a")).toBe(true);
+  const files = writeArtefact(snpe, { ...frozen, biases }, "n");
+  const table = JSON.parse(textOf(files, ".json")) as { param_encodings: Record<string, unknown> };
+  const model = fromBinary(ModelProtoSchema, files.get("n.float.onnx") ?? new Uint8Array());
+  const named = Object.keys(table.param_encodings);
+  expect(named.length).toBeGreaterThan(10);
+  const held = model.graph?.initializer.map(({ name }) => name) ?? [];
+  expect(named.filter((name) => !held.includes(name))).toEqual([]);
 });
 
 test("SNPE gets encodings of weights and biases too, a bias in steps of its accumulator", () => {
