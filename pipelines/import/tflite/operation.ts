@@ -36,6 +36,11 @@ export class Operation {
     return this.outputs[0] ?? this.fail("gives nothing");
   }
 
+  /** The shape that the file gives the result; -1 where it is open. */
+  get outputShape(): readonly number[] {
+    return this.#graph.tensors[this.#own.outputs[0] ?? -1]?.shape ?? [];
+  }
+
   get outputType(): string {
     return this.#graph.tensors[this.#own.outputs[0] ?? -1]?.type ?? "";
   }

@@ -196,6 +196,29 @@ export const SHAPES: Readonly<Record<string, () => HandLite>> = {
       ],
       { size: list(1, 12, 12, 8), larger: list(1, 25, 25, 8), w: floats([8, 3, 3, 8]) },
     ),
+  "a transposed convolution to a size that the network computes, as Keras has it": () =>
+    around(
+      [
+        ...[
+          op(OP.SHAPE, ["stem"], { shape: [4] }, { table: 55, fields: [[0, "byte", 2]] }),
+          op(OP.MUL, ["shape", "twice"], { size: [4] }, activation(21)),
+        ].map((operator) => ({ ...operator, whole: true })),
+        op(
+          OP.TRANSPOSE_CONV,
+          ["size", "w", "stem"],
+          { features: [1, 12, 12, 8] },
+          {
+            table: 49,
+            fields: [
+              [0, "byte", SAME],
+              [1, "int", 2],
+              [2, "int", 2],
+            ],
+          },
+        ),
+      ],
+      { twice: list(1, 2, 2, 1), w: floats([8, 3, 3, 8]) },
+    ),
   "weights of 16 bits": () => {
     const half = (shape: readonly number[]): LiteConstant => ({
       ...{ shape, type: "float16" },

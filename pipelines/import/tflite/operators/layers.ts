@@ -38,10 +38,13 @@ export const layers = {
   },
 
   TRANSPOSE_CONV(operation: Operation): void {
-    const [, height = 0, width = 0] = operation.integers(0);
     const [, rows = 1, columns = 1] = operation.shape(1);
     const [, fromHeight = 0, fromWidth = 0] = operation.shape(2);
     const strides = [operation.int(2), operation.int(1)];
+    // Where the network computes the size (Keras does, for an open batch), the file says what comes out.
+    const [, height = 0, width = 0] = operation.isConstant(0)
+      ? operation.integers(0)
+      : operation.outputShape;
     const along = (from: number, to: number, size: number, stride: number) => {
       const reach = (from - 1) * stride + size;
       const missing = operation.byte(0) === 0 ? Math.max(0, reach - to) : 0;
