@@ -58,15 +58,7 @@ export async function readOwnNetwork(
   output?: string,
 ): Promise<OwnNetwork> {
   try {
-    const { size } = await stat(path);
-    if (size > MAX_FILE_BYTES) throw new Error(`has ${String(size)} bytes; 2 GiB are accepted`);
-    const bytes = await readFile(path);
-    const lite = isTflite(bytes) || path.toLowerCase().endsWith(".tflite");
-    const options = { imageShape, ...(output !== undefined && { output }) };
-    const imported = lite
-      ? importTflite(bytes, options)
-      : importOnnx(bytes, { ...options, readExternal: readBeside(path) });
-    const original = lite ? onLiteRt(bytes, imported) : onOnnxruntime(path, imported);
+    const { imported, original } = await importFile(path, imageShape, output);
     await compareWithOriginal(original, imported, imageShape);
     return remember({
       name:
@@ -83,6 +75,20 @@ export async function readOwnNetwork(
     const { message } = error as Error;
     throw new Error(`${path}: ${message}`, { cause: error });
   }
+}
+
+/** What is in the file, which is not kept in memory while networks are compared. */
+async function importFile(path: string, imageShape: FeatureShape, output: string | undefined) {
+  const { size } = await stat(path);
+  if (size > MAX_FILE_BYTES) throw new Error(`has ${String(size)} bytes; 2 GiB are accepted`);
+  const bytes = await readFile(path);
+  const options = { imageShape, ...(output !== undefined && { output }) };
+  if (isTflite(bytes) || path.toLowerCase().endsWith(".tflite")) {
+    const imported = importTflite(bytes, options);
+    return { imported, original: onLiteRt(bytes, imported) };
+  }
+  const imported = importOnnx(bytes, { ...options, readExternal: readBeside(path) });
+  return { imported, original: onOnnxruntime(path, imported) };
 }
 
 function remember(own: OwnNetwork): OwnNetwork {
