@@ -6,7 +6,6 @@ import {
   type HostTensor,
   type HostTensors,
   type Signature,
-  sizeOf,
 } from "./engine.js";
 import { describeLowering, type Lowering } from "./trace/lowering.js";
 import { outputName, trace } from "./trace/index.js";
@@ -16,7 +15,9 @@ import { SESSION_OPTIONS } from "../session.js";
 export function onnxruntimeEngine(lowering: Lowering, threads = 1): Engine {
   // The optimizer would merge what was laid out and ordered with care, and onnxruntime computes
   // a DequantizeLinear again for each of its readers unless it is told not to look at them.
-  const common = { ...SESSION_OPTIONS, intraOpNumThreads: threads };
+  // From its second run on, a plan of the memory is one block for all tensors, beside what the first run
+  // left: up to twice the memory, and no faster.
+  const common = { ...SESSION_OPTIONS, intraOpNumThreads: threads, enableMemPattern: false };
   const options: ort.InferenceSession.SessionOptions =
     lowering.name === "standard"
       ? common
@@ -33,23 +34,11 @@ export function onnxruntimeEngine(lowering: Lowering, threads = 1): Engine {
     async compile(step, signature) {
       const traced = await trace(step, signature, lowering);
       if (Object.keys(traced.outputs).length === 0) return NOTHING; // onnxruntime refuses to
-      const session = await ort.InferenceSession.create(traced.model, {
-        ...options,
-        enableMemPattern: bytesOf(signature) < MOST_PLANNED_BYTES,
-      });
+      const session = await ort.InferenceSession.create(traced.model, options);
       return compiledStep(session, signature, traced.outputs);
     },
   };
 }
-
-/**
- * From its second run on, onnxruntime has one block for all of a step's tensors, beside what the first
- * run left: faster for small ones, but ResNet-50 would need twice the memory.
- */
-const MOST_PLANNED_BYTES = 2 ** 25;
-
-const bytesOf = (signature: Signature): number =>
-  Object.values(signature).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
 
 const NOTHING: CompiledStep = {
   run: () => Promise.resolve({}),
