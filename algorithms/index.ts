@@ -36,6 +36,7 @@ import { randomAssignment } from "./randomAssignment.js";
 import { randomSearch } from "./randomSearch.js";
 import { schaefer } from "./schaefer.js";
 import { sdq } from "./sdq.js";
+import { slimming } from "./slimming.js";
 import { spos } from "./spos.js";
 import { sposBins } from "./sposBins.js";
 import { tqt } from "./tqt.js";
@@ -67,6 +68,7 @@ export const algorithms: readonly Algorithm[] = [
   sposBins,
   sdq,
   schaefer,
+  slimming,
   verticalLayering,
   truncation,
   randomSearch,

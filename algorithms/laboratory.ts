@@ -9,8 +9,33 @@ export type Policy = Readonly<Record<string, number>>;
 /** Bits of each output channel by the site of weights, where they differ; a policy has the most of them. */
 export type ChannelBits = Readonly<Record<string, readonly number[]>>;
 
-/** What a policy may cost at most: as much as the matrix's bit widths would. */
-export type BudgetUnit =
+/** Output channels by convolution; one that is missing keeps the network's. */
+export type Filters = Readonly<Record<string, number>>;
+
+/** Output channels that must be as many, such as those that an addition joins. */
+export interface ChannelGroup {
+  /** In the network's order; depthwise ones among them have their input's channels. */
+  readonly convolutions: readonly string[];
+  readonly channels: number;
+  /** All nodes that give these channels, such as batch norms behind the convolutions. */
+  readonly nodes: readonly string[];
+  /** Additions, depthwise convolutions and the like, for which they must be as many. */
+  readonly joinedBy: readonly string[];
+  /** Why they cannot be more or fewer than they are; undefined where they can. */
+  readonly fixedBy: string | undefined;
+}
+
+/** What a policy may cost at most: as much as the matrix's bit widths would, or a share of that. */
+export type BudgetUnit = {
+  /** Of what the network costs with the matrix's bit widths; all of it if absent. */
+  readonly share?: number | undefined;
+} & CostUnit;
+
+export type CostUnit =
+  /** Of one image, whatever the bits. */
+  | { readonly unit: "multiplications" }
+  /** Weights of convolutions and dense layers, whatever the bits. */
+  | { readonly unit: "parameters" }
   /** Weights at their widths, in bits. */
   | { readonly unit: "size" }
   /** Weights and all quantized activations of one image at their widths, in bits. */
@@ -59,6 +84,8 @@ export interface Experiment {
   readonly quantize?: (x: tf.Tensor, site: QuantizerSite, inputs: QuantizerTensors) => tf.Tensor;
   /** What is differentiated instead of the cross entropy. */
   readonly loss?: (terms: ExperimentTerms) => tf.Scalar;
+  /** Output channels where they are not the network's; parameters then have the shapes that follow. */
+  readonly filters?: Filters;
   /** The inputs by which the loss is differentiated; none to evaluate only. */
   readonly by: readonly string[];
   /** Whether batch norm uses the statistics of the batch and gives new running ones. */
@@ -102,6 +129,7 @@ export interface RandomNumbers {
 export interface Note {
   readonly policy: Policy;
   readonly channels?: ChannelBits;
+  readonly filters?: Filters;
   readonly accuracy: number;
   readonly loss?: number;
 }
@@ -129,10 +157,21 @@ export interface Laboratory {
     /** Of kernels. */
     readonly decay: number;
   };
+  /** Which convolutions' output channels go together, for searches of filters. */
+  readonly groups: readonly ChannelGroup[];
   /** The most that a policy may cost. */
   readonly budget: number;
+  /** The most that it may cost in each unit that the search keeps to: first that of the budget. */
+  readonly limits: readonly { readonly unit: BudgetUnit; readonly allowed: number }[];
   /** Exact cost of a policy, in the unit of the budget or in another one. */
-  readonly cost: (policy: Policy, unit?: BudgetUnit, channels?: ChannelBits) => number;
+  readonly cost: (
+    policy: Policy,
+    unit?: BudgetUnit,
+    changed?: {
+      readonly channels?: ChannelBits | undefined;
+      readonly filters?: Filters | undefined;
+    },
+  ) => number;
   /** Image visits that are allowed, and those that were made. */
   readonly visits: { readonly allowed: number; readonly used: number };
   /** What `evaluate` costs. */
@@ -183,6 +222,12 @@ export interface Found {
   readonly policy: Policy;
   /** Where `bitWidths` of the algorithm's quantizer gives channels of their own. */
   readonly channels?: ChannelBits;
+  /**
+   * Fewer or more output channels than the network's. Those that additions and depthwise convolutions join
+   * must be as many (`Laboratory.groups`). Parameters whose shape this changes come from `tensors`, or start
+   * as in training from scratch.
+   */
+  readonly filters?: Filters;
   /** Parameters and quantizer values ("site:value") that take the place of the float network's and of calibrated ones. */
   readonly tensors?: QuantizerValues;
 }
@@ -190,9 +235,11 @@ export interface Found {
 /** Statistics of calibration batches, and scale and zero point from them at a site's bit width. */
 export type GridStart = Pick<Quantizer, "observe" | "initialize">;
 
-/** How an algorithm decides bits by looking at the network several times. */
+/** How an algorithm decides bits, or how many channels layers have, by looking at the network several times. */
 export interface Search {
   readonly budget: BudgetUnit;
+  /** What it may not cost more in either. */
+  readonly within?: readonly BudgetUnit[];
   /** Whether what it finds may cost more: where accuracy is what must be kept. */
   readonly mayExceed?: boolean;
   /** Widths that it chooses among. */

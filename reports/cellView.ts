@@ -155,6 +155,9 @@ function completedView(cell: CompletedCell) {
     images: inspection.images,
     layerRows: layerRows(cell),
     search: searchView(cell),
+    filterRows: rowsOf(
+      (cell.filters ?? []).map(({ layer, given, found }) => [layer, String(given), String(found)]),
+    ),
     sideBySide: `../sideBySide.html#a=${encodeURIComponent(cellName(cell))}`,
     unquantized: [...groupBy(unquantized, ({ reason }) => reason)].map(([reason, tensors]) => ({
       reason,

@@ -11,30 +11,44 @@ const count = (value: number): string => Math.round(value).toLocaleString("en-US
 /** What a search tried and what it cost, for the cell's page; nothing where there was none. */
 export function searchView({ search }: CompletedCell) {
   if (search === undefined) return undefined;
-  const { budget, visits, cost, sites, trace } = search;
+  const { budget, visits, cost, within = [], sites, convolutions = [], trace } = search;
   const unit = UNITS[budget.unit] + (budget.on === undefined ? "" : ` on ${budget.on}`);
   const best = [...trace.entries()]
     .sort(([a, first], [b, second]) => second.accuracy - first.accuracy || a - b)
     .slice(0, LISTED);
   return {
-    summary: `${count(trace.length)} policies were tried, with ${count(visits.used)} of ${count(visits.allowed)} image visits. What was found costs ${count(cost)} ${unit}; the budget, what the matrix's bit widths cost, is ${count(budget.allowed)}.`,
+    summary: `${count(trace.length)} policies were tried, with ${count(visits.used)} of ${count(visits.allowed)} image visits. What was found costs ${count(cost)} ${unit}; the budget, ${allowance(budget)}, is ${count(budget.allowed)}.${within.map((limit) => ` It costs ${count(limit.cost)} ${UNITS[limit.unit]}, where ${count(limit.allowed)} are allowed.`).join("")}`,
     unit,
+    chosen: convolutions.length > 0 ? "output channels" : "bits",
     svg: trace.length > 1 ? scatterOfSearch(trace) : undefined,
-    sites: sites.join(", "),
+    sites: [
+      ...(sites.length > 0
+        ? [`a digit of their bits for each of ${sites.join(", ")} (w: float)`]
+        : []),
+      ...(convolutions.length > 0 ? [`output channels of ${convolutions.join(", ")}`] : []),
+    ].join("; "),
     rows: best
-      .map(([index, { accuracy, cost: spent, bits }]) =>
+      .map(([index, { accuracy, cost: spent, bits, filters = [] }]) =>
         [
           `<tr><th scope="row">${count(index + 1)}`,
           `<td>${percent(accuracy)}`,
           `<td>${count(spent)}`,
-          `<td class="text"><code>${escapeMarkup(bits)}</code>\n`,
+          `<td class="text"><code>${escapeMarkup([bits, ...filters.map((own) => String(own ?? "."))].join(" ").trim())}</code>\n`,
         ].join(""),
       )
       .join(""),
   };
 }
 
+/** What a budget is told from. */
+const allowance = ({ share }: NonNullable<CompletedCell["search"]>["budget"]): string =>
+  share === undefined
+    ? "what the matrix's bit widths cost"
+    : `${percent(share, 0)} % of what the matrix's bit widths cost`;
+
 const UNITS = {
+  multiplications: "multiplications",
+  parameters: "weights",
   size: "bits of weights",
   memory: "bits of weights and activations",
   bitOps: "bit operations",

@@ -68,9 +68,17 @@ export const hyperparametersSchema = z.strictObject({
 
 const initialization = z.strictObject({ weights: z.string(), activations: z.string() });
 
+const share = z
+  .number()
+  .positive()
+  .optional()
+  .describe("of what the matrix's bit widths cost; all of it if left out");
 const budgetUnitSchema = z.union([
-  z.strictObject({ unit: z.enum(["size", "memory", "bitOps"]) }),
-  z.strictObject({ unit: z.enum(["cycles", "picojoules"]), on: z.string() }),
+  z.strictObject({
+    unit: z.enum(["multiplications", "parameters", "size", "memory", "bitOps"]),
+    share,
+  }),
+  z.strictObject({ unit: z.enum(["cycles", "picojoules"]), on: z.string(), share }),
 ]);
 
 /** What a study varies beside algorithm, backend and bits; absent where the defaults hold. */
@@ -238,6 +246,17 @@ const completedSchema = z.strictObject({
   }),
   cost: z.strictObject({ float: networkCostSchema, quantized: networkCostSchema }),
   sites: z.array(siteSchema),
+  /** Output channels of each convolution, where the algorithm's search chose them. */
+  filters: z
+    .array(
+      z.strictObject({
+        layer: z.string(),
+        /** Of the model. */
+        given: z.number().int().positive(),
+        found: z.number().int().positive(),
+      }),
+    )
+    .optional(),
   inspection: inspectionSchema,
   unquantized: z.array(unquantizedSchema),
   /** Of algorithms that search bits. */

@@ -1,4 +1,9 @@
-import type { CellConfig } from "./schema.js";
+import type { CellConfig, Variant } from "./schema.js";
+
+const budgetLabel = (budget: NonNullable<Variant["budget"]>): string => {
+  const unit = "on" in budget ? `${budget.on} ${budget.unit}` : budget.unit;
+  return budget.share === undefined ? unit : `${String(100 * budget.share)} % of ${unit}`;
+};
 
 /** What a study varies in a cell, in words: "batch norm 2, start norm/percentile"; "" where nothing. */
 export function variantLabel({ variant = {}, hyperparameters }: CellConfig): string {
@@ -10,9 +15,7 @@ export function variantLabel({ variant = {}, hyperparameters }: CellConfig): str
     ...(initialization === undefined
       ? []
       : [`start ${initialization.weights}/${initialization.activations}`]),
-    ...(budget === undefined
-      ? []
-      : [`for ${"on" in budget ? `${budget.on} ${budget.unit}` : budget.unit}`]),
+    ...(budget === undefined ? [] : [`for ${budgetLabel(budget)}`]),
     ...(search === undefined ? [] : [`${search} search`]),
     ...(quantizerWeightDecay === undefined ? [] : [`scale decay ${String(quantizerWeightDecay)}`]),
   ].join(", ");

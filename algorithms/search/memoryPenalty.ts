@@ -128,7 +128,7 @@ export function fitsMemory({ budget, cost, free }: Asked, values: QuantizerValue
   const [memory, allowed] = [memoryOf(free, values), memoryAllowed(free)];
   if (memory.weight > allowed.weight || memory.activation > allowed.activation) return false;
   const { policy, channels } = policyOf(free, values);
-  return cost(policy, undefined, channels) <= budget;
+  return cost(policy, undefined, { channels }) <= budget;
 }
 
 /** Steps of the roles that are over their budgets grow evenly until those hold. */

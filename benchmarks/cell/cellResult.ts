@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
+import type { Network } from "../../algorithms/network.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
 import {
   costOfNetwork,
@@ -63,12 +64,22 @@ export async function completedCell(
       quantized: costOfNetwork(network, places, chosenWidths(algorithm, places, tensors)),
     },
     sites,
+    ...(trained.filters && { filters: filtersOf(parts.quantized.network, network) }),
     inspection: { ...inspection, sites: [...inspection.sites] },
     unquantized: [...unquantizedTensors(network)],
     ...(trained.search && { search: trained.search }),
     measured: { latency, operators, runtimes: measured, seconds: staged.seconds },
   };
 }
+
+/** Output channels of each convolution, before the search and after it. */
+const filtersOf = (given: Network, found: Network): CompletedCell["filters"] =>
+  found.nodes.flatMap((node, index) => {
+    const before = given.nodes[index];
+    return node.op === "conv2d" && before?.op === "conv2d"
+      ? [{ layer: node.name, given: before.filters, found: node.filters }]
+      : [];
+  });
 
 /** Bits of all quantized weights together. */
 function weightBits(places: readonly QuantizerSite[], sites: readonly SiteResult[]): number {

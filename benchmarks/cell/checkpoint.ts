@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import type { Filters } from "../../algorithms/laboratory.js";
 import {
   decodeSafetensors,
   encodeSafetensors,
@@ -25,6 +26,8 @@ export interface Checkpoint {
   readonly correct?: string;
   /** Bits of each site, as the algorithm chose them; empty for float trainings. */
   readonly bits: ReadonlyMap<string, number>;
+  /** Output channels by convolution, where the algorithm's search chose them. */
+  readonly filters?: Filters;
   /** What quantized training made of a network that came trained. */
   readonly fineTuned?: FineTuned;
   /** What the algorithm's search did; absent where there was none. */
@@ -80,6 +83,7 @@ export async function storedOnce(
       ...(result.correct !== undefined && { correct: result.correct }),
       ...(result.divergedAt !== undefined && { divergedAt: String(result.divergedAt) }),
       bits: JSON.stringify([...result.bits]),
+      ...(result.filters && { filters: JSON.stringify(result.filters) }),
       ...(result.fineTuned && { fineTuned: JSON.stringify(result.fineTuned) }),
       ...(result.search !== undefined && { search: JSON.stringify(result.search) }),
     },
@@ -126,6 +130,9 @@ export function decodeCheckpoint(file: Uint8Array, key: string): Checkpoint {
     ...(metadata["accuracy"] !== undefined && { accuracy: Number(metadata["accuracy"]) }),
     ...(metadata["correct"] !== undefined && { correct: metadata["correct"] }),
     ...(metadata["divergedAt"] !== undefined && { divergedAt: Number(metadata["divergedAt"]) }),
+    ...(metadata["filters"] !== undefined && {
+      filters: JSON.parse(metadata["filters"]) as Filters,
+    }),
     ...(metadata["fineTuned"] !== undefined && {
       fineTuned: JSON.parse(metadata["fineTuned"]) as FineTuned,
     }),

@@ -14,7 +14,7 @@ import {
   roomForBiases,
   type FrozenNetwork,
 } from "../../pipelines/freeze/index.js";
-import { asDeployed, type QuantizedNetwork } from "../../pipelines/network/index.js";
+import { asDeployed, withFilters, type QuantizedNetwork } from "../../pipelines/network/index.js";
 import { chosenWidths, withBits } from "../../pipelines/quantize/index.js";
 import { evaluate, type Logits } from "../../pipelines/train/index.js";
 import { cellName } from "../../results/store.js";
@@ -71,11 +71,11 @@ const stage = <F extends Finding, const Needs extends Finding = never>(
   definition: Stage<F, Needs>,
 ): Stage<F> => definition;
 
-/** The network with the bit widths that its training chose. */
+/** The network with the bit widths and the output channels that its training chose. */
 export const quantizedBy = (
   { quantized: { network, sites } }: CellParts,
-  { bits }: Checkpoint,
-): QuantizedNetwork => ({ network, sites: withBits(sites, bits) });
+  { bits, filters = {} }: Checkpoint,
+): QuantizedNetwork => withFilters({ network, sites: withBits(sites, bits) }, filters);
 
 type Operators = Awaited<ReturnType<typeof profileOperators>>;
 

@@ -130,17 +130,21 @@ export function trainQuantized(
   return storedOnce(context, stageKeys(cell)[1], compute, { name: searchName(cell), isShared });
 }
 
-/** As results hold it: bits of tried policies as texts, by the order of sites. */
-function searchResult({ budget, visits, cost, trace }: SearchRecord): SearchResult {
+/** As results hold it: bits and filters of what was tried by the order of sites and of convolutions. */
+function searchResult({ budget, visits, cost, within, trace }: SearchRecord): SearchResult {
   const sites = [...new Set(trace.flatMap(({ policy }) => Object.keys(policy)))].sort();
+  const convolutions = [...new Set(trace.flatMap(({ filters = {} }) => Object.keys(filters)))];
   return {
     ...{ budget, visits, cost, sites },
-    trace: trace.map(({ policy, accuracy, loss, cost: spent, visits: used }) => ({
+    ...(within.length > 0 && { within: [...within] }),
+    ...(convolutions.length > 0 && { convolutions }),
+    trace: trace.map(({ policy, filters, accuracy, loss, cost: spent, visits: used }) => ({
       visits: used,
       cost: spent,
       accuracy,
       ...(loss !== undefined && { loss }),
       bits: sites.map((id) => policy[id]?.toString(BITS_RADIX) ?? ".").join(""),
+      ...(filters && { filters: convolutions.map((name) => filters[name] ?? null) }),
     })),
   };
 }

@@ -2,6 +2,7 @@
 // they act, and the one interpreter (forward) that trains, calibrates and evaluates. A newcomer adds
 // operations that stay in float (float/) and rewrites; what a node is stands in algorithms/network.ts.
 export { BATCH_NORM_EPSILON, normalizeByBatch } from "./batchNorm.js";
+export { channelGroups } from "./channelGroups.js";
 export { costOfNetwork, layerWork } from "./cost.js";
 export { describeSite, unquantizedTensors } from "./coverage.js";
 export { equalize } from "./equalize.js";
@@ -37,4 +38,5 @@ export {
 export { leftInFloat } from "./leftInFloat.js";
 export { RowStorage, rowsOf, type Rows, type StoredRows } from "./rows.js";
 export { type Unit, blockUnits, layerUnits, unitBetween } from "./units.js";
+export { withFilters } from "./withFilters.js";
 export { type Window, windowOf, windowOutput } from "./window.js";

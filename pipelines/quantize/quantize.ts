@@ -25,6 +25,8 @@ import {
   valueName,
 } from "../network/index.js";
 import type { Network } from "../../algorithms/network.js";
+import type { Filters } from "../../algorithms/laboratory.js";
+import { foundTensors } from "./foundTensors.js";
 import { trainKept, type FineTuned } from "./trainKept.js";
 import {
   search,
@@ -61,38 +63,37 @@ export interface QuantizationResult extends TrainingResult {
   readonly sites: readonly QuantizerSite[];
   /** What training made of a network that came trained. */
   readonly fineTuned?: FineTuned;
+  /** Output channels by convolution, where the search chose them. */
+  readonly filters?: Filters;
   /** What the search did, where there was one. */
   readonly search?: SearchRecord;
 }
 
 /**
  * From a float checkpoint to a quantized network, by whatever the algorithm consists of: equalize,
- * search bits, calibrate, correct, reconstruct, train, finish.
+ * search bits or widths, calibrate, correct, reconstruct, train, finish.
  */
 export async function quantize(engine: Engine, task: Quantization): Promise<QuantizationResult> {
   const { algorithm, quantized, dataset, hyperparameters, seed } = task;
-  const { network } = quantized;
   const { corrections = {}, reconstruction } = algorithm;
   const batches = calibrationBatches(dataset, hyperparameters);
 
   const inherited = inheritParameters(task.rewritten, task.checkpoint, { algorithm, seed });
   const merged = task.batchNorm === 0 ? mergeParameters(task.rewritten, inherited) : inherited;
-  const trained = corrections.equalize ? equalize(network, merged) : merged;
+  const trained = corrections.equalize ? equalize(quantized.network, merged) : merged;
   const { test: _, ...images } = dataset; // what searches must not see
   const searched =
     algorithm.search &&
     (await search(engine, {
-      ...{ network, sites: quantized.sites, search: algorithm.search },
+      ...quantized,
+      search: algorithm.search,
       ...{ parameters: trained, images, calibration: batches, hyperparameters, seed },
       ...{ bitWidths: task.bitWidths, keeper: task.searchKeeper, onProgress: task.onSearch },
     }));
-  const { sites: allocated } = searched ?? quantized;
-  const found = Object.entries(searched?.tensors ?? {});
-  const foundValues = Object.fromEntries(found.filter(([name]) => !(name in trained)));
-  const parameters = {
-    ...trained,
-    ...Object.fromEntries(found.filter(([name]) => name in trained)),
-  };
+  const { network, sites: allocated } = searched?.quantized ?? quantized;
+  const { parameters, values: foundValues } = foundTensors(network, {
+    ...{ trained, found: searched?.tensors ?? {}, seed },
+  });
   const common = { network, sites: allocated, algorithm };
   const values = await calibrate(engine, {
     ...{ ...common, parameters, dataset, hyperparameters, onImages: task.onCalibration },
@@ -140,6 +141,7 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
     ...result,
     tensors: finished(algorithm, allocated, result.tensors),
     sites: allocated,
+    ...(searched?.filters && { filters: searched.filters }),
     ...(searched && { search: searched.record }),
   };
 }

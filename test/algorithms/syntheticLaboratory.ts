@@ -2,7 +2,7 @@ import type { BudgetUnit, Laboratory, Note, Policy, Search } from "../../algorit
 import type { Network } from "../../algorithms/network.js";
 import { academic } from "../../backends/academic.js";
 import { randomStream } from "../../pipelines/engine/index.js";
-import { foldBatchNorm, placeQuantizers } from "../../pipelines/network/index.js";
+import { channelGroups, foldBatchNorm, placeQuantizers } from "../../pipelines/network/index.js";
 import { policyCost, searchedLayers, searchedSites } from "../../pipelines/quantize/index.js";
 
 const TEN = { shape: [10], dtype: "int32", data: new Int32Array(10) } as const;
@@ -32,8 +32,8 @@ export function syntheticLaboratory(
     ...{ weights: bits, activations: bits },
   });
   const layers = searchedLayers(network, sites);
-  const cost: Laboratory["cost"] = (policy, unit = budget, channels = {}) =>
-    policyCost({ network, sites }, policy, unit, channels);
+  const cost: Laboratory["cost"] = (policy, unit = budget, changed = {}) =>
+    policyCost({ network, sites }, policy, unit, changed);
   const tried: Note[] = [];
   const laboratory: Laboratory = {
     ...{ network, sites, layers, cost, calibration: [], parameters: {} },
@@ -41,6 +41,7 @@ export function syntheticLaboratory(
     heldOut: [{ images: TEN, labels: TEN }],
     free: searchedSites(layers, sites, search.activations && budget.unit !== "size"),
     widths: { weight: search.candidates, activation: search.candidates },
+    ...{ groups: channelGroups(network), limits: [{ unit: budget, allowed: cost({}) }] },
     budget: cost({}),
     visits: {
       allowed: visits,

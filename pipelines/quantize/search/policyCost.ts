@@ -1,20 +1,25 @@
-import type { BudgetUnit, ChannelBits, Policy } from "../../../algorithms/laboratory.js";
+import type { BudgetUnit, ChannelBits, Filters, Policy } from "../../../algorithms/laboratory.js";
 import { macsOf, weightsOf, type LayerWork } from "../../../backends/hardware/hardware.js";
 import { hardwareModels } from "../../../backends/hardware/index.js";
-import { layerWork, type QuantizedNetwork } from "../../network/index.js";
+import { layerWork, withFilters, type QuantizedNetwork } from "../../network/index.js";
 import { withBits } from "../withBits.js";
 
 /**
  * What a network with the bits of a policy costs, by the models that results are judged by.
  *
+ * @param changed what channels have bits or numbers of their own
  * @throws RangeError when the hardware has no such layer, or its model says nothing about the unit
  */
 export function policyCost(
-  { network, sites }: QuantizedNetwork,
+  quantized: QuantizedNetwork,
   policy: Policy,
   unit: BudgetUnit,
-  channels: ChannelBits = {},
+  {
+    channels = {},
+    filters = {},
+  }: { readonly channels?: ChannelBits | undefined; readonly filters?: Filters | undefined } = {},
 ): number {
+  const { network, sites } = withFilters(quantized, filters);
   const places = withBits(sites, new Map(Object.entries(policy)));
   const work = layerWork(network, places, new Map(Object.entries(channels)));
   const cost = costIn(unit);
@@ -30,6 +35,10 @@ const activationBits = (sites: QuantizedNetwork["sites"]): number =>
 
 function costIn(unit: BudgetUnit): (work: LayerWork) => number {
   switch (unit.unit) {
+    case "multiplications":
+      return macsOf;
+    case "parameters":
+      return weightsOf;
     case "size":
     case "memory":
       return (work) => weightsOf(work) * work.weightBits;

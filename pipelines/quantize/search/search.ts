@@ -1,12 +1,23 @@
 import type { QuantizerSite, QuantizerValues } from "../../../algorithms/algorithm.js";
 import { fixedGrid } from "../../../algorithms/fixedGrid.js";
-import type { BudgetUnit, Laboratory, Policy, Search } from "../../../algorithms/laboratory.js";
+import type {
+  BudgetUnit,
+  Filters,
+  Found,
+  Laboratory,
+  Search,
+} from "../../../algorithms/laboratory.js";
 import type { Network } from "../../../algorithms/network.js";
 import { mseObserver } from "../../../algorithms/observers/index.js";
 import { quantizeAtRuntime } from "../../../algorithms/search/runtimeGrid.js";
 import type { BackendProfile } from "../../../backends/backend.js";
 import { randomStream, type Engine, type HostTensors } from "../../engine/index.js";
-import { valuesOf } from "../../network/index.js";
+import {
+  channelGroups,
+  valuesOf,
+  withFilters,
+  type QuantizedNetwork,
+} from "../../network/index.js";
 import {
   batchesInOrder,
   DEFAULT_SEARCH,
@@ -55,18 +66,22 @@ export interface SearchRecord {
   readonly visits: { readonly allowed: number; readonly used: number };
   /** Of what was found, in the unit of the budget. */
   readonly cost: number;
+  /** The same in other units that the search keeps to. */
+  readonly within: readonly (BudgetUnit & { readonly allowed: number; readonly cost: number })[];
   readonly trace: readonly TraceLine[];
 }
 
 export interface SearchResult {
-  readonly sites: readonly QuantizerSite[];
+  /** With bits and filters as they were found. */
+  readonly quantized: QuantizedNetwork;
+  readonly filters: Filters | undefined;
   /** Parameters and quantizer values that the search found. */
   readonly tensors: HostTensors;
   readonly record: SearchRecord;
 }
 
 /**
- * Lets an algorithm search the bits of a network.
+ * Lets an algorithm search the bits of a network, or its widths.
  *
  * @throws RangeError when what it found costs more than the budget, or has bits that it may not choose
  */
@@ -78,17 +93,26 @@ export async function search(engine: Engine, task: SearchTask): Promise<SearchRe
   const experiments: PreparedExperiment[] = [];
   try {
     const laboratory = openLaboratory(engine, task, { notebook, experiments });
-    const { policy, channels, tensors = {} } = await task.search.run(laboratory);
-    const cost = laboratory.cost(policy, task.search.budget, channels);
-    check(policy, task.search.mayExceed === true ? 0 : cost, laboratory);
+    const found = await task.search.run(laboratory);
+    const { policy, filters, tensors = {} } = found;
     const { budget } = laboratory;
+    const costs = laboratory.limits.map(({ unit, allowed: most }) => ({
+      ...unit,
+      allowed: most,
+      cost: laboratory.cost(policy, unit, found),
+    }));
+    check(policy, task.search.mayExceed === true ? [] : costs, laboratory);
+    const [{ cost } = { cost: NaN }, ...within] = costs;
+    const sites = withBits(task.sites, new Map(Object.entries(policy)));
     return {
-      sites: withBits(task.sites, new Map(Object.entries(policy))),
+      quantized: withFilters({ network: task.network, sites }, filters ?? {}),
+      filters,
       tensors: toHostTensors(tensors),
       record: {
         budget: { ...task.search.budget, allowed: budget },
         visits: { allowed, used: notebook.visits },
         cost,
+        within,
         trace: notebook.trace,
       },
     };
@@ -113,7 +137,8 @@ function openLaboratory(
     const prepared = new PreparedExperiment(
       engine,
       {
-        ...{ network, sites, classes: images.classes },
+        ...withFilters({ network, sites }, experiment.filters ?? {}),
+        classes: images.classes,
         onVisit: (count) => {
           notebook.visit(count);
         },
@@ -126,8 +151,12 @@ function openLaboratory(
   const { quantizedTraining, momentum, weightDecay: decay } = hyperparameters;
   const layers = searchedLayers(network, sites);
   const free = searchedSites(layers, sites, method.activations && method.budget.unit !== "size");
-  const cost: Laboratory["cost"] = (policy, unit = method.budget, channels = {}) =>
-    policyCost({ network, sites }, policy, unit, channels);
+  const cost: Laboratory["cost"] = (policy, unit = method.budget, changed = {}) =>
+    policyCost({ network, sites }, policy, unit, changed);
+  const limits = [method.budget, ...(method.within ?? [])].map((unit) => ({
+    unit,
+    allowed: (unit.share ?? 1) * cost({}, unit),
+  }));
   const grids = method.grids ?? LEAST_ERROR;
   let evaluation: Promise<PolicyEvaluation> | undefined;
   const openEvaluation = async () =>
@@ -151,7 +180,7 @@ function openLaboratory(
       activation: widthsWithin(method.candidates, task.bitWidths?.activations),
     },
     descent: { rate: quantizedTraining.learningRate, momentum, decay },
-    budget: cost({}),
+    ...{ groups: channelGroups(network), limits, budget: limits[0]?.allowed ?? NaN },
     visits: {
       allowed: notebook.allowed,
       get used() {
@@ -167,7 +196,7 @@ function openLaboratory(
       return score;
     },
     note: (line) => {
-      notebook.write(line, cost(line.policy, method.budget, line.channels));
+      notebook.write(line, cost(line.policy, method.budget, line));
     },
     rounds: (name, first, options) => notebook.rounds(name, first, options),
   };
@@ -210,7 +239,11 @@ export const widthsWithin = (
     .filter((bits) => bits >= range.min && bits <= Math.min(range.max, range.used ?? Infinity))
     .toSorted((a, b) => a - b);
 
-function check(policy: Policy, cost: number, { budget, free, widths }: Laboratory): void {
+function check(
+  policy: Found["policy"],
+  costs: SearchRecord["within"],
+  { free, widths }: Laboratory,
+): void {
   for (const [id, bits] of Object.entries(policy)) {
     const site = free.find((one) => one.id === id);
     if (site === undefined)
@@ -220,6 +253,9 @@ function check(policy: Policy, cost: number, { budget, free, widths }: Laborator
         `a search gave ${String(bits)} bits to ${id}; it may choose ${widths[site.role].join(", ")}`,
       );
   }
-  if (cost > budget * (1 + 1e-9))
-    throw new RangeError(`a search found what costs ${String(cost)}, over ${String(budget)}`);
+  for (const { unit, cost, allowed } of costs)
+    if (cost > allowed * (1 + 1e-9))
+      throw new RangeError(
+        `a search found what costs ${String(cost)} (${unit}), over ${String(allowed)}`,
+      );
 }
