@@ -24,6 +24,7 @@ import { meanStd } from "./meanStd.js";
 import { minMax } from "./minMax.js";
 import { movingAverage } from "./movingAverage.js";
 import { mse } from "./mse.js";
+import { nce } from "./nce.js";
 import { norm } from "./norm.js";
 import { pact } from "./pact.js";
 import { pactMqbench } from "./pactMqbench.js";
@@ -39,9 +40,11 @@ import { sdq } from "./sdq.js";
 import { slimming } from "./slimming.js";
 import { spos } from "./spos.js";
 import { sposBins } from "./sposBins.js";
+import { tas } from "./tas.js";
 import { tqt } from "./tqt.js";
 import { tqtMqbench } from "./tqtMqbench.js";
 import { truncation } from "./truncation.js";
+import { uniformWidth } from "./uniformWidth.js";
 import { verticalLayering } from "./verticalLayering.js";
 
 /** Every algorithm, in the order of tables: trained ones first. */
@@ -69,6 +72,9 @@ export const algorithms: readonly Algorithm[] = [
   sdq,
   schaefer,
   slimming,
+  nce,
+  tas,
+  uniformWidth,
   verticalLayering,
   truncation,
   randomSearch,

@@ -82,6 +82,8 @@ export interface Score {
 export interface Experiment {
   /** What becomes of a tensor at a site; without it nothing is quantized. */
   readonly quantize?: (x: tf.Tensor, site: QuantizerSite, inputs: QuantizerTensors) => tf.Tensor;
+  /** What others read instead of what a node gave; without it the same. */
+  readonly after?: (x: tf.Tensor, node: string, inputs: QuantizerTensors) => tf.Tensor;
   /** What is differentiated instead of the cross entropy. */
   readonly loss?: (terms: ExperimentTerms) => tf.Scalar;
   /** Output channels where they are not the network's; parameters then have the shapes that follow. */

@@ -4,38 +4,66 @@ import type { QuantizerValue, QuantizerValues } from "../quantizer.js";
 /** Of a group's channels, those that stay, in their new order; a group that is missing keeps all. */
 export type Kept = ReadonlyMap<ChannelGroup, readonly number[]>;
 
+/** Where a tensor has the channels of a group. */
+export interface ChannelAxis {
+  readonly name: string;
+  readonly axis: number;
+  readonly group: ChannelGroup;
+  /** "read": of a kernel, the channels that it reads; else those that it or its batch norm gives. */
+  readonly role: "given" | "read";
+}
+
 /**
- * Parameters of the network without the channels that do not stay: filters that give them, what batch norm has
- * for them, and the part of each kernel that reads them.
+ * All axes along which tensors have channels of groups: kernels, what batch norm and biases have for each filter,
+ * and values of quantizers ("NAME/kernel:scale") that have one for each.
  */
-export function keptParameters(
+export function channelAxes(
   { network, groups }: Pick<Laboratory, "network" | "groups">,
+  tensors: QuantizerValues,
+): readonly ChannelAxis[] {
+  const groupOf = new Map(groups.flatMap((group) => group.nodes.map((name) => [name, group])));
+  const names = new Map<string, string[]>();
+  for (const name of Object.keys(tensors)) {
+    const owner = name.slice(0, name.lastIndexOf("/"));
+    names.set(owner, [...(names.get(owner) ?? []), name]);
+  }
+  const axes: ChannelAxis[] = [];
+  const add = (name: string, axis: number, role: ChannelAxis["role"], group?: ChannelGroup) => {
+    if (group !== undefined && tensors[name] !== undefined) axes.push({ name, axis, group, role });
+  };
+  for (const node of network.nodes) {
+    const own = groupOf.get(node.name);
+    const kernel = `${node.name}/kernel`;
+    const outputAxis = node.op === "conv2d" && node.depthwise ? 2 : 3;
+    if (node.op === "conv2d") {
+      if (!node.depthwise) add(kernel, 2, "read", groupOf.get(node.input));
+      add(kernel, outputAxis, "given", own);
+    } else if (node.op === "dense") {
+      add(kernel, 0, "read", groupOf.get(node.input));
+    }
+    const folded = node.op === "conv2d" ? node.foldedBatchNorm : undefined;
+    for (const owner of folded === undefined ? [node.name] : [node.name, folded])
+      for (const name of names.get(owner) ?? []) {
+        const shape = tensors[name]?.shape ?? [];
+        if (!name.startsWith(kernel) && !name.includes(":")) add(name, 0, "given", own);
+        else if (name.startsWith(`${kernel}:`) && (shape[outputAxis] ?? 1) > 1)
+          add(name, outputAxis, "given", own);
+      }
+  }
+  return axes;
+}
+
+/** Tensors of the network without the channels that do not stay. */
+export function keptParameters(
+  laboratory: Pick<Laboratory, "network" | "groups">,
   parameters: QuantizerValues,
   kept: Kept,
 ): QuantizerValues {
-  const groupOf = new Map(groups.flatMap((group) => group.nodes.map((name) => [name, group])));
-  const channels = (node: string): readonly number[] | undefined => {
-    const group = groupOf.get(node);
-    return group && kept.get(group);
-  };
   const found: Record<string, QuantizerValue> = { ...parameters };
-  const take = (name: string, axis: number, indices: readonly number[] | undefined) => {
+  for (const { name, axis, group } of channelAxes(laboratory, parameters)) {
+    const indices = kept.get(group);
     const value = found[name];
-    if (value !== undefined && indices !== undefined) found[name] = taken(value, axis, indices);
-  };
-  for (const node of network.nodes) {
-    const own = channels(node.name);
-    if (node.op === "conv2d") {
-      take(`${node.name}/kernel`, node.depthwise ? 2 : 3, own);
-      if (!node.depthwise) take(`${node.name}/kernel`, 2, channels(node.input));
-    } else if (node.op === "dense") {
-      take(`${node.name}/kernel`, 0, channels(node.input));
-    }
-    const folded = node.op === "conv2d" ? node.foldedBatchNorm : undefined;
-    const owners = folded === undefined ? [node.name] : [node.name, folded];
-    for (const name of Object.keys(parameters))
-      if (owners.includes(name.slice(0, name.lastIndexOf("/"))) && !name.endsWith("/kernel"))
-        take(name, 0, own);
+    if (indices !== undefined && value !== undefined) found[name] = taken(value, axis, indices);
   }
   return found;
 }

@@ -264,6 +264,10 @@ function unsupportedSearch({ variant }: CellConfig, { algorithm, backend }: Cell
     return variant?.budget !== undefined || variant?.search !== undefined
       ? "it does not search bits"
       : undefined;
+  if (search.candidates.length === 0)
+    return variant?.search === undefined
+      ? undefined
+      : "it searches no bits, so that random search of bits is no control";
   const widths = widthsWithin(search.candidates, backend.bitWidths.weights);
   if (widths.length < 2)
     return `there is no choice of bits: ${backend.title} holds weights of ${widths.join(", ") || "none"} of ${search.candidates.join(", ")} bits`;

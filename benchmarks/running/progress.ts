@@ -149,7 +149,8 @@ function describe(cell: RunningCell): string {
     ...(epoch !== undefined && epochs !== undefined
       ? [`epoch ${epoch.toFixed(1)} of ${String(epochs)}`]
       : []),
-    ...(loss === undefined ? [] : [`loss ${loss.toFixed(3)}`]),
+    // A search has no loss before it has tried something: NaN, which messages between processes cannot hold.
+    ...(Number.isFinite(loss ?? NaN) ? [`loss ${(loss ?? NaN).toFixed(3)}`] : []),
     ...(imagesPerSecond === undefined ? [] : [`${rate(imagesPerSecond)} images/s`]),
     ...(secondsLeft === undefined ? [] : [`${duration(secondsLeft)} left`]),
   ];

@@ -1,5 +1,5 @@
 import type { ChannelGroup } from "../../algorithms/laboratory.js";
-import type { FloatKind, Network, NetworkNode } from "../../algorithms/network.js";
+import type { FloatKind, NetworkNode } from "../../algorithms/network.js";
 import { featureShapes } from "./featureShapes.js";
 import { inputsOf } from "./graph.js";
 import { remembered } from "./remembered.js";
@@ -33,7 +33,11 @@ export const channelGroups = remembered((network): readonly ChannelGroup[] => {
   const convolutions = new Set(
     network.nodes.filter(({ op }) => op === "conv2d").map(({ name }) => name),
   );
-  return channels.groups().flatMap(({ nodes, joinedBy, fixedBy }) => {
+  const place = new Map(network.nodes.map(({ name }, index) => [name, index]));
+  const inOrder = (names: readonly string[]) =>
+    names.toSorted((a, b) => (place.get(a) ?? 0) - (place.get(b) ?? 0));
+  return channels.groups().flatMap(({ nodes: joined, joinedBy, fixedBy }) => {
+    const nodes = inOrder(joined);
     const own = nodes.filter((name) => convolutions.has(name));
     const [first] = own;
     return first === undefined

@@ -34,7 +34,8 @@ export function forward(
       return found;
     },
   };
-  for (const node of network.nodes) values.set(node.name, compute(node, pass));
+  const { after = (_, x) => x } = options;
+  for (const node of network.nodes) values.set(node.name, after(node.name, compute(node, pass)));
   const last = network.nodes.at(-1);
   if (last === undefined) throw new Error("the network has no nodes");
   return {

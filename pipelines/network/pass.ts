@@ -10,6 +10,8 @@ export interface ForwardOptions {
   readonly training: boolean;
   /** Called where a tensor is quantized, with the site's id; gives back what to go on with. */
   readonly quantize: (site: string, x: tf.Tensor) => tf.Tensor;
+  /** Called with what a node gave; gives back what others read instead. */
+  readonly after?: (node: string, x: tf.Tensor) => tf.Tensor;
   /** Called for the bias of a dense layer or folded convolution, unless training. */
   readonly bias?: (layer: ConvNode | DenseNode, kernel: tf.Tensor, exact: tf.Tensor) => tf.Tensor;
 }

@@ -85,7 +85,7 @@ const asValue = ({ shape, data }: HostTensors[string]) => ({ shape, data: data a
 
 function stepOf({ network, sites, classes }: Subject, experiment: Experiment): StepFunction {
   const byId = new Map<string, QuantizerSite>(sites.map((site) => [site.id, site]));
-  const { by, training, quantize, loss } = experiment;
+  const { by, training, quantize, after, loss } = experiment;
   return ({ images, labels, ...tensors }) => {
     if (!images || !labels) throw new TypeError("an experiment lacks its batch");
     const kept: Record<string, tf.Tensor> = {};
@@ -98,6 +98,7 @@ function stepOf({ network, sites, classes }: Subject, experiment: Experiment): S
       const { logits, statistics } = forward(network, images, {
         parameters: inputs,
         training,
+        ...(after && { after: (node: string, x: tf.Tensor) => after(x, node, inputs) }),
         quantize: (id, x) => {
           const site = byId.get(id);
           if (site === undefined) return x;

@@ -73,3 +73,13 @@ test("a log has a heartbeat when nothing ended for a minute", () => {
   look(21);
   expect(lines()).toHaveLength(3);
 });
+
+test("a search that has tried nothing yet has no loss", () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  const { display, lines } = log("lines");
+  const cell = { label: "resnet8 haq", stage: "search", step: 1, steps: 4, loss: NaN };
+  vi.advanceTimersByTime(61_000);
+  // As it comes from another process.
+  display.status(() => totals, [JSON.parse(JSON.stringify(cell)) as typeof cell]);
+  expect(lines()).toEqual(["[3/10, 2 min 5 s left] resnet8 haq: search 25 %"]);
+});
