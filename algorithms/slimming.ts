@@ -148,6 +148,7 @@ async function slim(laboratory: Laboratory): Promise<Found> {
   const kept = without(high);
   const filters = keptFilters(kept);
   const tensors = keptParameters(laboratory, sparse, kept);
+  if (visits.used + imagesOf(heldOut) > visits.allowed) return { policy: {}, filters, tensors };
   const judge = prepare({ filters, by: [], training: false });
   let [correct, loss] = [0, 0];
   for (const batch of heldOut) {

@@ -143,6 +143,10 @@ function searchingFor(algorithm: Algorithm, { budget, search }: Variant): Algori
     search: {
       ...method,
       ...(budget !== undefined && { budget }),
+      ...(budget?.share !== undefined &&
+        method.within && {
+          within: method.within.map((unit) => ({ ...unit, share: budget.share })),
+        }),
       ...(search === "random" && { run: searchAtRandom }),
     },
   };

@@ -31,6 +31,7 @@ import {
   initialParameters,
   placeQuantizers,
   unquantized,
+  withFilters,
 } from "../../../pipelines/network/index.js";
 import type { Network } from "../../../algorithms/network.js";
 import { train } from "../../../pipelines/train/train.js";
@@ -92,7 +93,8 @@ async function quantize(
     ...{ algorithm, floatNetwork: float, checkpoint: parameters, rewritten, batchNorm },
     ...{ quantized: placed, ...common, seed: 0 },
   });
-  const quantized = { network: placed.network, sites: result.sites };
+  const { sites, filters = {} } = result;
+  const quantized = withFilters({ network: placed.network, sites }, filters);
   return { quantized, before: { ...inherited, ...values }, result };
 }
 
@@ -101,14 +103,14 @@ function unsupported(algorithm: Algorithm, profile: BackendProfile): string | un
   const { weights, activations } = profile.bitWidths;
   if (weights.min > 4 || activations.min > 4) return "bits";
   const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
-  const { sites } = placeQuantizers(foldBatchNorm(rewritten, profile.batchNorm), profile, {
+  const { network, sites } = placeQuantizers(foldBatchNorm(rewritten, profile.batchNorm), profile, {
     weights: 4,
     activations: 4,
   });
   return sites
     .map((site) => {
       const quantizer = site.role === "weight" ? algorithm.weight : algorithm.activation;
-      return unsupportedLevels(quantizer, site) ?? algorithm.unsupported?.(site);
+      return unsupportedLevels(quantizer, site) ?? algorithm.unsupported?.(site, network);
     })
     .find((reason) => reason !== undefined);
 }
