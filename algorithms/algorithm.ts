@@ -11,6 +11,7 @@ export const FAMILIES = [
   "quantization",
   "mixed precision",
   "pruning",
+  "structure",
   "binary and ternary",
 ] as const;
 export type Family = (typeof FAMILIES)[number];

@@ -18,6 +18,7 @@ function withoutBatchNorm({ nodes }: Network): string | undefined {
 export const channelSearch = (growsAbove: number) =>
   ({
     version: 1,
+    family: "structure",
     weight: lsq.weight,
     activation: lsq.activation,
     phases: TRAIN_ALL,

@@ -19,7 +19,7 @@ const RATE = 5;
 const PULL = 1e-4 * 160 * 782 * (0.1 / 2 + 0.01 / 4 + 0.001 / 4);
 
 /** In short trainings more would outweigh the loss. */
-const MOST_PENALTY = 0.01;
+const MOST_PENALTY = 0.001;
 
 /** Batch norms by the convolution whose output they scale, merged or not. */
 function batchNormsOf({ nodes }: Network): ReadonlyMap<string, string> {
@@ -175,6 +175,7 @@ export const slimming = {
   name: "slimming",
   title: "Network slimming",
   version: 1,
+  family: "pruning",
   source: {
     title:
       "Learning Efficient Convolutional Networks through Network Slimming (Liu et al., ICCV 2017)",
@@ -183,7 +184,7 @@ export const slimming = {
   deviations: [
     "Pruned and quantized: what is left is trained as LSQ with the matrix's training of quantized networks; the paper fine-tunes in float.",
     "Channels go until half of the multiplications are left, or what the budget's share says; the paper lets a share of all channels go. The smallest scales of the whole network go first, as there.",
-    "Scales are made sparse from the float network, with the image visits that the matrix allows, at a rate that falls from five times the matrix's to 0; the code trains from scratch for 160 epochs. The penalty is as much larger as rates and steps are fewer, so that by itself it would move scales as far, but at most 0.01.",
+    "Scales are made sparse from the float network, with the image visits that the matrix allows, at a rate that falls from five times the matrix's to 0; the code trains from scratch for 160 epochs. The penalty is as much larger as rates and steps are fewer, so that by itself it would move scales as far, but at most 0.001.",
     "Channels that an addition joins go together, by the largest of their scales; the paper selects channels behind the addition. Each layer keeps its channel with the largest scale.",
     "One round: what is pruned is not pruned again.",
   ],

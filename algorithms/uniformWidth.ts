@@ -46,6 +46,7 @@ export const uniformWidth = {
   name: "uniformWidth",
   title: "Uniform width",
   version: 1,
+  family: "structure",
   source: {
     title:
       "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications (Howard et al., 2017)",
