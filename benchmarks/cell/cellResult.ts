@@ -1,9 +1,13 @@
 import { createHash } from "node:crypto";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
+import type { Network } from "../../algorithms/network.js";
+import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
 import {
   costOfNetwork,
   describeSite,
+  isLayer,
+  parameterSpecs,
   quantizerOf,
   unquantizedTensors,
 } from "../../pipelines/network/index.js";
@@ -56,7 +60,7 @@ export async function completedCell(
     size: {
       floatFileBytes: floatModel.length,
       quantizedFileBytes: model.length,
-      weightBytes: weightBits(places, sites) / 8,
+      weightBytes: (weightBits(places, sites) + floatWeightBits(network, places)) / 8,
     },
     cost: {
       float: costOfNetwork(floatNetwork, []),
@@ -64,7 +68,9 @@ export async function completedCell(
     },
     sites,
     inspection: { ...inspection, sites: [...inspection.sites] },
-    unquantized: [...unquantizedTensors(network)],
+    unquantized: [
+      ...unquantizedTensors(network, { inFloat: config.bits.activations === FLOAT_BITS }),
+    ],
     ...(trained.search && { search: trained.search }),
     measured: { latency, operators, runtimes: measured, seconds: staged.seconds },
   };
@@ -79,6 +85,16 @@ function weightBits(places: readonly QuantizerSite[], sites: readonly SiteResult
       const mean = bits.reduce((a, b) => a + b, 0) / bits.length;
       return sum + shape.reduce((a, b) => a * b, 1) * mean;
     }, 0);
+}
+
+/** Bits of all weights that stay in float. */
+function floatWeightBits(network: Network, places: readonly QuantizerSite[]): number {
+  return network.nodes
+    .filter(isLayer)
+    .map(({ name }) => `${name}/kernel`)
+    .filter((id) => !places.some((site) => site.id === id))
+    .map((id) => parameterSpecs(network).get(id)?.shape ?? [])
+    .reduce((sum, shape) => sum + FLOAT_BITS * shape.reduce((a, b) => a * b, 1), 0);
 }
 
 /** A site as results show it. */

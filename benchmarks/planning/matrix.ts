@@ -7,6 +7,7 @@ import { z } from "zod";
 import { hyperparametersSchema, variantSchema } from "../../results/schema.js";
 import { algorithms } from "../../algorithms/index.js";
 import { observers } from "../../algorithms/observers/index.js";
+import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import { hardwareModels } from "../../backends/hardware/index.js";
 import { backends } from "../../backends/index.js";
 import { ENGINE_NAMES } from "../../pipelines/engine/index.js";
@@ -16,7 +17,10 @@ import { lookup, unknownName } from "../lookup.js";
 import { models } from "../models/index.js";
 import { ownDataSchema } from "../inputs/index.js";
 
-const bitWidth = z.number().int().min(MIN_BIT_WIDTH).max(MAX_BIT_WIDTH);
+const bitWidth = z.union([
+  z.number().int().min(MIN_BIT_WIDTH).max(MAX_BIT_WIDTH),
+  z.literal(FLOAT_BITS),
+]);
 const names = z.union([z.literal("all"), z.array(z.string()).min(1)]);
 
 const blockSchema = z.strictObject({
@@ -25,7 +29,9 @@ const blockSchema = z.strictObject({
   bits: z
     .array(z.strictObject({ weights: bitWidth, activations: bitWidth }))
     .min(1)
-    .describe("bit widths of weights and activations, except for first and last layer"),
+    .describe(
+      `bit widths of weights and activations, except for first and last layer; ${String(FLOAT_BITS)} for float`,
+    ),
   variants: z
     .array(variantSchema.extend({ quantizerWeightDecay: z.number().min(0).optional() }))
     .min(1)

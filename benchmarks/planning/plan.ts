@@ -1,5 +1,6 @@
 import { phasesOf, UnsupportedNetwork, unsupportedLevels } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
+import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import { backends } from "../../backends/index.js";
 import type { Dataset } from "../../pipelines/train/index.js";
 import { engineIdentity, type Engine } from "../../pipelines/engine/index.js";
@@ -241,9 +242,10 @@ export function planCell(
 function unsupportedReason(config: CellConfig, parts: CellParts): string | undefined {
   const { algorithm, backend, quantized } = parts;
   for (const role of ["weights", "activations"] as const) {
-    const { min, max } = backend.bitWidths[role];
+    const { min, max, float = false } = backend.bitWidths[role];
     const wanted = config.bits[role];
-    if (wanted < min || wanted > max) {
+    if (wanted === FLOAT_BITS && !float) return `${backend.title} does not leave ${role} in float`;
+    if (wanted !== FLOAT_BITS && (wanted < min || wanted > max)) {
       const range = min === max ? String(min) : `${String(min)} to ${String(max)}`;
       return `${backend.title} holds ${role} of ${range} bits, not ${String(wanted)}`;
     }
@@ -254,7 +256,16 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
       algorithm.unsupported?.(site, quantized.network);
     if (reason !== undefined) return `${site.role} quantization: ${reason}`;
   }
-  return unsupportedSearch(config, parts);
+  return unsupportedInFloat(config, parts) ?? unsupportedSearch(config, parts);
+}
+
+/** Why an algorithm has nothing to do where weights stay in float, or nothing. */
+function unsupportedInFloat({ bits }: CellConfig, { algorithm }: CellParts): string | undefined {
+  if (bits.weights !== FLOAT_BITS) return undefined;
+  if (algorithm.search !== undefined) return "there are no weights whose bits it could choose";
+  if (algorithm.reconstruction !== undefined)
+    return "there are no weights whose rounding it could learn";
+  return undefined;
 }
 
 /** Why an algorithm's search has nothing to choose, or is not what the variant asks for. */
