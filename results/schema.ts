@@ -157,6 +157,17 @@ const networkCostSchema = z.strictObject({
 });
 export type NetworkCost = z.infer<typeof networkCostSchema>;
 
+const sparsitySchema = z.strictObject({
+  weights: count,
+  nonzero: count,
+  /** Multiplications of an image with weights that are not 0. */
+  effectiveMacs: z.number().nonnegative(),
+  /** All weights in the format that takes least, without scales and biases. */
+  storedBytes: count,
+  format: z.enum(["dense", "bitmap", "2:4"]),
+});
+export type Sparsity = z.infer<typeof sparsitySchema>;
+
 /** A tensor that stays in float, and why. */
 const unquantizedSchema = z.strictObject({ tensor: z.string(), reason: z.string() });
 
@@ -237,6 +248,8 @@ const completedSchema = z.strictObject({
     weightBytes: z.number().nonnegative(),
   }),
   cost: z.strictObject({ float: networkCostSchema, quantized: networkCostSchema }),
+  /** What zeros among the weights are worth; absent in results of earlier versions. */
+  sparsity: sparsitySchema.optional(),
   sites: z.array(siteSchema),
   inspection: inspectionSchema,
   unquantized: z.array(unquantizedSchema),

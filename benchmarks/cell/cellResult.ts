@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import type { Network } from "../../algorithms/network.js";
 import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
+import { sparsityOf } from "../../pipelines/freeze/index.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
 import {
   costOfNetwork,
@@ -34,6 +35,8 @@ export async function completedCell(
   const { accuracy: float = NaN, correct: correctInFloat } = await staged.find("checkpoint");
   const { tensors } = trained;
   const { network, sites: places } = quantizedBy(parts, trained);
+  const frozen = await staged.find("frozen");
+  const widths = chosenWidths(algorithm, places, tensors);
   const sites = places.map((site) => describe(site, algorithm, tensors));
   return {
     id,
@@ -64,8 +67,9 @@ export async function completedCell(
     },
     cost: {
       float: costOfNetwork(floatNetwork, []),
-      quantized: costOfNetwork(network, places, chosenWidths(algorithm, places, tensors)),
+      quantized: costOfNetwork(network, places, widths),
     },
+    sparsity: sparsityOf(frozen, widths),
     sites,
     inspection: { ...inspection, sites: [...inspection.sites] },
     unquantized: [
