@@ -20,6 +20,7 @@ import { logarithmic } from "./logarithmic.js";
 import { lsq } from "./lsq.js";
 import { lsqMqbench } from "./lsqMqbench.js";
 import { lsqPlus } from "./lsqPlus.js";
+import { magnitudePruning } from "./magnitudePruning.js";
 import { meanStd } from "./meanStd.js";
 import { minMax } from "./minMax.js";
 import { movingAverage } from "./movingAverage.js";
@@ -41,6 +42,7 @@ import { sposBins } from "./sposBins.js";
 import { tqt } from "./tqt.js";
 import { tqtMqbench } from "./tqtMqbench.js";
 import { truncation } from "./truncation.js";
+import { twoFourPruning } from "./twoFourPruning.js";
 import { verticalLayering } from "./verticalLayering.js";
 
 /** Every algorithm, in the order of tables: trained ones first. */
@@ -61,6 +63,8 @@ export const algorithms: readonly Algorithm[] = [
   apot,
   logarithmic,
   palquant,
+  magnitudePruning,
+  twoFourPruning,
   hawq,
   haq,
   spos,

@@ -93,6 +93,12 @@ export const variantSchema = z.strictObject({
     .literal("random")
     .optional()
     .describe("random search in place of the algorithm's own, with as many image visits"),
+  density: z
+    .number()
+    .positive()
+    .max(1)
+    .optional()
+    .describe("share of weights that pruning leaves; the algorithm's own if left out"),
 });
 export type Variant = z.infer<typeof variantSchema>;
 

@@ -2,7 +2,7 @@ import type { CellConfig } from "./schema.js";
 
 /** What a study varies in a cell, in words: "batch norm 2, start norm/percentile"; "" where nothing. */
 export function variantLabel({ variant = {}, hyperparameters }: CellConfig): string {
-  const { batchNorm, graph, initialization, budget, search } = variant;
+  const { batchNorm, graph, initialization, budget, search, density } = variant;
   const { quantizerWeightDecay } = hyperparameters;
   return [
     ...(batchNorm === undefined ? [] : [`batch norm ${String(batchNorm)}`]),
@@ -14,6 +14,7 @@ export function variantLabel({ variant = {}, hyperparameters }: CellConfig): str
       ? []
       : [`for ${"on" in budget ? `${budget.on} ${budget.unit}` : budget.unit}`]),
     ...(search === undefined ? [] : [`${search} search`]),
+    ...(density === undefined ? [] : [`density ${String(density)}`]),
     ...(quantizerWeightDecay === undefined ? [] : [`scale decay ${String(quantizerWeightDecay)}`]),
   ].join(", ");
 }

@@ -256,6 +256,8 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
       algorithm.unsupported?.(site, quantized.network);
     if (reason !== undefined) return `${site.role} quantization: ${reason}`;
   }
+  if (config.variant?.density !== undefined && algorithm.atDensity === undefined)
+    return "it does not prune to a density";
   return unsupportedInFloat(config, parts) ?? unsupportedSearch(config, parts);
 }
 
@@ -263,6 +265,7 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
 function unsupportedInFloat({ bits }: CellConfig, { algorithm }: CellParts): string | undefined {
   if (bits.weights !== FLOAT_BITS) return undefined;
   if (algorithm.search !== undefined) return "there are no weights whose bits it could choose";
+  if (algorithm.family === "pruning") return "it prunes weights where they are quantized";
   if (algorithm.reconstruction !== undefined)
     return "there are no weights whose rounding it could learn";
   return undefined;

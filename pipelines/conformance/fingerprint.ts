@@ -180,7 +180,7 @@ function recordUse(
 }
 
 async function describePhase(algorithm: Algorithm, phase: Phase): Promise<unknown> {
-  const { share, trains, only, anneals, loss } = phase;
+  const { share, trains, only, anneals, adapts, loss } = phase;
   const names = [...parameterSpecs(NETWORK).keys()].flatMap((name) => [name, `${name}:scale`]);
   return [
     { share, trains, only: only && names.filter(only) },
@@ -189,7 +189,24 @@ async function describePhase(algorithm: Algorithm, phase: Phase): Promise<unknow
     ),
     // A loss that only fits another network, as one with a teacher does, is known by its text.
     loss && (await describeLoss(algorithm, loss).catch(() => loss.toString())),
+    ...(adapts === undefined ? [] : [await describeAdapting(algorithm, adapts)]),
   ];
+}
+
+/** The values that one quantizer of weights is given on fixed weights, on the way through a training. */
+async function describeAdapting(algorithm: Algorithm, adapts: NonNullable<Phase["adapts"]>) {
+  const site = sites().find(
+    ({ role, scheme }) => role === "weight" && scheme.bitWidth === 4 && scheme.levels === undefined,
+  );
+  if (site === undefined || unsupportedBy(algorithm, site) !== undefined) return "unsupported";
+  const values = await firstValues(quantizerOf(algorithm, site), site);
+  const data = Object.entries(values).map(([name, value]) => [name, value.data] as const);
+  const weights = values["mask"] ?? { data: new Float32Array(0) };
+  const drawn = weights.data.map((_, i) => Math.fround(((i * 37) % 101) / 50 - 1));
+  const seen = new Map([[site, { weights: drawn, values: Object.fromEntries(data) }]]);
+  return [0.1, 0.3, 0.5, 1].map((progress) =>
+    [...(adapts(progress, seen) ?? [])].map(([, changed]) => rounded(changed)),
+  );
 }
 
 const BATCH = 2;
