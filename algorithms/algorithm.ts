@@ -143,10 +143,18 @@ export interface Algorithm {
   /**
    * Changes the network before quantizers are placed. Parameters that keep their name and shape
    * are taken from the float checkpoint, others start anew.
+   *
+   * @param bits those that the matrix asks for
    */
-  rewrite?(network: Network): Network;
+  rewrite?(network: Network, bits?: CellBits): Network;
   /** First values of a rewritten network's parameter; without it, see `rewrite`. */
   inherit?(parameter: InheritedParameter): Float32Array;
+}
+
+/** Bits that a matrix asks for, where neither an edge nor a search decides others; 32 for float. */
+export interface CellBits {
+  readonly weights: number;
+  readonly activations: number;
 }
 
 /** A parameter of a rewritten network and what the float network had under its name. */
@@ -177,7 +185,8 @@ export const TRAIN_ALL: readonly Phase[] = [
 
 /** Why a quantizer cannot give what a site's scheme asks for, by the kind of its levels. */
 export function unsupportedLevels(quantizer: Quantizer, { scheme }: QuantizerSite) {
-  const { levels = "uniform" } = quantizer;
+  const { levels = "uniform", fewestBits = 2 } = quantizer;
+  if (scheme.bitWidth < fewestBits) return `it has no levels of ${String(scheme.bitWidth)} bit`;
   const wanted = scheme.levels ?? "uniform";
   if (wanted === levels || (wanted === "any" && levels !== "logarithmic")) return undefined;
   return `its levels are ${LEVELS[levels]}, and the backend computes with ${LEVELS[wanted]} ones`;

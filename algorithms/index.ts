@@ -4,6 +4,7 @@ import type { Algorithm } from "./algorithm.js";
 import { apot } from "./apot.js";
 import { batchNormRecalibration } from "./batchNormRecalibration.js";
 import { biasCorrection } from "./biasCorrection.js";
+import { bnn } from "./bnn.js";
 import { brecq } from "./brecq.js";
 import { brecqMqbench } from "./brecqMqbench.js";
 import { channelwiseEnergy } from "./channelwiseEnergy.js";
@@ -42,8 +43,11 @@ import { sposBins } from "./sposBins.js";
 import { tqt } from "./tqt.js";
 import { tqtMqbench } from "./tqtMqbench.js";
 import { truncation } from "./truncation.js";
+import { ttq } from "./ttq.js";
+import { twn } from "./twn.js";
 import { twoFourPruning } from "./twoFourPruning.js";
 import { verticalLayering } from "./verticalLayering.js";
+import { xnorNet } from "./xnorNet.js";
 
 /** Every algorithm, in the order of tables: trained ones first. */
 export const algorithms: readonly Algorithm[] = [
@@ -63,6 +67,10 @@ export const algorithms: readonly Algorithm[] = [
   apot,
   logarithmic,
   palquant,
+  bnn,
+  xnorNet,
+  twn,
+  ttq,
   magnitudePruning,
   twoFourPruning,
   hawq,

@@ -15,8 +15,8 @@ export const academic = {
   graph: GRAPH_RULES[1],
   batchNorm: -1,
   bitWidths: {
-    weights: { min: 2, max: 8, float: true },
-    activations: { min: 2, max: 8, float: true },
+    weights: { min: 1, max: 8, float: true },
+    activations: { min: 1, max: 8, float: true },
   },
   edgeBitWidth: 8,
   source: MQBENCH,

@@ -15,7 +15,7 @@ export const onnxruntime = {
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "none" },
   batchNorm: 4,
   bitWidths: {
-    weights: UP_TO_8_BITS,
+    weights: { ...UP_TO_8_BITS, min: 1 },
     activations: { ...UP_TO_8_BITS, float: true },
   },
   edgeBitWidth: 8,

@@ -96,7 +96,7 @@ function quantizedNetwork(
   ]);
   const found = known.get(key);
   if (found !== undefined) return found;
-  const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
+  const rewritten = algorithm.rewrite?.(floatNetwork, bits) ?? floatNetwork;
   const deployable = foldBatchNorm(rewritten, batchNorm);
   const made = { rewritten, deployable, quantized: placeQuantizers(deployable, backend, bits) };
   known.set(key, made);

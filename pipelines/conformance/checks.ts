@@ -81,6 +81,7 @@ const keepsZero: Check = {
     const { quantizer, site } = subject;
     // A learned rounding belongs to the weights that it was learned for.
     if ("rounding" in subject.values) return undefined;
+    if (site.scheme.bitWidth === 1 && site.scheme.signed) return undefined; // -1 or 1
     const state = finishedValues(subject);
     const x = sample(site, 3);
     const mask = tf.tensor(

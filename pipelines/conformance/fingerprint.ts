@@ -270,7 +270,7 @@ async function describeLoss(algorithm: Algorithm, loss: NonNullable<Phase["loss"
 function describeRewriting(algorithm: Algorithm): unknown {
   if (algorithm.rewrite === undefined) return undefined;
   try {
-    const rewritten = algorithm.rewrite(NETWORK);
+    const rewritten = algorithm.rewrite(NETWORK, { weights: 1, activations: 1 });
     if (algorithm.inherit === undefined) return rewritten;
     const parameters = initialParameters(NETWORK, 0);
     return [rewritten, rounded(inheritParameters(rewritten, parameters, { algorithm, seed: 0 }))];

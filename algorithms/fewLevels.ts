@@ -1,0 +1,160 @@
+import * as tf from "#tf";
+import type { Quantizer, QuantizerSite } from "./algorithm.js";
+import { scaleShape, sharedAxes, usableScale } from "./affine.js";
+import { codebookQuantizer } from "./codebook.js";
+import { sumTo } from "./gradients.js";
+import { lsq } from "./lsq.js";
+
+/** Bit width from which first and last layer have LSQ's grid instead. */
+const WIDE_BITS = 8;
+
+/** The values that share a scale, summed. */
+const sumOf = (x: tf.Tensor, site: QuantizerSite): tf.Tensor =>
+  tf.reshape(tf.sum(x, sharedAxes(x, site)), scaleShape(site));
+
+/** The mean magnitude of what shares a scale. */
+export const meanMagnitude = (w: tf.Tensor, site: QuantizerSite): tf.Tensor =>
+  tf.reshape(tf.mean(tf.abs(w), sharedAxes(w, site)), scaleShape(site));
+
+/** 1 from 0 on, -1 below. */
+export const signs = (x: tf.Tensor): tf.Tensor =>
+  tf.sub(tf.mul(tf.cast(tf.greaterEqual(x, 0), "float32"), 2), 1);
+
+/** Whole multiples of one scale, both of which follow the weights. */
+interface Multiples {
+  readonly codes: (w: tf.Tensor, site: QuantizerSite) => tf.Tensor;
+  readonly scale: (w: tf.Tensor, site: QuantizerSite) => tf.Tensor;
+  /** Magnitude beyond which weights get no gradient; all get theirs if absent. */
+  readonly reach?: number;
+}
+
+/** Weights on few multiples of a scale that is computed from them, without a gradient of its own. */
+export function multiplesOf({ codes, scale, reach }: Multiples, fewestBits: 1 | 2): Quantizer {
+  const used = (w: tf.Tensor, site: QuantizerSite) => usableScale(scale(w, site), site.scheme);
+  return wideAsLsq({
+    learned: [],
+    fewestBits,
+    observe: () => ({}),
+    initialize: () => ({}),
+    fakeQuantize: (w, _, site) => within(w, reach, (x) => tf.mul(codes(x, site), used(x, site))),
+    quantParams(_, site, w) {
+      if (w === undefined) throw new TypeError(`the scale of "${site.id}" follows its weights`);
+      const step = used(w, site);
+      return { scale: step, zeroPoint: tf.zerosLike(step) };
+    },
+  });
+}
+
+/** compute(x), with the gradient of the identity up to a magnitude. */
+function within(
+  x: tf.Tensor,
+  reach: number | undefined,
+  compute: (x: tf.Tensor) => tf.Tensor,
+): tf.Tensor {
+  const operation = tf.customGrad((...args: unknown[]) => {
+    const [value, save] = args as [tf.Tensor, tf.GradSaveFunc];
+    save([value]);
+    return {
+      value: compute(value),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) =>
+        reach === undefined
+          ? dy
+          : tf.mul(dy, tf.cast(tf.lessEqual(tf.abs(saved[0] as tf.Tensor), reach), "float32")),
+    };
+  });
+  return operation(x);
+}
+
+/** A quantizer of few bits, with LSQ's in the layers that keep 8. */
+function wideAsLsq(few: Quantizer): Quantizer {
+  const at = ({ scheme }: QuantizerSite) => (scheme.bitWidth >= WIDE_BITS ? lsq.weight : few);
+  return {
+    ...few,
+    learned: [...few.learned, ...lsq.weight.learned],
+    observe: (w, site) => at(site).observe(w, site),
+    initialize: (batches, site) => at(site).initialize(batches, site),
+    fakeQuantize: (w, values, site) => at(site).fakeQuantize(w, values, site),
+    quantParams: (values, site, w) => at(site).quantParams(values, site, w),
+  };
+}
+
+/** sign(w) times a scale, in one bit. */
+export const binary = (scale: Multiples["scale"]): Quantizer =>
+  multiplesOf({ codes: signs, scale, reach: 1 }, 1);
+
+/** Activations as their signs; gradients pass up to 1 (the straight-through estimator of BNN). */
+export const signActivation: Quantizer = {
+  ...codebookQuantizer({
+    learned: [],
+    observe: () => ({}),
+    initialize: () => ({}),
+    fakeQuantize: (x) => within(x, 1, signs),
+    codebook: () => ({ levels: tf.tensor1d([-1, 1]), thresholds: tf.tensor1d([0]) }),
+  }),
+  fewestBits: 1,
+};
+
+/** Where ternary weights are 0: up to a part of their mean (TWN) or largest (TTQ) magnitude. */
+export const ternaryCodes = (w: tf.Tensor, threshold: tf.Tensor): tf.Tensor =>
+  tf.sub(
+    tf.cast(tf.greater(w, threshold), "float32"),
+    tf.cast(tf.less(w, tf.neg(threshold)), "float32"),
+  );
+
+/** The mean magnitude of those that are not 0, of what shares a scale. */
+export function meanOfKept(w: tf.Tensor, codes: tf.Tensor, site: QuantizerSite): tf.Tensor {
+  const [total, count] = [sumOf(tf.mul(w, codes), site), sumOf(tf.abs(codes), site)];
+  return tf.div(total, tf.clipByValue(count, 1, Infinity));
+}
+
+/** Two magnitudes, one of positive weights and one of negative ones; gradients as in TTQ. */
+export function twoMagnitudes(
+  w: tf.Tensor,
+  codes: tf.Tensor,
+  { positive, negative }: { readonly positive: tf.Tensor; readonly negative: tf.Tensor },
+): tf.Tensor {
+  const operation = tf.customGrad((...args: unknown[]) => {
+    const [weights, up, down, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const isPositive = tf.cast(tf.greater(codes, 0), "float32");
+    const isNegative = tf.cast(tf.less(codes, 0), "float32");
+    const sides = tf.sub(tf.mul(isPositive, up), tf.mul(isNegative, down));
+    save([weights, up, down, isPositive, isNegative]);
+    return {
+      value: sides,
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [, p, n, above, below] = saved as unknown as readonly [
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+        ];
+        const middle = tf.sub(1, tf.add(above, below));
+        const factor = tf.add(middle, tf.add(tf.mul(above, p), tf.mul(below, n)));
+        return [
+          tf.mul(dy, factor),
+          sumTo(tf.mul(dy, above), p.shape),
+          tf.neg(sumTo(tf.mul(dy, below), n.shape)),
+        ];
+      },
+    };
+  });
+  return operation(w, positive, negative);
+}
+
+/** Why a weight or an activation has no such form, by the bits that there are levels for. */
+export function unlessBits(
+  { role, scheme, nonNegative }: QuantizerSite,
+  bits: Readonly<Record<QuantizerSite["role"], readonly number[]>>,
+): string | undefined {
+  const { bitWidth, symmetric } = scheme;
+  if (!bits[role].includes(bitWidth)) {
+    const wide = bits[role].join(" or ");
+    return `its ${role}s have ${wide} bits, got ${String(bitWidth)}`;
+  }
+  if (role === "weight" && bitWidth < WIDE_BITS && !symmetric)
+    return "needs a grid that is symmetric about 0";
+  if (role === "activation" && bitWidth === 1 && nonNegative)
+    return "the signs of what is never negative say nothing";
+  return undefined;
+}
