@@ -21,6 +21,13 @@ const schedule = z.strictObject({
   learningRate: z.number().positive().describe("peak, after warm-up and before the cosine to 0"),
 });
 
+export const distillationSchema = z
+  .strictObject({
+    weight: z.number().positive().max(1).describe("of the float network; labels have the rest"),
+    temperature: z.number().positive(),
+  })
+  .describe("quantized training follows the float network, too");
+
 export const hyperparametersSchema = z.strictObject({
   batchSize: z.number().int().min(2),
   momentum: z.number().min(0).max(0.999),
@@ -39,6 +46,7 @@ export const hyperparametersSchema = z.strictObject({
   pretrain: z
     .union([schedule, z.literal("stored")])
     .describe("float training, or stored: the float networks that come with the project"),
+  distillation: distillationSchema.optional(),
   calibrationBatches: z.number().int().min(1),
   quantizedTraining: schedule,
   fineTuning: z

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { LineCounter, parseDocument, type Document } from "yaml";
 import { z } from "zod";
-import { hyperparametersSchema, variantSchema } from "../../results/schema.js";
+import { distillationSchema, hyperparametersSchema, variantSchema } from "../../results/schema.js";
 import { algorithms } from "../../algorithms/index.js";
 import { observers } from "../../algorithms/observers/index.js";
 import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
@@ -33,7 +33,12 @@ const blockSchema = z.strictObject({
       `bit widths of weights and activations, except for first and last layer; ${String(FLOAT_BITS)} for float`,
     ),
   variants: z
-    .array(variantSchema.extend({ quantizerWeightDecay: z.number().min(0).optional() }))
+    .array(
+      variantSchema.extend({
+        quantizerWeightDecay: z.number().min(0).optional(),
+        distillation: distillationSchema.optional(),
+      }),
+    )
     .min(1)
     .optional()
     .describe("what a study varies beside; each entry is a run of the block"),

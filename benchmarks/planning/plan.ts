@@ -1,4 +1,9 @@
-import { phasesOf, UnsupportedNetwork, unsupportedLevels } from "../../algorithms/algorithm.js";
+import {
+  type Algorithm,
+  phasesOf,
+  UnsupportedNetwork,
+  unsupportedLevels,
+} from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
 import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import { backends } from "../../backends/index.js";
@@ -144,7 +149,8 @@ async function* configurations(
           for (const backend of chosen("backend", block.backends, backends)) {
             for (const [asked, given] of variantsOf(block, matrix)) {
               const isOwn = "file" in listed;
-              const hyperparameters = isOwn ? ownRecipe(given, listed) : given;
+              const recipe = isOwn ? ownRecipe(given, listed) : given;
+              const hyperparameters = ofAlgorithm(algorithm, recipe);
               const variant = isOwn ? ownVariant(algorithm, asked) : asked;
               const identity = await identifyAlgorithm(algorithm.name, variant);
               for (let seed = 0; seed < matrix.seeds; seed++) {
@@ -183,12 +189,23 @@ function variantsOf(
   { variants = [{}] }: Matrix["cells"][number],
   { hyperparameters }: Matrix,
 ): [Variant | undefined, Matrix["hyperparameters"]][] {
-  return variants.map(({ quantizerWeightDecay, ...variant }) => [
+  return variants.map(({ quantizerWeightDecay, distillation, ...variant }) => [
     Object.keys(variant).length > 0 ? variant : undefined,
-    quantizerWeightDecay === undefined
-      ? hyperparameters
-      : { ...hyperparameters, quantizerWeightDecay },
+    {
+      ...hyperparameters,
+      ...(quantizerWeightDecay !== undefined && { quantizerWeightDecay }),
+      ...(distillation !== undefined && { distillation }),
+    },
   ]);
+}
+
+/** Where nothing is trained nothing is distilled: such cells are the same with and without. */
+function ofAlgorithm(
+  { phases }: Algorithm,
+  { distillation, ...others }: Matrix["hyperparameters"],
+): Matrix["hyperparameters"] {
+  const trains = typeof phases === "function" || phases.length > 0;
+  return trains && distillation !== undefined ? { ...others, distillation } : others;
 }
 
 export function planCell(
@@ -256,6 +273,9 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
       algorithm.unsupported?.(site, quantized.network);
     if (reason !== undefined) return `${site.role} quantization: ${reason}`;
   }
+  const own = phasesOf(algorithm, quantized.network).find(({ loss }) => loss !== undefined);
+  if (config.hyperparameters.distillation !== undefined && own !== undefined)
+    return `it has a loss of its own ("${own.name}"), in whose place distillation would be`;
   if (config.variant?.density !== undefined && algorithm.atDensity === undefined)
     return "it does not prune to a density";
   return unsupportedInFloat(config, parts) ?? unsupportedSearch(config, parts);
