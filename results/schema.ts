@@ -21,6 +21,10 @@ const schedule = z.strictObject({
   learningRate: z.number().positive().describe("peak, after warm-up and before the cosine to 0"),
 });
 
+export const pretrainSchema = z
+  .union([schedule, z.literal("stored")])
+  .describe("float training, or stored: the float networks that come with the project");
+
 export const distillationSchema = z
   .strictObject({
     weight: z.number().positive().max(1).describe("of the float network; labels have the rest"),
@@ -43,9 +47,7 @@ export const hyperparametersSchema = z.strictObject({
     randomCrop: z.boolean().optional(),
   }),
   labelSmoothing: z.number().min(0).max(0.5).optional(),
-  pretrain: z
-    .union([schedule, z.literal("stored")])
-    .describe("float training, or stored: the float networks that come with the project"),
+  pretrain: pretrainSchema,
   distillation: distillationSchema.optional(),
   calibrationBatches: z.number().int().min(1),
   quantizedTraining: schedule,

@@ -4,7 +4,12 @@ import { createRequire } from "node:module";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { LineCounter, parseDocument, type Document } from "yaml";
 import { z } from "zod";
-import { distillationSchema, hyperparametersSchema, variantSchema } from "../../results/schema.js";
+import {
+  distillationSchema,
+  hyperparametersSchema,
+  pretrainSchema,
+  variantSchema,
+} from "../../results/schema.js";
 import { algorithms } from "../../algorithms/index.js";
 import { observers } from "../../algorithms/observers/index.js";
 import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
@@ -78,6 +83,7 @@ export const matrixSchema = z.strictObject({
         z.strictObject({
           name: z.string(),
           width: z.number().int().positive().max(MAX_WIDTH).optional(),
+          pretrain: pretrainSchema.optional().describe("where it differs from the others'"),
         }),
         z.strictObject({
           file: z.string(),

@@ -149,7 +149,9 @@ async function* configurations(
           for (const backend of chosen("backend", block.backends, backends)) {
             for (const [asked, given] of variantsOf(block, matrix)) {
               const isOwn = "file" in listed;
-              const recipe = isOwn ? ownRecipe(given, listed) : given;
+              const recipe = isOwn
+                ? ownRecipe(given, listed)
+                : { ...given, pretrain: listed.pretrain ?? given.pretrain };
               const hyperparameters = ofAlgorithm(algorithm, recipe);
               const variant = isOwn ? ownVariant(algorithm, asked) : asked;
               const identity = await identifyAlgorithm(algorithm.name, variant);
