@@ -20,11 +20,11 @@ export function masked(
   quantizer: Quantizer,
   firstMask?: (kernel: QuantizerValue, site: QuantizerSite) => Float32Array,
 ): Quantizer {
-  const { observe, initialize, startsFromGrid: _, ...rest } = quantizer;
+  const { startsFromGrid: _, ...rest } = quantizer;
   return {
     ...rest,
     observe: (w, site) => ({
-      ...observe(w, site),
+      ...quantizer.observe(w, site),
       ...(firstMask && { kernel: tf.clone(w) }),
     }),
     initialize(batches, site): QuantizerValues {
@@ -33,10 +33,10 @@ export function masked(
         firstMask === undefined || kernel === undefined
           ? new Float32Array(site.shape.reduce((a, b) => a * b, 1)).fill(1)
           : firstMask(kernel, site);
-      return { ...initialize(batches, site), mask: { shape: site.shape, data } };
+      return { ...quantizer.initialize(batches, site), mask: { shape: site.shape, data } };
     },
     fakeQuantize(w, values, site) {
-      const { mask: _mask, ...own } = values;
+      const { mask: _, ...own } = values;
       const kept = straightThrough(w, (x) => tf.mul(x, valueOf(values, "mask")));
       return quantizer.fakeQuantize(kept, own, site);
     },
@@ -49,7 +49,7 @@ const RAMP = 0.5;
 /** The share of weights that stay: 1 - s_f (1 - (1 - t / T)^3), s_f the sparsity at the end T of the ramp. */
 export function densityAt(progress: number, final: number): number {
   const left = 1 - Math.min(1, progress / RAMP);
-  return 1 - (1 - final) * (1 - left ** 3);
+  return 1 - (1 - final) * (1 - left * left * left);
 }
 
 /** Masks of the largest magnitudes of all layers together; what is as large as the smallest of them stays too. */

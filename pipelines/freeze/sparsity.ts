@@ -97,7 +97,7 @@ function zerosOf(
   if (weight !== undefined && site !== undefined) return zerosOfCodes(weight, site);
   const floats = kernels.get(id);
   if (floats === undefined) throw new Error(`kernel "${id}" was not frozen`);
-  return Array.from(floats.data, (value) => Number(value) === 0);
+  return Array.from(floats.data, (value) => value === 0);
 }
 
 function zerosOfCodes({ on, codes }: FrozenWeight, site: QuantizerSite): readonly boolean[] {
