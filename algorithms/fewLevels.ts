@@ -2,7 +2,6 @@ import * as tf from "#tf";
 import type { Quantizer, QuantizerSite } from "./algorithm.js";
 import { scaleShape, sharedAxes, usableScale } from "./affine.js";
 import { codebookQuantizer } from "./codebook.js";
-import { sumTo } from "./gradients.js";
 import { lsq } from "./lsq.js";
 
 /** Bit width from which first and last layer have LSQ's grid instead. */
@@ -105,41 +104,6 @@ export const ternaryCodes = (w: tf.Tensor, threshold: tf.Tensor): tf.Tensor =>
 export function meanOfKept(w: tf.Tensor, codes: tf.Tensor, site: QuantizerSite): tf.Tensor {
   const [total, count] = [sumOf(tf.mul(w, codes), site), sumOf(tf.abs(codes), site)];
   return tf.div(total, tf.clipByValue(count, 1, Infinity));
-}
-
-/** Two magnitudes, one of positive weights and one of negative ones; gradients as in TTQ. */
-export function twoMagnitudes(
-  w: tf.Tensor,
-  codes: tf.Tensor,
-  { positive, negative }: { readonly positive: tf.Tensor; readonly negative: tf.Tensor },
-): tf.Tensor {
-  const operation = tf.customGrad((...args: unknown[]) => {
-    const [weights, up, down, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
-    const isPositive = tf.cast(tf.greater(codes, 0), "float32");
-    const isNegative = tf.cast(tf.less(codes, 0), "float32");
-    const sides = tf.sub(tf.mul(isPositive, up), tf.mul(isNegative, down));
-    save([weights, up, down, isPositive, isNegative]);
-    return {
-      value: sides,
-      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const [, p, n, above, below] = saved as unknown as readonly [
-          tf.Tensor,
-          tf.Tensor,
-          tf.Tensor,
-          tf.Tensor,
-          tf.Tensor,
-        ];
-        const middle = tf.sub(1, tf.add(above, below));
-        const factor = tf.add(middle, tf.add(tf.mul(above, p), tf.mul(below, n)));
-        return [
-          tf.mul(dy, factor),
-          sumTo(tf.mul(dy, above), p.shape),
-          tf.neg(sumTo(tf.mul(dy, below), n.shape)),
-        ];
-      },
-    };
-  });
-  return operation(w, positive, negative);
 }
 
 /** Why a weight or an activation has no such form, by the bits that there are levels for. */

@@ -8,8 +8,8 @@ import {
 } from "./algorithm.js";
 import { valueOf } from "./affine.js";
 import { codebookQuantizer } from "./codebook.js";
-import { ternaryCodes, twoMagnitudes, unlessBits } from "./fewLevels.js";
-import { magnitude, stopGradient } from "./gradients.js";
+import { ternaryCodes, unlessBits } from "./fewLevels.js";
+import { magnitude, stopGradient, sumTo } from "./gradients.js";
 import { lsq } from "./lsq.js";
 
 /** Of the largest magnitude. */
@@ -29,6 +29,40 @@ function meanBeyond(w: tf.Tensor, side: 1 | -1): tf.Tensor {
   const beyond = tf.cast(tf.greater(tf.mul(w, side), thresholdOf(w)), "float32");
   const total = tf.mul(tf.sum(tf.mul(w, beyond)), side);
   return tf.div(total, tf.clipByValue(tf.sum(beyond), 1, Infinity));
+}
+
+/** Two magnitudes, one of positive weights and one of negative ones; gradients as in TTQ. */
+function twoMagnitudes(
+  w: tf.Tensor,
+  codes: tf.Tensor,
+  { positive, negative }: { readonly positive: tf.Tensor; readonly negative: tf.Tensor },
+): tf.Tensor {
+  const operation = tf.customGrad((...args: unknown[]) => {
+    const [, up, down, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const isPositive = tf.cast(tf.greater(codes, 0), "float32");
+    const isNegative = tf.cast(tf.less(codes, 0), "float32");
+    const sides = tf.sub(tf.mul(isPositive, up), tf.mul(isNegative, down));
+    save([up, down, isPositive, isNegative]);
+    return {
+      value: sides,
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [p, n, above, below] = saved as unknown as readonly [
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+        ];
+        const middle = tf.sub(1, tf.add(above, below));
+        const factor = tf.add(middle, tf.add(tf.mul(above, p), tf.mul(below, n)));
+        return [
+          tf.mul(dy, factor),
+          sumTo(tf.mul(dy, above), p.shape),
+          tf.neg(sumTo(tf.mul(dy, below), n.shape)),
+        ];
+      },
+    };
+  });
+  return operation(w, positive, negative);
 }
 
 const ternary = codebookQuantizer({
