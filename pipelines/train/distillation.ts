@@ -31,6 +31,6 @@ export function distilled(
   const divergence = tf.mean(tf.sum(tf.mul(tf.exp(expected), difference), 1));
   return tf.add(
     tf.mul(terms.crossEntropy, 1 - weight),
-    tf.mul(divergence, weight * temperature ** 2),
+    tf.mul(divergence, weight * temperature * temperature),
   );
 }

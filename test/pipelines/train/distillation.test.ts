@@ -2,15 +2,11 @@ import { beforeAll, expect, test } from "vitest";
 import * as tf from "#tf";
 import { lsq } from "../../../algorithms/lsq.js";
 import { academic } from "../../../backends/academic.js";
-import { planCells } from "../../../benchmarks/planning/plan.js";
-import { loadMatrix } from "../../../benchmarks/planning/matrix.js";
-import { loadDataset } from "../../../benchmarks/inputs/index.js";
 import { resnet8 } from "../../../benchmarks/models/index.js";
 import { loadEngine } from "../../../pipelines/engine/index.js";
 import { initialParameters, placeQuantizers } from "../../../pipelines/network/index.js";
 import { quantize } from "../../../pipelines/quantize/index.js";
 import { distilled, type Distillation } from "../../../pipelines/train/index.js";
-import { variantLabel } from "../../../results/variant.js";
 import { normalValues, toyDataset } from "../../support.js";
 
 beforeAll(() => tf.setBackend("cpu"));
@@ -68,33 +64,4 @@ test("any algorithm without a loss of its own trains with it", async () => {
   expect(mixed[0]).toBeCloseTo(0.1 * (plain[0] ?? NaN) + 0.9 * (alone[0] ?? NaN), 5);
   expect(alone[0]).toBeGreaterThan(0);
   expect(alone[0]).not.toBeCloseTo(plain[0] ?? NaN, 2);
-});
-
-test("plans say where it is, where it cannot be, and leave alone what is not trained", async () => {
-  const smoke = await loadMatrix("smoke");
-  const dataset = await loadDataset(smoke.dataset, "", smoke.hyperparameters);
-  const engine = await loadEngine("onnxruntime");
-  const cellsOf = (algorithm: string, variants?: (typeof smoke.cells)[number]["variants"]) =>
-    planCells(
-      {
-        ...smoke,
-        cells: [
-          {
-            ...{ algorithms: [algorithm], backends: ["academic"], variants },
-            bits: [{ weights: 4, activations: 4 }],
-          },
-        ],
-      },
-      dataset,
-      engine,
-    );
-  const both = [{}, { distillation: { weight: 0.9, temperature: 4 } }];
-  const [plain, taught] = await cellsOf("lsq", both);
-  if (plain === undefined || taught === undefined) throw new Error("no cells");
-  expect(plain.id).toBe((await cellsOf("lsq"))[0]?.id);
-  expect(plain.pretrainKey).toBe(taught.pretrainKey);
-  expect(variantLabel(taught.config)).toBe("distilled 0.9 at 4");
-  expect(await cellsOf("minMax", both)).toHaveLength(1);
-  const [, refused] = await cellsOf("sdq", both);
-  expect(refused?.unsupported).toMatch(/a loss of its own \("distill"\)/);
 });
