@@ -36,6 +36,13 @@ const SCHEMES: readonly QuantScheme[] = [
   { ...SYMMETRIC_PER_TENSOR, bitWidth: 4, levels: "any" },
 ];
 
+/** Those that algorithms of few levels are for; hashes of others are older than these. */
+const FEW_LEVELS: readonly QuantScheme[] = [
+  { ...SYMMETRIC_PER_TENSOR, bitWidth: 1, levels: "any" },
+  { ...SYMMETRIC_PER_CHANNEL, bitWidth: 1 },
+  { ...SYMMETRIC_PER_TENSOR, bitWidth: 2, levels: "any" },
+];
+
 /** Layers of each kind that rewriting and phases look at; the first and the last are often special. */
 const NETWORK: Network = {
   nodes: [
@@ -94,7 +101,8 @@ const DIGITS = 16;
 async function compute(algorithm: Algorithm): Promise<string> {
   const { reconstruction, search, corrections } = algorithm;
   const quantizers: unknown[] = [];
-  for (const site of sites()) quantizers.push(await describeQuantizer(algorithm, site));
+  const schemes = algorithm.family === "binary and ternary" ? [...SCHEMES, ...FEW_LEVELS] : SCHEMES;
+  for (const site of sites(schemes)) quantizers.push(await describeQuantizer(algorithm, site));
   const phases: unknown[] = [];
   for (const phase of phasesOf(algorithm, NETWORK))
     phases.push(await describePhase(algorithm, phase));
@@ -107,8 +115,8 @@ async function compute(algorithm: Algorithm): Promise<string> {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, DIGITS);
 }
 
-function sites(): QuantizerSite[] {
-  return SCHEMES.flatMap((scheme) =>
+function sites(schemes: readonly QuantScheme[] = SCHEMES): QuantizerSite[] {
+  return schemes.flatMap((scheme) =>
     (["weight", "activation"] as const).map((role) => ({
       id: role === "weight" ? "a/kernel" : "a/output",
       role,
