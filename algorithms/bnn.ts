@@ -16,7 +16,7 @@ export const bnn = {
   },
   deviations: [
     "Runs on the academic setting where activations have 1 bit: two levels about 0 are no grid that has a 0. Weights of -1 and 1 need a batch norm behind the convolution.",
-    "First and last layer have 8 bits: LSQ's weights, min-max activations. The paper's first layer has real inputs, its last one is binary.",
+    "First and last layer have 8 bits: calibrated once, by the squared error (weights) and by min-max (activations). The paper's first layer has real inputs, its last one is binary.",
     "Starts from the float checkpoint without the ReLUs in front of convolutions, where activations are signs; the paper trains from scratch.",
     "Weights beyond -1 and 1 get no gradient and are not clipped to them; the optimizer is that of all others, not a shift-based one.",
   ],

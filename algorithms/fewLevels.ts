@@ -2,10 +2,12 @@ import * as tf from "#tf";
 import type { Quantizer, QuantizerSite } from "./algorithm.js";
 import { scaleShape, sharedAxes, usableScale } from "./affine.js";
 import { codebookQuantizer } from "./codebook.js";
-import { lsq } from "./lsq.js";
+import { fixedGrid } from "./fixedGrid.js";
+import { mseObserver } from "./observers/index.js";
 
-/** Bit width from which first and last layer have LSQ's grid instead. */
+/** Bit width from which first and last layer have a calibrated grid instead. */
 const WIDE_BITS = 8;
+const calibrated = fixedGrid(mseObserver);
 
 /** The values that share a scale, summed. */
 const sumOf = (x: tf.Tensor, site: QuantizerSite): tf.Tensor =>
@@ -30,7 +32,7 @@ interface Multiples {
 /** Weights on few multiples of a scale that is computed from them, without a gradient of its own. */
 export function multiplesOf({ codes, scale, reach }: Multiples, fewestBits: 1 | 2): Quantizer {
   const used = (w: tf.Tensor, site: QuantizerSite) => usableScale(scale(w, site), site.scheme);
-  return wideAsLsq({
+  return wideGrid({
     learned: [],
     fewestBits,
     observe: () => ({}),
@@ -64,12 +66,11 @@ function within(
   return operation(x);
 }
 
-/** A quantizer of few bits, with LSQ's in the layers that keep 8. */
-function wideAsLsq(few: Quantizer): Quantizer {
-  const at = ({ scheme }: QuantizerSite) => (scheme.bitWidth >= WIDE_BITS ? lsq.weight : few);
+/** A quantizer of few bits, with a calibrated grid in the layers that keep 8. */
+function wideGrid(few: Quantizer): Quantizer {
+  const at = ({ scheme }: QuantizerSite) => (scheme.bitWidth >= WIDE_BITS ? calibrated : few);
   return {
     ...few,
-    learned: [...few.learned, ...lsq.weight.learned],
     observe: (w, site) => at(site).observe(w, site),
     initialize: (batches, site) => at(site).initialize(batches, site),
     fakeQuantize: (w, values, site) => at(site).fakeQuantize(w, values, site),

@@ -2,7 +2,6 @@ import * as tf from "#tf";
 import {
   TRAIN_ALL,
   type Algorithm,
-  type QuantizerSite,
   type QuantizerTensors,
   type QuantizerValues,
 } from "./algorithm.js";
@@ -77,10 +76,10 @@ const ternary = codebookQuantizer({
   fakeQuantize(w, values) {
     return twoMagnitudes(w, ternaryCodes(w, thresholdOf(w)), magnitudesOf(values));
   },
-  codebook(values, { id }: QuantizerSite, w) {
-    if (w === undefined) throw new TypeError(`the thresholds of "${id}" follow its weights`);
+  codebook(values, _, w) {
     const { positive, negative } = magnitudesOf(values);
-    const threshold = thresholdOf(w);
+    // Levels are the same for all weights; where 0 ends follows those that are there.
+    const threshold = w === undefined ? tf.scalar(0) : thresholdOf(w);
     return {
       levels: tf.stack([tf.neg(negative), tf.zerosLike(positive), positive]) as tf.Tensor1D,
       thresholds: tf.stack([tf.neg(threshold), threshold]) as tf.Tensor1D,

@@ -20,7 +20,7 @@ export const twn = {
     url: "https://arxiv.org/abs/1605.04711",
   },
   deviations: [
-    "Weights of 2 bits are ternary, those of first and last layer, which keep 8, LSQ's; the paper's are all ternary.",
+    "Weights of 2 bits are ternary, those of first and last layer keep 8, calibrated once by the squared error; the paper's are all ternary.",
     "Activations are float (32 bits) as in the paper, or LSQ's.",
     "Backends with scales per channel have a threshold and a scale for each; the paper has one for each layer.",
     "The constants 0.7 and the mean of what is beyond the threshold are from memory of the paper.",

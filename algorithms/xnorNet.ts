@@ -17,7 +17,7 @@ export const xnorNet = {
     "One scale for each filter only where the backend has scales per channel; the academic setting has one for each layer. Behind batch norm both are the same network.",
     "Activations have no scale of their own (the paper's K), as in later work.",
     "Gradients pass for weights and activations from -1 to 1, and none goes through the scale.",
-    "First and last layer have 8 bits: LSQ's weights, min-max activations. The paper's are not quantized.",
+    "First and last layer have 8 bits: calibrated once, by the squared error (weights) and by min-max (activations). The paper's are not quantized.",
     "Starts from the float checkpoint without the ReLUs in front of convolutions, where activations are signs; the paper trains from scratch.",
   ],
   weight: binary(meanMagnitude),
