@@ -14,8 +14,6 @@ type End = "lowest" | "highest";
 export const gradientsAreWhole: Check = {
   name: "gradients of learned values add up to the change of the output",
   run(calibrated) {
-    // What is kept at 0 has no share in them.
-    if (calibrated.values["mask"]?.data.includes(0) === true) return undefined;
     const subject = offTies(calibrated);
     const [end, ...others] = usefulEnds(subject);
     if (end === undefined) return undefined;
