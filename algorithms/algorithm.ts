@@ -2,7 +2,13 @@ import type * as tf from "#tf";
 import type { Source } from "../backends/backend.js";
 import type { Search } from "./laboratory.js";
 import type { Network } from "./network.js";
-import type { Quantizer, QuantizerSite, QuantizerTensors, QuantizerValue } from "./quantizer.js";
+import type {
+  Quantizer,
+  QuantizerSite,
+  QuantizerTensors,
+  QuantizerValue,
+  QuantizerValues,
+} from "./quantizer.js";
 
 export type * from "./quantizer.js";
 
@@ -50,7 +56,27 @@ export interface Phase {
    * temperature; they replace those of the same name at each step.
    */
   readonly anneals?: (progress: number) => Readonly<Record<string, number>>;
+  /**
+   * Values of weight quantizers that follow the weights, such as masks; they replace those of the same name
+   * before each step. Weights are those that are trained, before batch norm is folded into them.
+   *
+   * @param progress of the whole training after the step: above 0, and 1 at the last one
+   * @returns nothing where all stay as they are
+   */
+  readonly adapts?: (
+    progress: number,
+    seen: SeenWeights,
+  ) => ReadonlyMap<QuantizerSite, QuantizerValues> | undefined;
 }
+
+/** All quantized weights, and the values of their quantizers, by site. */
+export type SeenWeights = ReadonlyMap<
+  QuantizerSite,
+  {
+    readonly weights: Float32Array;
+    readonly values: Readonly<Record<string, Float32Array>>;
+  }
+>;
 
 /** How blocks are reconstructed one after another from few images, without labels. */
 export interface Reconstruction {
@@ -107,6 +133,8 @@ export interface Algorithm {
    * the place of NAME there, and what the search does must not depend on the matrix's bits of weights.
    */
   readonly serves?: readonly number[];
+  /** What differs where a matrix asks for another share of weights that are not 0, above 0 and up to 1. */
+  readonly atDensity?: (density: number) => Pick<Algorithm, "phases">;
   /**
    * The reason why this site cannot be quantized as its scheme asks, or nothing.
    *
@@ -116,10 +144,18 @@ export interface Algorithm {
   /**
    * Changes the network before quantizers are placed. Parameters that keep their name and shape
    * are taken from the float checkpoint, others start anew.
+   *
+   * @param bits those that the matrix asks for
    */
-  rewrite?(network: Network): Network;
+  rewrite?(network: Network, bits?: CellBits): Network;
   /** First values of a rewritten network's parameter; without it, see `rewrite`. */
   inherit?(parameter: InheritedParameter): Float32Array;
+}
+
+/** Bits that a matrix asks for, where neither an edge nor a search decides others; 32 for float. */
+export interface CellBits {
+  readonly weights: number;
+  readonly activations: number;
 }
 
 /** A parameter of a rewritten network and what the float network had under its name. */
@@ -150,7 +186,8 @@ export const TRAIN_ALL: readonly Phase[] = [
 
 /** Why a quantizer cannot give what a site's scheme asks for, by the kind of its levels. */
 export function unsupportedLevels(quantizer: Quantizer, { scheme }: QuantizerSite) {
-  const { levels = "uniform" } = quantizer;
+  const { levels = "uniform", fewestBits = 2 } = quantizer;
+  if (scheme.bitWidth < fewestBits) return `it has no levels of ${String(scheme.bitWidth)} bit`;
   const wanted = scheme.levels ?? "uniform";
   if (wanted === levels || (wanted === "any" && levels !== "logarithmic")) return undefined;
   return `its levels are ${LEVELS[levels]}, and the backend computes with ${LEVELS[wanted]} ones`;

@@ -1,6 +1,7 @@
 import * as tf from "#tf";
 import { TRAIN_ALL, type Algorithm, type Quantizer, type QuantizerSite } from "./algorithm.js";
-import { coveringGrid, fakeQuantize, MIN_SCALE, perScale, rangeOf } from "./affine.js";
+import { coveringGrid, fakeQuantize, MIN_SCALE, perScale, rangeOf, scaleShape } from "./affine.js";
+import { multiplesOf, signs } from "./fewLevels.js";
 import { fixedGrid } from "./fixedGrid.js";
 import { sharedMaximum, stopGradient } from "./gradients.js";
 import { coverRange, minMaxObserver } from "./observers/index.js";
@@ -73,6 +74,14 @@ export const unitRange: Quantizer = {
   },
 };
 
+const meanOfLayer = (w: tf.Tensor, site: QuantizerSite): tf.Tensor =>
+  tf.mul(tf.ones(scaleShape(site)), tf.mean(tf.abs(w)));
+
+/** One bit: the sign of each weight, times the mean magnitude of the layer (equation 7). */
+const binaryWeight = multiplesOf({ codes: signs, scale: meanOfLayer }, 1);
+
+const isBinary = ({ scheme }: QuantizerSite): boolean => scheme.bitWidth === 1;
+
 /** DoReFa-Net: weights squashed by tanh, activations clipped to the unit interval. */
 export const dorefa = {
   name: "dorefa",
@@ -87,8 +96,20 @@ export const dorefa = {
     "Where activations can be negative they are clipped to [-1, 1] instead of [0, 1], on signed symmetric grids to the integers' reach, [-16/15, 14/15] at 4 bits.",
     "Activations at 8 bits keep their calibrated range.",
     "The maximum and the means are over the whole layer, also where scales are per channel.",
+    "One bit of weights is -1 or 1 times the mean magnitude; of activations 0 or 1, so that tensors of both signs have no such form.",
   ],
-  weight: squashedWeight,
-  activation: unitRange,
+  weight: {
+    ...squashedWeight,
+    fewestBits: 1,
+    fakeQuantize: (w, values, site) =>
+      (isBinary(site) ? binaryWeight : squashedWeight).fakeQuantize(w, values, site),
+    quantParams: (values, site, w) =>
+      (isBinary(site) ? binaryWeight : squashedWeight).quantParams(values, site, w),
+  },
+  activation: { ...unitRange, fewestBits: 1 },
   phases: TRAIN_ALL,
+  unsupported: (site) =>
+    site.role === "activation" && isBinary(site) && !site.nonNegative
+      ? "one bit holds 0 and one sign, and this tensor has both"
+      : undefined,
 } as const satisfies Algorithm;

@@ -4,6 +4,7 @@ import type { Algorithm } from "./algorithm.js";
 import { apot } from "./apot.js";
 import { batchNormRecalibration } from "./batchNormRecalibration.js";
 import { biasCorrection } from "./biasCorrection.js";
+import { bnn } from "./bnn.js";
 import { brecq } from "./brecq.js";
 import { brecqMqbench } from "./brecqMqbench.js";
 import { channelwiseEnergy } from "./channelwiseEnergy.js";
@@ -20,6 +21,7 @@ import { logarithmic } from "./logarithmic.js";
 import { lsq } from "./lsq.js";
 import { lsqMqbench } from "./lsqMqbench.js";
 import { lsqPlus } from "./lsqPlus.js";
+import { magnitudePruning } from "./magnitudePruning.js";
 import { meanStd } from "./meanStd.js";
 import { minMax } from "./minMax.js";
 import { movingAverage } from "./movingAverage.js";
@@ -45,7 +47,11 @@ import { tqt } from "./tqt.js";
 import { tqtMqbench } from "./tqtMqbench.js";
 import { truncation } from "./truncation.js";
 import { uniformWidth } from "./uniformWidth.js";
+import { ttq } from "./ttq.js";
+import { twn } from "./twn.js";
+import { twoFourPruning } from "./twoFourPruning.js";
 import { verticalLayering } from "./verticalLayering.js";
+import { xnorNet } from "./xnorNet.js";
 
 /** Every algorithm, in the order of tables: trained ones first. */
 export const algorithms: readonly Algorithm[] = [
@@ -65,6 +71,12 @@ export const algorithms: readonly Algorithm[] = [
   apot,
   logarithmic,
   palquant,
+  bnn,
+  xnorNet,
+  twn,
+  ttq,
+  magnitudePruning,
+  twoFourPruning,
   hawq,
   haq,
   spos,

@@ -73,6 +73,8 @@ export interface Quantizer {
   readonly levels?: "codebook" | "logarithmic";
   /** The levels that `fakeQuantize` puts x on where they are not uniform; then used for deployment. */
   codebook?(values: QuantizerTensors, site: QuantizerSite, x?: tf.Tensor): Codebook | undefined;
+  /** Fewest bits that it has levels for; 2 if absent. */
+  readonly fewestBits?: 1 | 2;
   /** `initialize` gives {scale, zeroPoint} alone, so that any observer's can take its place. */
   readonly startsFromGrid?: boolean;
   /** Last values from the trained ones: where training is softer than what is deployed. */

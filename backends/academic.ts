@@ -14,7 +14,10 @@ export const academic = {
   activations: { ...SYMMETRIC_PER_TENSOR, signed: "adaptive", levels: "any" },
   graph: GRAPH_RULES[1],
   batchNorm: -1,
-  bitWidths: { weights: { min: 2, max: 8 }, activations: { min: 2, max: 8 } },
+  bitWidths: {
+    weights: { min: 1, max: 8, float: true },
+    activations: { min: 1, max: 8, float: true },
+  },
   edgeBitWidth: 8,
   source: MQBENCH,
   notes: [

@@ -32,6 +32,8 @@ export interface BitRange {
   readonly max: number;
   /** Bits that are used of a wider integer: OpenVINO leaves one of eight free. */
   readonly used?: number;
+  /** The tensors may also stay in float, while those of the other kind are quantized. */
+  readonly float?: boolean;
 }
 
 /**

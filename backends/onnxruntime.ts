@@ -14,7 +14,10 @@ export const onnxruntime = {
   activations: AFFINE_PER_TENSOR,
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "none" },
   batchNorm: 4,
-  bitWidths: { weights: UP_TO_8_BITS, activations: UP_TO_8_BITS },
+  bitWidths: {
+    weights: { ...UP_TO_8_BITS, min: 1 },
+    activations: { ...UP_TO_8_BITS, float: true },
+  },
   edgeBitWidth: 8,
   source: {
     title: "onnxruntime documentation: Quantize ONNX models",

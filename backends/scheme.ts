@@ -34,13 +34,14 @@ export interface QuantRange {
   readonly quantMax: number;
 }
 
-export const MIN_BIT_WIDTH = 2;
+export const MIN_BIT_WIDTH = 1;
 export const MAX_BIT_WIDTH = 16;
 
 /**
- * The integers of a scheme: two's complement when signed, from 0 when unsigned.
+ * The integers of a scheme: two's complement when signed, from 0 when unsigned. One signed bit is -1 or 1,
+ * which no two's complement has; the 0 between them is not used.
  *
- * @throws RangeError when the bit width is not a whole number from 2 to 16
+ * @throws RangeError when the bit width is not a whole number from 1 to 16
  */
 export function quantRange(
   scheme: Pick<QuantScheme, "bitWidth" | "signed" | "narrowRange">,
@@ -51,6 +52,7 @@ export function quantRange(
       `bitWidth must be a whole number from ${String(MIN_BIT_WIDTH)} to ${String(MAX_BIT_WIDTH)}, got ${String(bitWidth)}`,
     );
   }
+  if (bitWidth === 1 && signed) return { quantMin: -1, quantMax: 1 };
   const half = 2 ** (bitWidth - 1);
   return signed
     ? { quantMin: narrowRange ? 1 - half : -half, quantMax: half - 1 }

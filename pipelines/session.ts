@@ -26,16 +26,18 @@ export const SESSION_OPTIONS: InferenceSession.SessionOptions = {
  * without VNNI add pairs of products in 16 bits and saturate, or with those that compute the same
  * sums on every processor. For signed activations these are the kernels for signed ones (as shipped,
  * such activations are made unsigned, which fails where a pool reads what nothing quantizes again);
- * for unsigned activations, weights are made unsigned too; or both.
+ * for unsigned activations, weights are made unsigned too; or both. Where weights or activations stay in
+ * float, products are of floats: onnxruntime would quantize the other operand by itself.
  *
  * @see https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_session_options_config_keys.h
  */
-export type Kernels = "shipped" | "preciseSigned" | "preciseUnsigned" | "preciseMixed";
+export type Kernels = "shipped" | "preciseSigned" | "preciseUnsigned" | "preciseMixed" | "inFloat";
 
 const SESSION_ENTRIES: Readonly<Record<Kernels, Readonly<Record<string, string>>>> = {
   shipped: {},
   preciseSigned: { qdqisint8allowed: "1" },
   preciseUnsigned: { x64quantprecision: "1" },
+  inFloat: { disable_quant_qdq: "1" },
   preciseMixed: { x64quantprecision: "1", qdqisint8allowed: "1" },
 };
 
@@ -52,6 +54,7 @@ interface Quantized {
 /** The precise kernels for a network. */
 export function preciseKernels({ network, sites }: Quantized): Kernels {
   const activations = sites.filter(({ role }) => role === "activation");
+  if (activations.length === 0 || activations.length === sites.length) return "inFloat";
   const isSigned = ({ scheme }: QuantizerSite): boolean => scheme.signed;
   if (activations.every(isSigned)) return "preciseSigned";
   if (!activations.some(isSigned)) return "preciseUnsigned";

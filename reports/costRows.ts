@@ -1,4 +1,4 @@
-import type { CompletedCell, NetworkCost } from "../results/schema.js";
+import type { CompletedCell, NetworkCost, Sparsity } from "../results/schema.js";
 import { bytes, milliseconds, prefixed } from "./format.js";
 
 interface CostRow {
@@ -10,7 +10,7 @@ interface CostRow {
 
 /** What one image costs in float and quantized, the ratio, and what a search of bits looked at. */
 export function costsOf(cell: CompletedCell): CostRow[] {
-  const { cost, size, search, measured } = cell;
+  const { cost, size, sparsity, search, measured } = cell;
   const { latency } = measured;
   const row = (
     name: string,
@@ -61,6 +61,7 @@ export function costsOf(cell: CompletedCell): CostRow[] {
       prefixed,
     ),
     row("weights", [undefined, size.weightBytes], bytes),
+    ...(sparsity === undefined ? [] : sparsityRows(sparsity, cost.float.macs)),
     row(
       "activations at the same time",
       both(({ activationBytes }) => activationBytes),
@@ -76,5 +77,33 @@ export function costsOf(cell: CompletedCell): CostRow[] {
     ...(search === undefined
       ? []
       : [row("image visits of its search", [undefined, search.visits.used], prefixed)]),
+  ];
+}
+
+const FORMATS = { dense: "dense", bitmap: "bitmap + values", "2:4": "2:4" } as const;
+
+/** What zeros among the weights are worth, if something stores them and leaves them out. */
+function sparsityRows(sparsity: Sparsity, floatMacs: number): CostRow[] {
+  const { weights, nonzero, effectiveMacs, storedBytes, format } = sparsity;
+  const over = (a: number, b: number) => (b === 0 ? "–" : (a / b).toFixed(2));
+  return [
+    {
+      name: "weights that are not 0",
+      float: prefixed(weights),
+      quantized: prefixed(nonzero),
+      ratio: over(weights, nonzero),
+    },
+    {
+      name: "multiplications by weights that are not 0",
+      float: prefixed(floatMacs),
+      quantized: prefixed(effectiveMacs),
+      ratio: over(floatMacs, effectiveMacs),
+    },
+    {
+      name: `weights, smallest form: ${FORMATS[format]}`,
+      float: bytes(4 * weights),
+      quantized: bytes(storedBytes),
+      ratio: over(4 * weights, storedBytes),
+    },
   ];
 }

@@ -72,6 +72,22 @@ export const TABLE_VALUES = {
     ...{ title: "weights, KiB", best: "lowest", digits: 1 },
     of: ({ size }) => size.weightBytes / 1024,
   },
+  stored: {
+    ...{ title: "weights in their smallest form, KiB", best: "lowest", digits: 1 },
+    of: ({ sparsity }) => sparsity && sparsity.storedBytes / 1024,
+  },
+  density: {
+    ...{ title: "weights that are not 0, %", best: "lowest", digits: 1 },
+    of: ({ sparsity }) => sparsity && (100 * sparsity.nonzero) / sparsity.weights,
+  },
+  effectiveMacs: {
+    ...{
+      title: "multiplications by weights that are not 0, millions",
+      best: "lowest",
+      digits: 2,
+    },
+    of: ({ sparsity }) => sparsity && sparsity.effectiveMacs / 1e6,
+  },
   bitOps: {
     ...{ title: "bit operations, millions", best: "lowest", digits: 1 },
     of: ({ cost }) => cost.quantized.bitOps / 1e6,

@@ -26,6 +26,7 @@ function identity({ id, config, state }: CellResult) {
 /** One row per cell with everything that a repeated run must reproduce to the byte. */
 export function accuracyCsv(results: readonly CellResult[]): string {
   const runtimes = runtimesOf(results);
+  const densities = results.some(({ config }) => config.variant?.density !== undefined);
   return csv(
     results.map((result) => {
       const completed = result.state === "completed" ? result : undefined;
@@ -45,6 +46,13 @@ export function accuracyCsv(results: readonly CellResult[]): string {
         float_file_bytes: completed?.size.floatFileBytes,
         quantized_file_bytes: completed?.size.quantizedFileBytes,
         weight_bytes: completed?.size.weightBytes,
+        // Only where a matrix asks for densities: tables that were published stay as they are.
+        ...(densities && {
+          nonzero_weights: completed?.sparsity?.nonzero,
+          effective_multiplications: completed?.sparsity?.effectiveMacs,
+          stored_bytes: completed?.sparsity?.storedBytes,
+          stored_as: completed?.sparsity?.format,
+        }),
         ...Object.fromEntries(
           runtimes.map((runtime) => {
             const found = completed?.runtimes[runtime];

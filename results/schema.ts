@@ -21,6 +21,17 @@ const schedule = z.strictObject({
   learningRate: z.number().positive().describe("peak, after warm-up and before the cosine to 0"),
 });
 
+export const pretrainSchema = z
+  .union([schedule, z.literal("stored")])
+  .describe("float training, or stored: the float networks that come with the project");
+
+export const distillationSchema = z
+  .strictObject({
+    weight: z.number().positive().max(1).describe("of the float network; labels have the rest"),
+    temperature: z.number().positive(),
+  })
+  .describe("quantized training follows the float network, too");
+
 export const hyperparametersSchema = z.strictObject({
   batchSize: z.number().int().min(2),
   momentum: z.number().min(0).max(0.999),
@@ -36,9 +47,8 @@ export const hyperparametersSchema = z.strictObject({
     randomCrop: z.boolean().optional(),
   }),
   labelSmoothing: z.number().min(0).max(0.5).optional(),
-  pretrain: z
-    .union([schedule, z.literal("stored")])
-    .describe("float training, or stored: the float networks that come with the project"),
+  pretrain: pretrainSchema,
+  distillation: distillationSchema.optional(),
   calibrationBatches: z.number().int().min(1),
   quantizedTraining: schedule,
   fineTuning: z
@@ -101,6 +111,12 @@ export const variantSchema = z.strictObject({
     .literal("random")
     .optional()
     .describe("random search in place of the algorithm's own, with as many image visits"),
+  density: z
+    .number()
+    .positive()
+    .max(1)
+    .optional()
+    .describe("share of weights that pruning leaves; the algorithm's own if left out"),
 });
 export type Variant = z.infer<typeof variantSchema>;
 
@@ -164,6 +180,17 @@ const networkCostSchema = z.strictObject({
   hardware: z.record(z.string(), modelledCostSchema),
 });
 export type NetworkCost = z.infer<typeof networkCostSchema>;
+
+const sparsitySchema = z.strictObject({
+  weights: count,
+  nonzero: count,
+  /** Multiplications of an image with weights that are not 0. */
+  effectiveMacs: z.number().nonnegative(),
+  /** All weights in the format that takes least, without scales and biases. */
+  storedBytes: count,
+  format: z.enum(["dense", "bitmap", "2:4"]),
+});
+export type Sparsity = z.infer<typeof sparsitySchema>;
 
 /** A tensor that stays in float, and why. */
 const unquantizedSchema = z.strictObject({ tensor: z.string(), reason: z.string() });
@@ -245,6 +272,8 @@ const completedSchema = z.strictObject({
     weightBytes: z.number().nonnegative(),
   }),
   cost: z.strictObject({ float: networkCostSchema, quantized: networkCostSchema }),
+  /** What zeros among the weights are worth; absent in results of earlier versions. */
+  sparsity: sparsitySchema.optional(),
   sites: z.array(siteSchema),
   /** Output channels of each convolution, where the algorithm's search chose them. */
   filters: z

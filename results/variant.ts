@@ -7,8 +7,8 @@ const budgetLabel = (budget: NonNullable<Variant["budget"]>): string => {
 
 /** What a study varies in a cell, in words: "batch norm 2, start norm/percentile"; "" where nothing. */
 export function variantLabel({ variant = {}, hyperparameters }: CellConfig): string {
-  const { batchNorm, graph, initialization, budget, search } = variant;
-  const { quantizerWeightDecay } = hyperparameters;
+  const { batchNorm, graph, initialization, budget, search, density } = variant;
+  const { quantizerWeightDecay, distillation } = hyperparameters;
   return [
     ...(batchNorm === undefined ? [] : [`batch norm ${String(batchNorm)}`]),
     ...(graph === undefined ? [] : [`graph ${String(graph)}`]),
@@ -17,6 +17,10 @@ export function variantLabel({ variant = {}, hyperparameters }: CellConfig): str
       : [`start ${initialization.weights}/${initialization.activations}`]),
     ...(budget === undefined ? [] : [`for ${budgetLabel(budget)}`]),
     ...(search === undefined ? [] : [`${search} search`]),
+    ...(density === undefined ? [] : [`density ${String(density)}`]),
+    ...(distillation === undefined
+      ? []
+      : [`distilled ${String(distillation.weight)} at ${String(distillation.temperature)}`]),
     ...(quantizerWeightDecay === undefined ? [] : [`scale decay ${String(quantizerWeightDecay)}`]),
   ].join(", ");
 }

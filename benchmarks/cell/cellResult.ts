@@ -1,10 +1,14 @@
 import { createHash } from "node:crypto";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import type { Network } from "../../algorithms/network.js";
+import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
+import { sparsityOf } from "../../pipelines/freeze/index.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
 import {
   costOfNetwork,
   describeSite,
+  isLayer,
+  parameterSpecs,
   quantizerOf,
   unquantizedTensors,
 } from "../../pipelines/network/index.js";
@@ -31,6 +35,8 @@ export async function completedCell(
   const { accuracy: float = NaN, correct: correctInFloat } = await staged.find("checkpoint");
   const { tensors } = trained;
   const { network, sites: places } = quantizedBy(parts, trained);
+  const frozen = await staged.find("frozen");
+  const widths = chosenWidths(algorithm, places, tensors);
   const sites = places.map((site) => describe(site, algorithm, tensors));
   return {
     id,
@@ -57,16 +63,19 @@ export async function completedCell(
     size: {
       floatFileBytes: floatModel.length,
       quantizedFileBytes: model.length,
-      weightBytes: weightBits(places, sites) / 8,
+      weightBytes: (weightBits(places, sites) + floatWeightBits(network, places)) / 8,
     },
     cost: {
       float: costOfNetwork(floatNetwork, []),
-      quantized: costOfNetwork(network, places, chosenWidths(algorithm, places, tensors)),
+      quantized: costOfNetwork(network, places, widths),
     },
+    sparsity: sparsityOf(frozen, widths),
     sites,
     ...(trained.filters && { filters: filtersOf(parts.quantized.network, network) }),
     inspection: { ...inspection, sites: [...inspection.sites] },
-    unquantized: [...unquantizedTensors(network)],
+    unquantized: [
+      ...unquantizedTensors(network, { inFloat: config.bits.activations === FLOAT_BITS }),
+    ],
     ...(trained.search && { search: trained.search }),
     measured: { latency, operators, runtimes: measured, seconds: staged.seconds },
   };
@@ -90,6 +99,16 @@ function weightBits(places: readonly QuantizerSite[], sites: readonly SiteResult
       const mean = bits.reduce((a, b) => a + b, 0) / bits.length;
       return sum + shape.reduce((a, b) => a * b, 1) * mean;
     }, 0);
+}
+
+/** Bits of all weights that stay in float. */
+function floatWeightBits(network: Network, places: readonly QuantizerSite[]): number {
+  return network.nodes
+    .filter(isLayer)
+    .map(({ name }) => `${name}/kernel`)
+    .filter((id) => !places.some((site) => site.id === id))
+    .map((id) => parameterSpecs(network).get(id)?.shape ?? [])
+    .reduce((sum, shape) => sum + FLOAT_BITS * shape.reduce((a, b) => a * b, 1), 0);
 }
 
 /** A site as results show it. */

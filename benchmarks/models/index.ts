@@ -9,18 +9,21 @@ import { resnet18 } from "./resnet18.js";
 import { resnet20 } from "./resnet20.js";
 import { resnet50 } from "./resnet50.js";
 import { resnet8 } from "./resnet8.js";
+import { structures } from "./structures.js";
 export { mobileNetV2 } from "./mobileNetV2.js";
 export { mobileNetV2Large } from "./mobileNetV2Large.js";
 export type { Model } from "./model.js";
 export { NetworkBuilder } from "./networkBuilder.js";
 export { resnet20 } from "./resnet20.js";
+export { structures } from "./structures.js";
 export { resnet8 } from "./resnet8.js";
 
-/** Networks for small images, then those of the MQBench paper for ImageNet. */
+/** Networks for small images, a family of them at equal multiplications, then those of the MQBench paper for ImageNet. */
 export const models: readonly Model[] = [
   resnet8,
   resnet20,
   mobileNetV2,
+  ...structures,
   resnet18,
   resnet50,
   mobileNetV2Large,

@@ -10,7 +10,7 @@ export interface ModelOptions {
 
 /** A network architecture, as the literature defines it. */
 export interface Model {
-  /** Equal to the name of its file. */
+  /** Equal to the name of its file, unless a file has a family of them. */
   readonly name: string;
   readonly title: string;
   /** Raised whenever a change here changes results, so that older ones are not reused. */

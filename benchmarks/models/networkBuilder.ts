@@ -1,9 +1,9 @@
-import type { Network, NetworkNode } from "../../algorithms/network.js";
+import type { Network, NetworkNode, Pair } from "../../algorithms/network.js";
 
 interface Convolution {
   readonly filters: number;
-  readonly kernelSize: number;
-  readonly stride?: number;
+  readonly kernelSize: Pair;
+  readonly stride?: Pair;
   readonly depthwise?: boolean;
   readonly groups?: number;
   readonly activation?: "relu" | "relu6";
@@ -39,6 +39,11 @@ export class NetworkBuilder {
 
   add(name: string, inputs: readonly [string, string]): string {
     return this.#push({ op: "add", name, inputs });
+  }
+
+  /** Output channel i is input channel order[i]. */
+  permute(name: string, input: string, order: readonly number[]): string {
+    return this.#push({ op: "permuteChannels", name, input, order });
   }
 
   relu(name: string, input: string): string {

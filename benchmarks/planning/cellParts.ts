@@ -50,7 +50,7 @@ export function buildFloatNetwork(config: CellConfig, dataset: Dataset): Network
 /** An algorithm as cells of a variant use it. */
 export const algorithmOf = (name: string, variant: Variant = {}): Algorithm =>
   searchingFor(
-    startingFrom(lookup("algorithm", name, algorithms), variant.initialization),
+    startingFrom(prunedTo(lookup("algorithm", name, algorithms), variant.density), variant),
     variant,
   );
 
@@ -96,19 +96,33 @@ function quantizedNetwork(
   ]);
   const found = known.get(key);
   if (found !== undefined) return found;
-  const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
+  const rewritten = algorithm.rewrite?.(floatNetwork, bits) ?? floatNetwork;
   const deployable = foldBatchNorm(rewritten, batchNorm);
   const made = { rewritten, deployable, quantized: placeQuantizers(deployable, backend, bits) };
   known.set(key, made);
   return made;
 }
 
+const pruned = new Map<string, Algorithm>();
+
+/** The algorithm at another density. */
+function prunedTo(algorithm: Algorithm, density: Variant["density"]): Algorithm {
+  if (density === undefined || algorithm.atDensity === undefined) return algorithm;
+  const key = JSON.stringify([algorithm.name, density]);
+  const known = pruned.get(key) ?? { ...algorithm, ...algorithm.atDensity(density) };
+  pruned.set(key, known);
+  return known;
+}
+
 const startedElsewhere = new Map<string, Algorithm>();
 
 /** The algorithm with quantizers whose first grids come from other observers. */
-function startingFrom(algorithm: Algorithm, initialization: Variant["initialization"]): Algorithm {
+function startingFrom(
+  algorithm: Algorithm,
+  { initialization, density }: Pick<Variant, "initialization" | "density">,
+): Algorithm {
   if (initialization === undefined) return algorithm;
-  const key = JSON.stringify([algorithm.name, initialization]);
+  const key = JSON.stringify([algorithm.name, initialization, density]);
   const known = startedElsewhere.get(key);
   if (known !== undefined) return known;
   const change = (quantizer: Quantizer, name: string): Quantizer => {

@@ -29,7 +29,7 @@ export function costOf(
   dataset: Dataset,
   { algorithm, backend, quantized }: CellParts,
 ): { readonly cost: number; readonly trainingCost: number } {
-  const { quantizedTraining, batchSize } = hyperparameters;
+  const { quantizedTraining, batchSize, distillation } = hyperparameters;
   const { reconstruction = DEFAULT_RECONSTRUCTION, search = DEFAULT_SEARCH } = hyperparameters;
   const phases = phasesOf(algorithm, quantized.network);
   const steps =
@@ -44,7 +44,9 @@ export function costOf(
   const { visits } = search;
   const searched = algorithm.search === undefined ? 0 : SEARCHED_VISIT * visits;
   const trained =
-    QUANTIZED_TRAINING * steps * batchSize + RECONSTRUCTION * reconstructed + searched;
+    (QUANTIZED_TRAINING + (distillation === undefined ? 0 : TEACHER)) * steps * batchSize +
+    RECONSTRUCTION * reconstructed +
+    searched;
   const perImage = engineCost(quantized.network, engine);
   const perDeployed = imageCost(quantized.network) * (deployed + LOOKED_UP_BIT * lookedUp);
   const evaluated = (perImage + perDeployed) * dataset.test.count;
@@ -54,6 +56,8 @@ export function costOf(
 
 const FLOAT_TRAINING = 4;
 const QUANTIZED_TRAINING = 6.5;
+/** The float network's forward pass beside it. */
+const TEACHER = 1;
 /** Of all layers or blocks together, each of which has its own steps. */
 const RECONSTRUCTION = 11;
 /** Of those that are allowed; some searches make fewer. */

@@ -55,12 +55,13 @@ interface Shown {
 function shownBy({ config, unsupported }: Cell): Shown[] {
   if (unsupported !== undefined) return [];
   const { model, algorithm, backend, bits, variant = {} } = config;
+  const { quantizerWeightDecay, distillation } = config.hyperparameters;
   const settings = [
     `model ${model.name} ${String(model.width)}`,
     `algorithm ${algorithm.name}`,
     `backend ${backend.name}`,
     `bits ${String(bits.weights)} ${String(bits.activations)}`,
-    `variant ${JSON.stringify([variant, config.hyperparameters.quantizerWeightDecay])}`,
+    `variant ${JSON.stringify([variant, quantizerWeightDecay, distillation])}`,
   ];
   return settings.flatMap((name, i) => [
     { name, worth: SETTING },

@@ -4,9 +4,15 @@ import { createRequire } from "node:module";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { LineCounter, parseDocument, type Document } from "yaml";
 import { z } from "zod";
-import { hyperparametersSchema, variantSchema } from "../../results/schema.js";
+import {
+  distillationSchema,
+  hyperparametersSchema,
+  pretrainSchema,
+  variantSchema,
+} from "../../results/schema.js";
 import { algorithms } from "../../algorithms/index.js";
 import { observers } from "../../algorithms/observers/index.js";
+import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import { hardwareModels } from "../../backends/hardware/index.js";
 import { backends } from "../../backends/index.js";
 import { ENGINE_NAMES } from "../../pipelines/engine/index.js";
@@ -16,7 +22,10 @@ import { lookup, unknownName } from "../lookup.js";
 import { models } from "../models/index.js";
 import { ownDataSchema } from "../inputs/index.js";
 
-const bitWidth = z.number().int().min(MIN_BIT_WIDTH).max(MAX_BIT_WIDTH);
+const bitWidth = z.union([
+  z.number().int().min(MIN_BIT_WIDTH).max(MAX_BIT_WIDTH),
+  z.literal(FLOAT_BITS),
+]);
 const names = z.union([z.literal("all"), z.array(z.string()).min(1)]);
 
 const blockSchema = z.strictObject({
@@ -25,9 +34,16 @@ const blockSchema = z.strictObject({
   bits: z
     .array(z.strictObject({ weights: bitWidth, activations: bitWidth }))
     .min(1)
-    .describe("bit widths of weights and activations, except for first and last layer"),
+    .describe(
+      `bit widths of weights and activations, except for first and last layer; ${String(FLOAT_BITS)} for float`,
+    ),
   variants: z
-    .array(variantSchema.extend({ quantizerWeightDecay: z.number().min(0).optional() }))
+    .array(
+      variantSchema.extend({
+        quantizerWeightDecay: z.number().min(0).optional(),
+        distillation: distillationSchema.optional(),
+      }),
+    )
     .min(1)
     .optional()
     .describe("what a study varies beside; each entry is a run of the block"),
@@ -67,6 +83,7 @@ export const matrixSchema = z.strictObject({
         z.strictObject({
           name: z.string(),
           width: z.number().int().positive().max(MAX_WIDTH).optional(),
+          pretrain: pretrainSchema.optional().describe("where it differs from the others'"),
         }),
         z.strictObject({
           file: z.string(),

@@ -1,5 +1,11 @@
-import { phasesOf, UnsupportedNetwork, unsupportedLevels } from "../../algorithms/algorithm.js";
+import {
+  type Algorithm,
+  phasesOf,
+  UnsupportedNetwork,
+  unsupportedLevels,
+} from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
+import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import { backends } from "../../backends/index.js";
 import type { Dataset } from "../../pipelines/train/index.js";
 import { engineIdentity, type Engine } from "../../pipelines/engine/index.js";
@@ -143,7 +149,10 @@ async function* configurations(
           for (const backend of chosen("backend", block.backends, backends)) {
             for (const [asked, given] of variantsOf(block, matrix)) {
               const isOwn = "file" in listed;
-              const hyperparameters = isOwn ? ownRecipe(given, listed) : given;
+              const recipe = isOwn
+                ? ownRecipe(given, listed)
+                : { ...given, pretrain: listed.pretrain ?? given.pretrain };
+              const hyperparameters = ofAlgorithm(algorithm, recipe);
               const variant = isOwn ? ownVariant(algorithm, asked) : asked;
               const identity = await identifyAlgorithm(algorithm.name, variant);
               for (let seed = 0; seed < matrix.seeds; seed++) {
@@ -182,12 +191,23 @@ function variantsOf(
   { variants = [{}] }: Matrix["cells"][number],
   { hyperparameters }: Matrix,
 ): [Variant | undefined, Matrix["hyperparameters"]][] {
-  return variants.map(({ quantizerWeightDecay, ...variant }) => [
+  return variants.map(({ quantizerWeightDecay, distillation, ...variant }) => [
     Object.keys(variant).length > 0 ? variant : undefined,
-    quantizerWeightDecay === undefined
-      ? hyperparameters
-      : { ...hyperparameters, quantizerWeightDecay },
+    {
+      ...hyperparameters,
+      ...(quantizerWeightDecay !== undefined && { quantizerWeightDecay }),
+      ...(distillation !== undefined && { distillation }),
+    },
   ]);
+}
+
+/** Where nothing is trained nothing is distilled: such cells are the same with and without. */
+function ofAlgorithm(
+  { phases }: Algorithm,
+  { distillation, ...others }: Matrix["hyperparameters"],
+): Matrix["hyperparameters"] {
+  const trains = typeof phases === "function" || phases.length > 0;
+  return trains && distillation !== undefined ? { ...others, distillation } : others;
 }
 
 export function planCell(
@@ -241,9 +261,10 @@ export function planCell(
 function unsupportedReason(config: CellConfig, parts: CellParts): string | undefined {
   const { algorithm, backend, quantized } = parts;
   for (const role of ["weights", "activations"] as const) {
-    const { min, max } = backend.bitWidths[role];
+    const { min, max, float = false } = backend.bitWidths[role];
     const wanted = config.bits[role];
-    if (wanted < min || wanted > max) {
+    if (wanted === FLOAT_BITS && !float) return `${backend.title} does not leave ${role} in float`;
+    if (wanted !== FLOAT_BITS && (wanted < min || wanted > max)) {
       const range = min === max ? String(min) : `${String(min)} to ${String(max)}`;
       return `${backend.title} holds ${role} of ${range} bits, not ${String(wanted)}`;
     }
@@ -254,7 +275,22 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
       algorithm.unsupported?.(site, quantized.network);
     if (reason !== undefined) return `${site.role} quantization: ${reason}`;
   }
-  return unsupportedSearch(config, parts);
+  const own = phasesOf(algorithm, quantized.network).find(({ loss }) => loss !== undefined);
+  if (config.hyperparameters.distillation !== undefined && own !== undefined)
+    return `it has a loss of its own ("${own.name}"), in whose place distillation would be`;
+  if (config.variant?.density !== undefined && algorithm.atDensity === undefined)
+    return "it does not prune to a density";
+  return unsupportedInFloat(config, parts) ?? unsupportedSearch(config, parts);
+}
+
+/** Why an algorithm has nothing to do where weights stay in float, or nothing. */
+function unsupportedInFloat({ bits }: CellConfig, { algorithm }: CellParts): string | undefined {
+  if (bits.weights !== FLOAT_BITS) return undefined;
+  if (algorithm.search !== undefined) return "there are no weights whose bits it could choose";
+  if (algorithm.family === "pruning") return "it prunes weights where they are quantized";
+  if (algorithm.reconstruction !== undefined)
+    return "there are no weights whose rounding it could learn";
+  return undefined;
 }
 
 /** Why an algorithm's search has nothing to choose, or is not what the variant asks for. */

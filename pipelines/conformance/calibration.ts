@@ -58,14 +58,17 @@ const seesEveryIndex: CalibrationCheck = {
   },
 };
 
-/** How far the first values reach: the step of a grid, or the threshold of the last level. */
+/** How far the first values reach: a grid's step, the last level's threshold, or that level if its threshold is 0. */
 function firstReach(quantizer: Quantizer, site: QuantizerSite, x: tf.Tensor): number {
   const values = toTensors(quantizer.initialize([toValues(quantizer.observe(x, site))], site));
   const weight = site.role === "weight" ? x : undefined;
   const codebook = quantizer.codebook?.(values, site, weight);
-  return codebook === undefined
-    ? (numbers(quantizer.quantParams(values, site, weight).scale)[0] ?? NaN)
-    : Math.max(...numbers(codebook.thresholds).map(Math.abs));
+  if (codebook === undefined)
+    return numbers(quantizer.quantParams(values, site, weight).scale)[0] ?? NaN;
+  const [threshold, level] = [codebook.thresholds, codebook.levels].map((all) =>
+    Math.max(...numbers(all).map(Math.abs)),
+  );
+  return (threshold ?? 0) > 0 ? (threshold ?? NaN) : (level ?? NaN);
 }
 
 /** The same values every time, those of index 0 loud and then exchanged with those of another index. */

@@ -81,6 +81,7 @@ const keepsZero: Check = {
     const { quantizer, site } = subject;
     // A learned rounding belongs to the weights that it was learned for.
     if ("rounding" in subject.values) return undefined;
+    if (site.scheme.bitWidth === 1 && site.scheme.signed) return undefined; // -1 or 1
     const state = finishedValues(subject);
     const x = sample(site, 3);
     const mask = tf.tensor(
@@ -250,6 +251,14 @@ export const checks: readonly Check[] = [
   leaksNothing,
 ];
 
+/** A mask belongs to the weights that it was chosen for; what is tried is what happens to those that stay. */
+function withoutMask(subject: Subject): Subject {
+  const { mask } = subject.values;
+  if (mask === undefined) return subject;
+  const whole = { shape: mask.shape, data: new Float32Array(mask.data.length).fill(1) };
+  return { ...subject, values: { ...subject.values, mask: whole } };
+}
+
 /** What is wrong with a quantizer at one kind of place: check and finding. */
 export function problemsOf(
   quantizer: Subject["quantizer"],
@@ -259,7 +268,7 @@ export function problemsOf(
     const found: { check: string; problem: string }[] = [];
     let subject: Subject;
     try {
-      subject = calibrated(quantizer, site);
+      subject = withoutMask(calibrated(quantizer, site));
     } catch (error) {
       return [{ check: "can be calibrated", problem: (error as Error).message }];
     }

@@ -36,6 +36,13 @@ const SCHEMES: readonly QuantScheme[] = [
   { ...SYMMETRIC_PER_TENSOR, bitWidth: 4, levels: "any" },
 ];
 
+/** Those that algorithms of few levels are for; hashes of others are older than these. */
+const FEW_LEVELS: readonly QuantScheme[] = [
+  { ...SYMMETRIC_PER_TENSOR, bitWidth: 1, levels: "any" },
+  { ...SYMMETRIC_PER_CHANNEL, bitWidth: 1 },
+  { ...SYMMETRIC_PER_TENSOR, bitWidth: 2, levels: "any" },
+];
+
 /** Layers of each kind that rewriting and phases look at; the first and the last are often special. */
 const NETWORK: Network = {
   nodes: [
@@ -94,7 +101,8 @@ const DIGITS = 16;
 async function compute(algorithm: Algorithm): Promise<string> {
   const { reconstruction, search, corrections } = algorithm;
   const quantizers: unknown[] = [];
-  for (const site of sites()) quantizers.push(await describeQuantizer(algorithm, site));
+  const schemes = algorithm.family === "binary and ternary" ? [...SCHEMES, ...FEW_LEVELS] : SCHEMES;
+  for (const site of sites(schemes)) quantizers.push(await describeQuantizer(algorithm, site));
   const phases: unknown[] = [];
   for (const phase of phasesOf(algorithm, NETWORK))
     phases.push(await describePhase(algorithm, phase));
@@ -107,8 +115,8 @@ async function compute(algorithm: Algorithm): Promise<string> {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, DIGITS);
 }
 
-function sites(): QuantizerSite[] {
-  return SCHEMES.flatMap((scheme) =>
+function sites(schemes: readonly QuantScheme[] = SCHEMES): QuantizerSite[] {
+  return schemes.flatMap((scheme) =>
     (["weight", "activation"] as const).map((role) => ({
       id: role === "weight" ? "a/kernel" : "a/output",
       role,
@@ -180,7 +188,7 @@ function recordUse(
 }
 
 async function describePhase(algorithm: Algorithm, phase: Phase): Promise<unknown> {
-  const { share, trains, only, anneals, loss } = phase;
+  const { share, trains, only, anneals, adapts, loss } = phase;
   const names = [...parameterSpecs(NETWORK).keys()].flatMap((name) => [name, `${name}:scale`]);
   return [
     { share, trains, only: only && names.filter(only) },
@@ -189,7 +197,24 @@ async function describePhase(algorithm: Algorithm, phase: Phase): Promise<unknow
     ),
     // A loss that only fits another network, as one with a teacher does, is known by its text.
     loss && (await describeLoss(algorithm, loss).catch(() => loss.toString())),
+    ...(adapts === undefined ? [] : [await describeAdapting(algorithm, adapts)]),
   ];
+}
+
+/** The values that one quantizer of weights is given on fixed weights, on the way through a training. */
+async function describeAdapting(algorithm: Algorithm, adapts: NonNullable<Phase["adapts"]>) {
+  const site = sites().find(
+    ({ role, scheme }) => role === "weight" && scheme.bitWidth === 4 && scheme.levels === undefined,
+  );
+  if (site === undefined || unsupportedBy(algorithm, site) !== undefined) return "unsupported";
+  const values = await firstValues(quantizerOf(algorithm, site), site);
+  const data = Object.entries(values).map(([name, value]) => [name, value.data] as const);
+  const weights = values["mask"] ?? { data: new Float32Array(0) };
+  const drawn = weights.data.map((_, i) => Math.fround(((i * 37) % 101) / 50 - 1));
+  const seen = new Map([[site, { weights: drawn, values: Object.fromEntries(data) }]]);
+  return [0.1, 0.3, 0.5, 1].map((progress) =>
+    [...(adapts(progress, seen) ?? [])].map(([, changed]) => rounded(changed)),
+  );
 }
 
 const BATCH = 2;
@@ -253,7 +278,7 @@ async function describeLoss(algorithm: Algorithm, loss: NonNullable<Phase["loss"
 function describeRewriting(algorithm: Algorithm): unknown {
   if (algorithm.rewrite === undefined) return undefined;
   try {
-    const rewritten = algorithm.rewrite(NETWORK);
+    const rewritten = algorithm.rewrite(NETWORK, { weights: 1, activations: 1 });
     if (algorithm.inherit === undefined) return rewritten;
     const parameters = initialParameters(NETWORK, 0);
     return [rewritten, rounded(inheritParameters(rewritten, parameters, { algorithm, seed: 0 }))];

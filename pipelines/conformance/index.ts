@@ -25,7 +25,7 @@ export { fingerprint } from "./fingerprint.js";
 export { toTensors, toValues } from "./subject.js";
 
 const KINDS = ["weight", "signed activation", "rectified activation"] as const;
-const BIT_WIDTHS = [2, 3, 4, 8] as const;
+const BIT_WIDTHS = [1, 2, 3, 4, 8] as const;
 
 /** One kind of tensor of a backend at one bit width. */
 export interface Place {

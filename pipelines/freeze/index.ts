@@ -24,4 +24,5 @@ export {
 } from "./freeze.js";
 export { groupChannels } from "./groupChannels.js";
 export { reducedRange } from "./reducedRange.js";
+export { type Sparsity, sparsityOf, STORAGE_FORMATS, type StorageFormat } from "./sparsity.js";
 export { roomForBiases } from "./roomForBiases.js";

@@ -12,18 +12,22 @@ export interface UnquantizedTensor {
 /**
  * Every tensor of a quantized network that no quantizer is on, with the reason.
  *
- * @throws Error when nothing at all is quantized
+ * @param inFloat whether activations are meant to stay in float
+ * @throws Error when they are not, and nothing at all is quantized
  */
-export function unquantizedTensors(network: Network): readonly UnquantizedTensor[] {
-  if (!network.nodes.some(({ op }) => op === "quantize")) {
+export function unquantizedTensors(
+  network: Network,
+  { inFloat = false }: { readonly inFloat?: boolean } = {},
+): readonly UnquantizedTensor[] {
+  if (!inFloat && !network.nodes.some(({ op }) => op === "quantize")) {
     throw new Error("nothing is quantized: the network has no quantizer");
   }
   return network.nodes.flatMap((node) => {
     if (node.op === "quantize") return [];
     const readers = consumersOf(network, node.name);
-    const inFloat = readers.filter(({ op }) => op !== "quantize");
-    if (readers.length > 0 && inFloat.length === 0) return [];
-    const reasons = new Set(inFloat.map((reader) => reasonFor(node, reader)));
+    const others = readers.filter(({ op }) => op !== "quantize");
+    if (readers.length > 0 && others.length === 0) return [];
+    const reasons = new Set(others.map((reader) => reasonFor(node, reader)));
     if (readers.length === 0) reasons.add("the network's output");
     return [{ tensor: node.name, reason: [...reasons].join("; ") }];
   });

@@ -1,5 +1,6 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import type { BackendProfile, GraphRule } from "../../backends/backend.js";
+import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import type { QuantScheme, TensorScheme } from "../../backends/scheme.js";
 import { definitionOf } from "./float/index.js";
 import { consumersOf, findNode, inputsOf, isLayer, withInputs } from "./graph.js";
@@ -26,7 +27,8 @@ export interface QuantizedNetwork {
 /**
  * Puts quantizers where the backend's graph rule wants them: on the weights and inputs of every
  * convolution and dense layer, and on what else the rule names. The first convolution and the
- * last dense layer, and what they read, have the backend's edge bit width.
+ * last dense layer, and what they read, have the backend's edge bit width. Tensors of FLOAT_BITS get
+ * no quantizer.
  *
  * @throws Error when the network has nothing to quantize
  */
@@ -48,7 +50,7 @@ export function placeQuantizers(
   const counts = multiplications(network);
 
   const sites: QuantizerSite[] = [];
-  for (const layer of layers) {
+  for (const layer of bits.weights === FLOAT_BITS ? [] : layers) {
     sites.push({
       ...weightSite(network, layer, profile, bitWidth(layer, "weights")),
       multiplications: counts.get(layer.name) ?? 0,
@@ -58,7 +60,8 @@ export function placeQuantizers(
   /** Bit width each tensor needs, by the name of the site that quantizes it. */
   const points = new Map<string, { readonly producer: string; bitWidth: number }>();
   const reads = new Map<string, string>(); // "consumer <- producer" -> site
-  for (const node of network.nodes) {
+  const activationsInFloat = bits.activations === FLOAT_BITS;
+  for (const node of activationsInFloat ? [] : network.nodes) {
     for (const producer of quantizedInputs(network, node, profile)) {
       const shared = profile.graph.quantizers === "shared";
       const site = shared ? `${producer}/output` : `${node.name}/input`;
@@ -68,7 +71,9 @@ export function placeQuantizers(
       reads.set(`${node.name} <- ${producer}`, site);
     }
   }
-  for (const producer of quantizedOutputs(network, profile.graph.outputs)) {
+  for (const producer of activationsInFloat
+    ? []
+    : quantizedOutputs(network, profile.graph.outputs)) {
     const site = `${producer}/output`;
     const isLast = producer === network.nodes.at(-1)?.name;
     if (!points.has(site)) {

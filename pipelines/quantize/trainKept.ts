@@ -1,3 +1,4 @@
+import { phasesOf } from "../../algorithms/algorithm.js";
 import {
   accuracyOf,
   evaluate,
@@ -50,7 +51,10 @@ export async function trainKept(
   const calibrated = await accuracy(before, dataset);
   const result = await train(engine, training);
   const trained = await accuracy(result.tensors, dataset);
-  const worse = (await accuracy(result.tensors, deciding)) < (await accuracy(before, deciding));
+  // Where training changes what it gives, as by pruning, the calibrated network is not what was asked for.
+  const changes = phasesOf(algorithm, network).some(({ adapts }) => adapts !== undefined);
+  const worse =
+    !changes && (await accuracy(result.tensors, deciding)) < (await accuracy(before, deciding));
   const fineTuned = { calibrated, trained, kept: worse ? "calibrated" : "trained" } as const;
   if (!worse) return { ...result, fineTuned };
   const { losses, accuracies } = result; // it is no divergence any more

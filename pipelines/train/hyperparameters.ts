@@ -1,5 +1,6 @@
 import cos from "@stdlib/math-base-special-cos";
 import type { Augmentation } from "./data.js";
+import type { Distillation } from "./distillation.js";
 
 /** One stage of training by stochastic gradient descent. */
 export interface Schedule {
@@ -21,6 +22,8 @@ export interface Learning {
   readonly augmentation: Augmentation;
   /** Part of each label that is spread over all classes; none if absent. */
   readonly labelSmoothing?: number | undefined;
+  /** Of quantized training, where the algorithm has no loss of its own; none if absent. */
+  readonly distillation?: Distillation | undefined;
   /** For networks that came trained; absent for those that are trained here from scratch. */
   readonly fineTuning?: FineTuning | undefined;
 }

@@ -42,3 +42,4 @@ export type {
   TrainingResult,
   TrainingState,
 } from "./training.js";
+export { distilled, type Distillation } from "./distillation.js";

@@ -1,4 +1,4 @@
-import { phasesOf, type Phase } from "../../algorithms/algorithm.js";
+import { phasesOf, type Phase, type QuantizerSite } from "../../algorithms/algorithm.js";
 import { trainingBatches, type Batch } from "./data.js";
 import {
   onlyValue,
@@ -11,7 +11,7 @@ import {
 } from "../engine/index.js";
 import { predictions } from "./evaluate.js";
 import { learningRateAt, stepCount } from "./hyperparameters.js";
-import { existing, parameterSpecs, quantizerOf, valueName } from "../network/index.js";
+import { existing, parameterSpecs, quantizerOf, toHost, valueName } from "../network/index.js";
 import type { Training, TrainingResult } from "./training.js";
 import { LOGITS, momentumOf, trainingStep } from "./trainingStep.js";
 
@@ -53,6 +53,7 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
       for (; step < end; step++) {
         const rate = learningRateAt(schedule, step, steps);
         running.anneal(step / steps);
+        running.adapt((step + 1) / steps);
         const batch = batches.next().value;
         const { loss, accuracy } = await running.step(batch, rate);
         losses[step] = loss;
@@ -101,6 +102,7 @@ function phasesOfTraining({ quantizers, network }: Training): readonly Phase[] {
 /** A phase of a training, one step at a time. */
 export class RunningPhase {
   readonly #engine: Engine;
+  readonly #training: Training;
   readonly #phase: Phase;
   readonly #step: StepFunction;
   #tensors: HostTensors;
@@ -116,6 +118,7 @@ export class RunningPhase {
   ) {
     const names = trainedNames(training, phase);
     this.#engine = engine;
+    this.#training = training;
     this.#phase = phase;
     this.#step = trainingStep(training, phase, names);
     this.#tensors = training.tensors;
@@ -149,6 +152,19 @@ export class RunningPhase {
     this.#tensors = { ...this.#tensors, ...Object.fromEntries(changed) };
   }
 
+  /** Sets the quantizer values that follow the weights. */
+  adapt(progress: number): void {
+    const { adapts } = this.#phase;
+    if (adapts === undefined) return;
+    const seen = new Map(
+      (this.#training.quantizers?.sites ?? [])
+        .filter(({ role }) => role === "weight")
+        .map((site) => [site, weightsAt(site, this.#tensors)]),
+    );
+    for (const [site, values] of adapts(progress, seen) ?? [])
+      this.#tensors = { ...this.#tensors, ...toHost(site, values) };
+  }
+
   /** @returns loss and accuracy before the step; when the loss is not finite, nothing has changed */
   async step(
     { images, labels }: Batch,
@@ -172,6 +188,16 @@ export class RunningPhase {
   async release(): Promise<void> {
     await this.#compiled?.release();
   }
+}
+
+/** A site's kernel and the values of its quantizer. */
+function weightsAt(site: QuantizerSite, tensors: HostTensors) {
+  const prefix = valueName(site, "");
+  const values = Object.entries(tensors)
+    .filter(([name]) => name.startsWith(prefix))
+    .map(([name, { data }]) => [name.slice(prefix.length), Float32Array.from(data)] as const);
+  const { data } = existing(tensors, site.id);
+  return { weights: Float32Array.from(data), values: Object.fromEntries(values) };
 }
 
 /** What a phase changes by gradient descent. */

@@ -10,6 +10,7 @@ import {
   unquantized,
   valuesOf,
 } from "../network/index.js";
+import { distilled } from "./distillation.js";
 import type { TrainedQuantizers, Training } from "./training.js";
 
 /** An output of every step beside the loss; no parameter is named so. */
@@ -107,19 +108,27 @@ function lossOf(
       ? oneHot
       : tf.add(tf.mul(oneHot, 1 - labelSmoothing), labelSmoothing / dataset.classes);
   const crossEntropy = tf.neg(tf.mean<tf.Scalar>(tf.sum(tf.mul(tf.logSoftmax(logits), smooth), 1)));
-  const loss =
-    quantizers && phase.loss
-      ? phase.loss({
-          crossEntropy,
-          logits,
-          labels: oneHot,
-          output: (node) => outputOf(outputs, node),
-          teacherOutput: teacherOutputs(quantizers.teacher, images),
-          tensor: tensorOf(read),
-          quantizers: new Map(quantizers.sites.map((site) => [site, valuesOf(site, current)])),
-        })
-      : crossEntropy;
-  return { loss, newStatistics: statistics, logits };
+  return { loss: objectiveOf(), newStatistics: statistics, logits };
+
+  function objectiveOf(): tf.Scalar {
+    if (quantizers === undefined) return crossEntropy;
+    const teacherOutput = teacherOutputs(quantizers.teacher, images);
+    if (phase.loss !== undefined)
+      return phase.loss({
+        crossEntropy,
+        logits,
+        labels: oneHot,
+        output: (node) => outputOf(outputs, node),
+        teacherOutput,
+        tensor: tensorOf(read),
+        quantizers: new Map(quantizers.sites.map((site) => [site, valuesOf(site, current)])),
+      });
+    const { distillation } = hyperparameters;
+    if (distillation === undefined) return crossEntropy;
+    const last = quantizers.teacher.network.nodes.at(-1)?.name ?? "";
+    const teacher = teacherOutput(last) as tf.Tensor2D;
+    return distilled(distillation, { crossEntropy, logits, teacher });
+  }
 }
 
 function outputOf(outputs: ReadonlyMap<string, tf.Tensor>, node: string): tf.Tensor {

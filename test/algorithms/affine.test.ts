@@ -20,8 +20,14 @@ describe("quantRange", () => {
     expect(quantRange(scheme)).toEqual({ quantMin, quantMax });
   });
 
-  test.each([1, 17, 3.5])("rejects %d bits", (bitWidth) => {
-    expect(() => quantRange({ ...int4, bitWidth })).toThrow(/from 2 to 16/);
+  test("one signed bit is -1 or 1, one unsigned bit 0 or 1", () => {
+    expect(quantRange({ ...int4, bitWidth: 1 })).toEqual({ quantMin: -1, quantMax: 1 });
+    const unsigned = { ...int4, bitWidth: 1, signed: false };
+    expect(quantRange(unsigned)).toEqual({ quantMin: 0, quantMax: 1 });
+  });
+
+  test.each([0, 17, 3.5])("rejects %d bits", (bitWidth) => {
+    expect(() => quantRange({ ...int4, bitWidth })).toThrow(/from 1 to 16/);
   });
 });
 

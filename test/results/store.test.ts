@@ -170,6 +170,16 @@ describe("tables", () => {
     expect(accuracyCsv([failedCell("=HYPERLINK(1)")])).toContain("'=HYPERLINK(1)");
   });
 
+  test("tells zeros only where a matrix asks for densities", () => {
+    const sparse = completedCell({ variant: { density: 0.2 } });
+    sparse.sparsity = {
+      ...{ weights: 1000, nonzero: 200, effectiveMacs: 5000, storedBytes: 325 },
+      format: "bitmap",
+    };
+    expect(accuracyCsv([sparse])).toMatch(/,200,5000,325,bitmap,/);
+    expect(accuracyCsv([completedCell()])).not.toContain("nonzero_weights");
+  });
+
   test("do not depend on what was measured", () => {
     const slow = completedCell();
     slow.measured.latency.quantized.medianMs = 99;

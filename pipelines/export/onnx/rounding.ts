@@ -19,6 +19,8 @@ interface LookUp {
 
 /** Puts x on the levels of a codebook: the one with as many thresholds at or below x. */
 export function lookUp(graph: OnnxGraph, x: string, request: LookUp): string {
+  // Of two levels, one comparison decides, and the threshold itself is above.
+  if (request.levels.levels.length === 2) return byBisection(graph, x, request);
   return byEqualSteps(graph, x, request) ?? byBisection(graph, x, request);
 }
 

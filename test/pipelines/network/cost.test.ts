@@ -34,6 +34,20 @@ describe("a network's cost", () => {
     ]);
   });
 
+  test("ranks fewer bits and fewer channels by what the target gains from each", () => {
+    const cyclesOf = (width: number, bits: number, target: string) => {
+      const net = resnet8.build({ inputShape: [28, 28, 1], classes: 10, width });
+      const placed = placeQuantizers(foldBatchNorm(net, 1), onnxruntime, {
+        ...{ weights: bits, activations: bits },
+      });
+      const cost = costOfNetwork(placed.network, placed.sites).hardware[target] ?? {};
+      return "cycles" in cost ? (cost.cycles ?? NaN) : NaN;
+    };
+    // Half of the channels in 8 bits against all of them in 2.
+    expect(cyclesOf(8, 8, "cpuSimd")).toBeLessThan(cyclesOf(16, 2, "cpuSimd"));
+    expect(cyclesOf(8, 8, "bitSerialEdge")).toBeGreaterThan(cyclesOf(16, 2, "bitSerialEdge"));
+  });
+
   test("names the first layer that hardware has no arithmetic for", () => {
     expect(costOfNetwork(float, []).hardware["mpic"]).toEqual({
       unsupported: "stem: it has no float arithmetic",

@@ -1,0 +1,76 @@
+import { expect, test } from "vitest";
+import type { Algorithm } from "../../../algorithms/algorithm.js";
+import { bnn } from "../../../algorithms/bnn.js";
+import { dorefa } from "../../../algorithms/dorefa.js";
+import { ttq } from "../../../algorithms/ttq.js";
+import { twn } from "../../../algorithms/twn.js";
+import { xnorNet } from "../../../algorithms/xnorNet.js";
+import { academic } from "../../../backends/academic.js";
+import type { BackendProfile } from "../../../backends/backend.js";
+import { onnxruntime } from "../../../backends/onnxruntime.js";
+import { resnet8 } from "../../../benchmarks/models/index.js";
+import { loadEngine } from "../../../pipelines/engine/index.js";
+import { exportOnnx } from "../../../pipelines/export/index.js";
+import { freeze, isCodebook } from "../../../pipelines/freeze/index.js";
+import {
+  asDeployed,
+  foldBatchNorm,
+  initialParameters,
+  placeQuantizers,
+} from "../../../pipelines/network/index.js";
+import { quantize } from "../../../pipelines/quantize/index.js";
+import { preciseKernels } from "../../../pipelines/session.js";
+import { agreementOf, evaluate } from "../../../pipelines/train/index.js";
+import { deployedLogits, toyDataset } from "../../support.js";
+
+const dataset = toyDataset(32);
+const floatNetwork = resnet8.build({ inputShape: dataset.shape, classes: 4, width: 4 });
+const checkpoint = initialParameters(floatNetwork, 0);
+const engine = await loadEngine("onnxruntime");
+const hyperparameters = {
+  ...{ batchSize: 8, momentum: 0.9, weightDecay: 1e-4, calibrationBatches: 2 },
+  augmentation: { shift: 0, flip: false },
+  pretrain: { epochs: 1, learningRate: 0.05 },
+  quantizedTraining: { epochs: 1, learningRate: 0.01 },
+};
+
+const CASES: readonly (readonly [Algorithm, BackendProfile, number, number])[] = [
+  [bnn, academic, 1, 1],
+  [xnorNet, academic, 1, 1],
+  [xnorNet, onnxruntime, 1, 32],
+  [dorefa, academic, 1, 1],
+  [twn, onnxruntime, 2, 8],
+  [ttq, academic, 2, 32],
+];
+
+for (const [algorithm, profile, weights, activations] of CASES) {
+  const name = `${algorithm.name} on ${profile.name}, W${String(weights)}A${String(activations)}`;
+  test(`${name}: few levels from training to the runtime`, async () => {
+    const { batchNorm } = profile;
+    const bits = { weights, activations };
+    const rewritten = algorithm.rewrite?.(floatNetwork, bits) ?? floatNetwork;
+    const quantized = placeQuantizers(foldBatchNorm(rewritten, batchNorm), profile, bits);
+    const { tensors } = await quantize(engine, {
+      ...{ algorithm, floatNetwork, checkpoint, rewritten, quantized, dataset },
+      ...{ batchNorm, hyperparameters, seed: 0 },
+    });
+    const frozen = await freeze(engine, quantized, { algorithm, tensors });
+    const inner = quantized.sites.filter(
+      ({ role, scheme }) => role === "weight" && scheme.bitWidth === weights,
+    );
+    expect(inner.length).toBeGreaterThan(5);
+    for (const { id } of inner) {
+      const { on, codes } = frozen.weights.get(id) ?? {};
+      if (on === undefined || codes === undefined) throw new Error(`${id} is not frozen`);
+      const allowed = isCodebook(on) ? [0, 1, 2] : weights === 1 ? [-1, 1] : [-1, 0, 1];
+      expect([...new Set(codes)].toSorted((a, b) => a - b)).toEqual(allowed);
+    }
+    const simulated = await evaluate(engine, quantized.network, {
+      ...{ tensors, dataset },
+      mode: (current) => asDeployed(algorithm, quantized, current),
+    });
+    const model = exportOnnx(frozen, "net");
+    const deployed = await deployedLogits(model, dataset, preciseKernels(frozen));
+    expect(agreementOf(simulated, deployed, 4).share).toBeGreaterThan(0.8);
+  });
+}
