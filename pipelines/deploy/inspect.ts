@@ -168,7 +168,9 @@ function realValues(
   const levels = levelsOf(frozen, site);
   if (isCodebook(levels)) throw new TypeError(`"${site.id}" has integers, but no equal steps`);
   const [scale = 1, zeroPoint = 0] = [levels.scale[0], levels.zeroPoint[0]];
-  return Float32Array.from(data, (code) => (code - zeroPoint) * scale);
+  const values = new Float32Array(data.length); // from() with a function takes ten times as long
+  for (let i = 0; i < values.length; i++) values[i] = ((data[i] ?? 0) - zeroPoint) * scale;
+  return values;
 }
 
 function areEqual(a: ort.Tensor | undefined, b: Float32Array): boolean {

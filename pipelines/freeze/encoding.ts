@@ -45,10 +45,12 @@ export function dequantized({ weights, sites }: FrozenNetwork, id: string): Floa
   if (site === undefined) throw new Error(`no quantizer site "${id}"`);
   const inner = site.shape.slice(site.channelAxis + 1).reduce((a, b) => a * b, 1);
   const channels = on.scale.length;
-  return Float32Array.from(codes, (code, i) => {
+  const values = new Float32Array(codes.length); // from() with a function takes twenty times as long
+  codes.forEach((code, i) => {
     const channel = channels === 1 ? 0 : Math.floor(i / inner) % channels;
-    return (code - (on.zeroPoint[channel] ?? 0)) * (on.scale[channel] ?? NaN);
+    values[i] = (code - (on.zeroPoint[channel] ?? 0)) * (on.scale[channel] ?? NaN);
   });
+  return values;
 }
 
 /**

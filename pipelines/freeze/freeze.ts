@@ -272,7 +272,8 @@ export function integerCodes(
   const tolerance = gridTolerance({ quantMin, quantMax });
   const inner = site.shape.slice(site.channelAxis + 1).reduce((a, b) => a * b, 1);
   const channels = site.shape[site.channelAxis] ?? 1;
-  return Int32Array.from(dequantized, (value, i) => {
+  const codes = new Int32Array(dequantized.length);
+  dequantized.forEach((value, i) => {
     const channel = scale.length === 1 ? 0 : Math.floor(i / inner) % channels;
     const steps = value / (scale[channel] ?? 1) + (zeroPoint[channel] ?? 0);
     const code = Math.round(steps);
@@ -281,8 +282,9 @@ export function integerCodes(
         `weight ${String(i)} of "${site.id}" is not on its grid: ${String(value)} is step ${String(steps)} of [${String(quantMin)}, ${String(quantMax)}]`,
       );
     }
-    return code;
+    codes[i] = code;
   });
+  return codes;
 }
 
 /**

@@ -249,8 +249,9 @@ function keptValues(unit: LearnedUnit, batchSize: number, bits: () => number): H
       .filter(({ role }) => role === "activation")
       .map(({ id, shape }) => {
         const size = shape.reduce((a, b) => a * b, 1) * batchSize;
-        const data = Float32Array.from({ length: size }, () => bits());
-        return [`${id} kept`, float32(data, [batchSize, ...shape])];
+        const data = new Float32Array(size);
+        for (let i = 0; i < size; i++) data[i] = bits();
+        return [`${id} kept`, { dtype: "float32", shape: [batchSize, ...shape], data }];
       }),
   );
 }
@@ -265,6 +266,7 @@ function take(old: HostTensors, outputs: HostTensors): Record<string, HostTensor
 
 /** Each element from one of the two, at random. */
 function mix(a: HostTensor, b: HostTensor, bits: () => number): HostTensor {
-  const data = Float32Array.from(a.data, (value, i) => (bits() === 1 ? value : (b.data[i] ?? 0)));
-  return float32(data, a.shape);
+  const data = new Float32Array(a.data.length);
+  for (let i = 0; i < data.length; i++) data[i] = (bits() === 1 ? a.data[i] : b.data[i]) ?? 0;
+  return { dtype: "float32", shape: a.shape, data };
 }
