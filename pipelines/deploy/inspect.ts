@@ -12,12 +12,13 @@ import {
 import { PartingCounter, type Partings } from "./divergence.js";
 import { infer, loadModel } from "./inference.js";
 import { SiteWatcher, type SiteStatistics } from "./siteWatcher.js";
-import type {
-  CompiledStep,
-  Engine,
-  HostTensor,
-  HostTensors,
-  StepFunction,
+import {
+  type CompiledStep,
+  type Engine,
+  type HostTensor,
+  type HostTensors,
+  sizeOf,
+  type StepFunction,
 } from "../engine/index.js";
 import { type FrozenNetwork, isCodebook, levelsOf } from "../freeze/index.js";
 import { exportIntegers, exportOnnx, exposedName, NoForm } from "../export/index.js";
@@ -41,6 +42,8 @@ const IMAGES = 128;
 const BATCH = 32;
 /** Values of a network's largest activation that a batch may have. */
 const LARGEST_BATCH_VALUES = 4_000_000;
+/** Values of all activations together that a batch of a large network may have. */
+const LARGE_BATCH_VALUES = 2 ** 24;
 
 interface InspectOptions {
   readonly algorithm: Algorithm;
@@ -66,11 +69,8 @@ export async function inspectSites(
   { algorithm, tensors, dataset, kernels, arithmetic, onImages }: InspectOptions,
 ): Promise<Inspection> {
   const { network } = frozen;
-  const largest = Math.max(
-    ...[...featureShapes(network).values()].map((shape) => shape.reduce((a, b) => a * b, 1)),
-  );
-  const batchSize = Math.max(1, Math.min(BATCH, Math.floor(LARGEST_BATCH_VALUES / largest)));
-  const images = Math.min(dataset.test.count, batchSize * (IMAGES / BATCH));
+  const { batchSize, count } = inspectedImages(frozen);
+  const images = Math.min(dataset.test.count, count);
   const step = simulation(frozen, algorithm);
   const session = await loadModel(exportOnnx(frozen, "inspection", { exposeSites: true }), kernels);
   const plain = await loadModel(exportOnnx(frozen, "deployed"), kernels);
@@ -123,6 +123,20 @@ export async function inspectSites(
     ...{ partings: partings.result(), isDeployedGraph },
     ...(integers && { integersPartings: integersPartings.result() }),
   };
+}
+
+/** How many images are looked at, and how many at once: all their activations are there together. */
+export function inspectedImages({ network, sites }: Pick<FrozenNetwork, "network" | "sites">): {
+  readonly batchSize: number;
+  readonly count: number;
+} {
+  const sizes = [...featureShapes(network).values()].map(sizeOf);
+  const most = Math.max(1, Math.floor(LARGEST_BATCH_VALUES / Math.max(...sizes)));
+  if (most >= BATCH) return { batchSize: BATCH, count: IMAGES };
+  const activations = sites.filter(({ role }) => role === "activation");
+  const each = activations.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const together = Math.max(1, Math.floor(LARGE_BATCH_VALUES / each));
+  return { batchSize: Math.min(most, together), count: most * (IMAGES / BATCH) };
 }
 
 /** A step that gives every site's values before and after quantization. */

@@ -3,11 +3,11 @@ import { lsq } from "../../../algorithms/lsq.js";
 import { minMax } from "../../../algorithms/minMax.js";
 import type { Algorithm } from "../../../algorithms/algorithm.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
-import { resnet8 } from "../../../benchmarks/models/index.js";
+import { models, resnet8 } from "../../../benchmarks/models/index.js";
 import { loadEngine } from "../../../pipelines/engine/index.js";
 import { freeze } from "../../../pipelines/freeze/index.js";
 import { probeSaturation } from "../../../pipelines/deploy/index.js";
-import { inspectSites } from "../../../pipelines/deploy/inspect.js";
+import { inspectedImages, inspectSites } from "../../../pipelines/deploy/inspect.js";
 import {
   foldBatchNorm,
   initialParameters,
@@ -131,3 +131,20 @@ describe("looking at each quantizer", () => {
     expect(clipped(narrow)).toBeLessThan(0.5);
   });
 });
+
+test.each([
+  // All images at once are 1.5 million activations of ResNet-8, and one is 11 million of ResNet-50.
+  ["resnet8", [28, 28, 1], { batchSize: 32, count: 128 }],
+  ["resnet50", [224, 224, 3], { batchSize: 1, count: 16 }],
+])(
+  "looks at as many images as the activations leave room for: %s",
+  (name, inputShape, expected) => {
+    const model = models.find((one) => one.name === name);
+    const built = model?.build({ inputShape, classes: 10, width: name === "resnet8" ? 8 : 64 });
+    if (built === undefined) throw new Error(`no model ${name}`);
+    const bits = { weights: 8, activations: 8 };
+    expect(inspectedImages(placeQuantizers(foldBatchNorm(built, 1), onnxruntime, bits))).toEqual(
+      expected,
+    );
+  },
+);
