@@ -1,4 +1,5 @@
-import type { CompletedCell, NetworkCost, Sparsity } from "../results/schema.js";
+import type { CompletedCell, NetworkCost } from "../results/schema.js";
+import type { Sparsity } from "../results/sparsitySchema.js";
 import { bytes, milliseconds, prefixed } from "./format.js";
 
 interface CostRow {

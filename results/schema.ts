@@ -7,6 +7,7 @@ import { fraction } from "./fraction.js";
 import { agreementSchema, runtimeResultSchema } from "./runtimeSchema.js";
 import { searchSchema } from "./searchSchema.js";
 import { inspectionSchema, siteSchema } from "./siteSchema.js";
+import { sparsitySchema } from "./sparsitySchema.js";
 
 const count = z.number().int().nonnegative();
 /** Becomes part of file names, and is shown everywhere. */
@@ -180,17 +181,6 @@ const networkCostSchema = z.strictObject({
   hardware: z.record(z.string(), modelledCostSchema),
 });
 export type NetworkCost = z.infer<typeof networkCostSchema>;
-
-const sparsitySchema = z.strictObject({
-  weights: count,
-  nonzero: count,
-  /** Multiplications of an image with weights that are not 0. */
-  effectiveMacs: z.number().nonnegative(),
-  /** All weights in the format that takes least, without scales and biases. */
-  storedBytes: count,
-  format: z.enum(["dense", "bitmap", "2:4"]),
-});
-export type Sparsity = z.infer<typeof sparsitySchema>;
 
 /** A tensor that stays in float, and why. */
 const unquantizedSchema = z.strictObject({ tensor: z.string(), reason: z.string() });
