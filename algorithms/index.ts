@@ -36,6 +36,8 @@ import { randomAssignment } from "./randomAssignment.js";
 import { randomSearch } from "./randomSearch.js";
 import { schaefer } from "./schaefer.js";
 import { sdq } from "./sdq.js";
+import { smartExchange } from "./smartExchange.js";
+import { smartExchangeRetrained } from "./smartExchangeRetrained.js";
 import { spos } from "./spos.js";
 import { sposBins } from "./sposBins.js";
 import { tqt } from "./tqt.js";
@@ -69,11 +71,13 @@ export const algorithms: readonly Algorithm[] = [
   schaefer,
   verticalLayering,
   truncation,
+  smartExchangeRetrained,
   randomSearch,
   randomAssignment,
   channelwiseSize,
   channelwiseEnergy,
   minMax,
+  smartExchange,
   movingAverage,
   percentile,
   mse,

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
+import type { StoredWeights } from "../../backends/hardware/hardware.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
 import {
   costOfNetwork,
@@ -7,7 +8,7 @@ import {
   quantizerOf,
   unquantizedTensors,
 } from "../../pipelines/network/index.js";
-import { channelBits, chosenWidths } from "../../pipelines/quantize/index.js";
+import { channelBits, chosenWidths, storedForms } from "../../pipelines/quantize/index.js";
 import { accuracyOf, agreementOf } from "../../pipelines/train/index.js";
 import { encodeCorrect } from "../../results/correctImages.js";
 import type { CompletedCell } from "../../results/schema.js";
@@ -30,6 +31,7 @@ export async function completedCell(
   const { accuracy: float = NaN, correct: correctInFloat } = await staged.find("checkpoint");
   const { tensors } = trained;
   const { network, sites: places } = quantizedBy(parts, trained);
+  const stored = storedForms(algorithm, places, tensors);
   const sites = places.map((site) => describe(site, algorithm, tensors));
   return {
     id,
@@ -57,10 +59,14 @@ export async function completedCell(
       floatFileBytes: floatModel.length,
       quantizedFileBytes: model.length,
       weightBytes: weightBits(places, sites) / 8,
+      ...(stored.size > 0 && { stored: storedSize(places, sites, stored) }),
     },
     cost: {
       float: costOfNetwork(floatNetwork, []),
-      quantized: costOfNetwork(network, places, chosenWidths(algorithm, places, tensors)),
+      quantized: costOfNetwork(network, places, {
+        channelBits: chosenWidths(algorithm, places, tensors),
+        stored,
+      }),
     },
     sites,
     inspection: { ...inspection, sites: [...inspection.sites] },
@@ -79,6 +85,23 @@ function weightBits(places: readonly QuantizerSite[], sites: readonly SiteResult
       const mean = bits.reduce((a, b) => a + b, 0) / bits.length;
       return sum + shape.reduce((a, b) => a * b, 1) * mean;
     }, 0);
+}
+
+/** All quantized weights where some are compressed: those that are not have their bits. */
+function storedSize(
+  places: readonly QuantizerSite[],
+  sites: readonly SiteResult[],
+  stored: ReadonlyMap<string, StoredWeights>,
+): NonNullable<CompletedCell["size"]["stored"]> {
+  const plain = places.filter(({ id }) => !stored.has(id));
+  const forms = [...stored.values()];
+  return {
+    format: [...new Set(forms.map(({ format }) => format))].sort().join(", "),
+    bytes: forms.reduce((sum, { bytes }) => sum + bytes, weightBits(plain, sites) / 8),
+    weights: places
+      .filter(({ role }) => role === "weight")
+      .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+  };
 }
 
 /** A site as results show it. */
