@@ -36,7 +36,7 @@ export const DECOMPOSITION = {
 
 export const DECOMPOSITION_SEARCH = {
   budget: { unit: "size" },
-  candidates: [8],
+  candidates: [],
   activations: false,
 } as const;
 

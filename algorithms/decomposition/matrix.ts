@@ -17,7 +17,9 @@ export function product(rows: Rows, basis: Rows): Rows {
 
 /** The Frobenius norm of a difference. */
 export function distance(a: Rows, b: Rows): number {
-  return Math.sqrt(a.reduce((sum, value, i) => sum + (value - (b[i] ?? 0)) * (value - (b[i] ?? 0)), 0));
+  return Math.sqrt(
+    a.reduce((sum, value, i) => sum + (value - (b[i] ?? 0)) * (value - (b[i] ?? 0)), 0),
+  );
 }
 
 /** The basis with the least ||A - Q B||, by normal equations. */
