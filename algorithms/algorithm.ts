@@ -12,6 +12,7 @@ export const FAMILIES = [
   "mixed precision",
   "pruning",
   "binary and ternary",
+  "decomposition",
 ] as const;
 export type Family = (typeof FAMILIES)[number];
 

@@ -22,6 +22,7 @@ const needsEightBits = ({ role, scheme }: QuantizerSite): string | undefined =>
 
 export const DECOMPOSITION = {
   version: 1,
+  family: "decomposition",
   source: {
     title:
       "SmartExchange: Trading Higher-cost Memory Storage/Access for Lower-cost Computation (Zhao et al., ISCA 2020), SmartDeal (Chen et al., TNNLS 2021) and its code",

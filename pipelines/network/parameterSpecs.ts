@@ -37,8 +37,11 @@ function specsOf(network: Network): ReadonlyMap<string, ParameterSpec> {
       addBatchNorm(node.name, channelsInto(node.input));
     } else if (node.op === "float") {
       const inputs = node.inputs.map((name) => shapes.get(name) ?? []);
-      const { parameters, starts = {} } = definitionOf(node.operation);
-      for (const [name, shape] of Object.entries(parameters?.(node.operation, inputs) ?? {})) {
+      const definition = definitionOf(node.operation);
+      const { starts = {} } = definition;
+      for (const [name, shape] of Object.entries(
+        definition.parameters?.(node.operation, inputs) ?? {},
+      )) {
         const start = starts[name];
         specs.set(
           `${node.name}/${name}`,

@@ -25,9 +25,7 @@ import { decodeBlocks, encodeBlocks } from "../../algorithms/decomposition/stora
 import { storedWeights } from "../../algorithms/decomposition/storedWeights.js";
 import { smartExchange } from "../../algorithms/smartExchange.js";
 import { smartExchangeRetrained } from "../../algorithms/smartExchangeRetrained.js";
-import { academic } from "../../backends/academic.js";
-import { foldBatchNorm, placeQuantizers } from "../../pipelines/network/index.js";
-import { floatNetwork, searchToy } from "../searching.js";
+import { searchToy } from "../searching.js";
 import { normalValues, site } from "../support.js";
 
 const gaussian = (seed: number, rows = 192) =>
@@ -295,13 +293,9 @@ describe("storage", () => {
   });
 });
 
-const EIGHT = placeQuantizers(foldBatchNorm(floatNetwork, academic.batchNorm), academic, {
-  ...{ weights: 8, activations: 8 },
-});
-
 describe("in the pipeline", () => {
   test("weights are what their bytes say", async () => {
-    const { tensors, sites } = await searchToy(smartExchange, { quantized: EIGHT });
+    const { tensors, sites } = await searchToy(smartExchange, { bits: 8 });
     const decomposed = sites.filter(({ id }) => `${id}:stored` in tensors);
     expect(decomposed.map(({ id }) => id)).toContain("s2.0.b/kernel");
     for (const one of decomposed) {
@@ -314,9 +308,9 @@ describe("in the pipeline", () => {
 
   test("retraining that is killed ends with the same bits", async () => {
     const { deaths: none, ...whole } = await searchToy(smartExchangeRetrained, {
-      quantized: EIGHT,
+      bits: 8,
     });
-    const killed = await searchToy(smartExchangeRetrained, { quantized: EIGHT, killed: 0.7 });
+    const killed = await searchToy(smartExchangeRetrained, { bits: 8, killed: 0.1 });
     expect(none).toBe(0);
     expect(killed.deaths).toBeGreaterThan(0);
     expect(killed).toEqual({ ...whole, deaths: killed.deaths });
@@ -331,7 +325,7 @@ describe("in the pipeline", () => {
           retrain(laboratory, { threshold: 0.4, prunedRows: 0.5 }),
       },
     };
-    const { search } = await searchToy(algorithm, { quantized: EIGHT });
+    const { search } = await searchToy(algorithm, { bits: 8 });
     const [once, ...trained] = search?.trace ?? [];
     expect(trained.length).toBeGreaterThanOrEqual(4);
     expect(trained.at(-1)?.accuracy).toBeGreaterThan(once?.accuracy ?? NaN);

@@ -1,8 +1,6 @@
 // Adder layers: distances in place of products. A module of its own, so that the other kernels, whose hash names
 // the engine's version, stay as they are. It keeps no memory: both have the same.
 
-// @ts-ignore: decorator
-@inline
 function distance(x: v128, weight: v128, sum: v128): v128 {
   return f32x4.sub(sum, f32x4.abs(f32x4.sub(x, weight)));
 }
@@ -101,8 +99,6 @@ export function adderForward(
   }
 }
 
-// @ts-ignore: decorator
-@inline
 function clipped(weight: v128, x: v128): v128 {
   const difference = f32x4.sub(weight, x);
   return f32x4.max(f32x4.splat(-1), f32x4.min(f32x4.splat(1), difference));
@@ -163,7 +159,8 @@ export function adderInputGradient(
               const outColumn = right / strideColumns;
               if (outColumn * strideColumns != right || outColumn >= outWidth) continue;
               let gradient = dy + <usize>(outRow * outWidth + outColumn) * outBytes;
-              let weight = filter + <usize>(windowRow * windowColumns + windowColumn) * tapBytes + offset;
+              let weight =
+                filter + <usize>(windowRow * windowColumns + windowColumn) * tapBytes + offset;
               const end = gradient + outBytes;
               while (gradient < end) {
                 const g = v128.load32_splat(gradient);
