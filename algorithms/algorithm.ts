@@ -19,6 +19,7 @@ export const FAMILIES = [
   "pruning",
   "structure",
   "binary and ternary",
+  "decomposition",
 ] as const;
 export type Family = (typeof FAMILIES)[number];
 

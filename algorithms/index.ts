@@ -40,6 +40,8 @@ import { randomSearch } from "./randomSearch.js";
 import { schaefer } from "./schaefer.js";
 import { sdq } from "./sdq.js";
 import { slimming } from "./slimming.js";
+import { smartExchange } from "./smartExchange.js";
+import { smartExchangeRetrained } from "./smartExchangeRetrained.js";
 import { spos } from "./spos.js";
 import { sposBins } from "./sposBins.js";
 import { tas } from "./tas.js";
@@ -89,11 +91,13 @@ export const algorithms: readonly Algorithm[] = [
   uniformWidth,
   verticalLayering,
   truncation,
+  smartExchangeRetrained,
   randomSearch,
   randomAssignment,
   channelwiseSize,
   channelwiseEnergy,
   minMax,
+  smartExchange,
   movingAverage,
   percentile,
   mse,

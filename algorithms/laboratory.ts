@@ -244,7 +244,7 @@ export interface Search {
   readonly within?: readonly BudgetUnit[];
   /** Whether what it finds may cost more: where accuracy is what must be kept. */
   readonly mayExceed?: boolean;
-  /** Widths that it chooses among. */
+  /** Widths that it chooses among; none where it looks for other weights and leaves bits as they are. */
   readonly candidates: readonly number[];
   /** Whether activations are searched, too; else they keep the matrix's bits, as where only size counts. */
   readonly activations: boolean;

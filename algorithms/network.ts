@@ -148,6 +148,13 @@ export interface FloatOptions {
   readonly pixel: object;
   readonly slice: { readonly axis: number; readonly begin: number; readonly size: number };
   readonly pad: { readonly padding: Sides; readonly value: number };
+  /** Filters that measure distances: y = - sum |x - w|. */
+  readonly adder: {
+    readonly filters: number;
+    readonly size: Pair;
+    readonly stride: Pair;
+    readonly padding?: Sides;
+  };
   readonly averagePool: {
     readonly size: Pair;
     readonly stride: Pair;

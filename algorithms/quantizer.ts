@@ -1,4 +1,5 @@
 import type * as tf from "#tf";
+import type { StoredWeights } from "../backends/hardware/hardware.js";
 import type { QuantScheme } from "../backends/scheme.js";
 
 /** One place in a network where a tensor is quantized. */
@@ -81,4 +82,6 @@ export interface Quantizer {
   finish?(values: QuantizerValues, site: QuantizerSite): QuantizerValues;
   /** Bits of each output channel, where the quantizer itself chose them; site's if absent. */
   bitWidths?(values: QuantizerValues, site: QuantizerSite): readonly number[];
+  /** How the weights are stored where that takes less than their codes; read from the bytes themselves. */
+  stored?(values: QuantizerValues, site: QuantizerSite): StoredWeights | undefined;
 }

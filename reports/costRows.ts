@@ -63,6 +63,16 @@ export function costsOf(cell: CompletedCell): CostRow[] {
     ),
     row("weights", [undefined, size.weightBytes], bytes),
     ...(sparsity === undefined ? [] : sparsityRows(sparsity, cost.float.macs)),
+    ...(size.stored === undefined
+      ? []
+      : [
+          row(
+            `weights in float32, and stored as ${size.stored.format}`,
+            [4 * size.stored.weights, size.stored.bytes],
+            bytes,
+          ),
+          row("weights in 8 bits, and stored", [size.stored.weights, size.stored.bytes], bytes),
+        ]),
     row(
       "activations at the same time",
       both(({ activationBytes }) => activationBytes),

@@ -260,6 +260,10 @@ const completedSchema = z.strictObject({
     quantizedFileBytes: count,
     /** Weights at their bit width, without scales and biases. */
     weightBytes: z.number().nonnegative(),
+    /** The same where some are in a compressed format: all bytes, and how many weights they are. */
+    stored: z
+      .strictObject({ format: z.string(), bytes: z.number().nonnegative(), weights: count })
+      .optional(),
   }),
   cost: z.strictObject({ float: networkCostSchema, quantized: networkCostSchema }),
   /** What zeros among the weights are worth; absent in results of earlier versions. */

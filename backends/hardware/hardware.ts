@@ -18,6 +18,18 @@ export interface LayerWork {
   readonly inputValues: number;
   readonly weightBits: number;
   readonly activationBits: number;
+  /** Where weights are kept in a compressed format; hardware that cannot unpack it reads them as they are. */
+  readonly stored?: StoredWeights;
+}
+
+/** A layer's weights in a compressed format, which hardware may unpack while it computes. */
+export interface StoredWeights {
+  readonly format: string;
+  readonly bytes: number;
+  /** Share of the products whose weight the format shows to be 0, so that hardware can leave them out. */
+  readonly skipped: number;
+  /** Shifts and additions that unpack all weights. */
+  readonly shiftAdds: number;
 }
 
 /** What one image costs; absent where a model says nothing about it. */

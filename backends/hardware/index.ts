@@ -4,6 +4,7 @@ import { cpuSimd } from "./cpuSimd.js";
 import { eyeriss } from "./eyeriss.js";
 import type { HardwareModel } from "./hardware.js";
 import { mpic } from "./mpic.js";
+import { smartExchangeArray } from "./smartExchangeArray.js";
 
 /** Every hardware model, in the order of tables. */
 export const hardwareModels: readonly HardwareModel[] = [
@@ -13,4 +14,5 @@ export const hardwareModels: readonly HardwareModel[] = [
   bitSerialCloud,
   bitFusion,
   eyeriss,
+  smartExchangeArray,
 ];

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Algorithm, QuantizerSite } from "../../algorithms/algorithm.js";
 import type { Network } from "../../algorithms/network.js";
-import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
+import { FLOAT_BITS, type StoredWeights } from "../../backends/hardware/hardware.js";
 import { sparsityOf } from "../../pipelines/freeze/index.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
 import {
@@ -12,7 +12,7 @@ import {
   quantizerOf,
   unquantizedTensors,
 } from "../../pipelines/network/index.js";
-import { channelBits, chosenWidths } from "../../pipelines/quantize/index.js";
+import { channelBits, chosenWidths, storedForms } from "../../pipelines/quantize/index.js";
 import { accuracyOf, agreementOf } from "../../pipelines/train/index.js";
 import { encodeCorrect } from "../../results/correctImages.js";
 import type { CompletedCell } from "../../results/schema.js";
@@ -37,6 +37,7 @@ export async function completedCell(
   const { network, sites: places } = quantizedBy(parts, trained);
   const frozen = await staged.find("frozen");
   const widths = chosenWidths(algorithm, places, tensors);
+  const stored = storedForms(algorithm, places, tensors);
   const sites = places.map((site) => describe(site, algorithm, tensors));
   return {
     id,
@@ -64,10 +65,11 @@ export async function completedCell(
       floatFileBytes: floatModel.length,
       quantizedFileBytes: model.length,
       weightBytes: (weightBits(places, sites) + floatWeightBits(network, places)) / 8,
+      ...(stored.size > 0 && { stored: storedSize(places, sites, stored) }),
     },
     cost: {
       float: costOfNetwork(floatNetwork, []),
-      quantized: costOfNetwork(network, places, widths),
+      quantized: costOfNetwork(network, places, { channelBits: widths, stored }),
     },
     sparsity: sparsityOf(frozen, widths),
     sites,
@@ -109,6 +111,23 @@ function floatWeightBits(network: Network, places: readonly QuantizerSite[]): nu
     .filter((id) => !places.some((site) => site.id === id))
     .map((id) => parameterSpecs(network).get(id)?.shape ?? [])
     .reduce((sum, shape) => sum + FLOAT_BITS * shape.reduce((a, b) => a * b, 1), 0);
+}
+
+/** All quantized weights where some are compressed: those that are not have their bits. */
+function storedSize(
+  places: readonly QuantizerSite[],
+  sites: readonly SiteResult[],
+  stored: ReadonlyMap<string, StoredWeights>,
+): NonNullable<CompletedCell["size"]["stored"]> {
+  const plain = places.filter(({ id }) => !stored.has(id));
+  const forms = [...stored.values()];
+  return {
+    format: [...new Set(forms.map(({ format }) => format))].sort().join(", "),
+    bytes: forms.reduce((sum, { bytes }) => sum + bytes, weightBits(plain, sites) / 8),
+    weights: places
+      .filter(({ role }) => role === "weight")
+      .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+  };
 }
 
 /** A site as results show it. */

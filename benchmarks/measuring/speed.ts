@@ -23,6 +23,7 @@ import { packageVersion } from "../running/index.js";
 import { loadMatrix, planCells } from "../planning/index.js";
 import { mobileNetV2, type Model, resnet20, resnet8 } from "../models/index.js";
 import { loadDataset } from "../inputs/index.js";
+import { resnet8Adder } from "./resnet8Adder.js";
 import { preparedTraining, runningTraining } from "./preparedTraining.js";
 
 const STEPS = 8;
@@ -51,6 +52,7 @@ const STEP_CASES: readonly StepCase[] = [
   ...[pact, dorefa, dsq, qil, apot].map((algorithm) => ({ ...resnet, algorithm })),
   { model: resnet8, width: 8 },
   { model: resnet8, width: 8, engine: "portable" },
+  { model: resnet8Adder, width: 8, engine: "portable" },
   { model: resnet8, width: 8, algorithm: lsq },
   { model: resnet8, width: 8, algorithm: lsq, engine: "portable" },
   { model: resnet20, width: 16 },

@@ -14,6 +14,7 @@ export { mobileNetV2 } from "./mobileNetV2.js";
 export { mobileNetV2Large } from "./mobileNetV2Large.js";
 export type { Model } from "./model.js";
 export { NetworkBuilder } from "./networkBuilder.js";
+export { residualNetwork } from "./resnet.js";
 export { resnet20 } from "./resnet20.js";
 export { structures } from "./structures.js";
 export { resnet8 } from "./resnet8.js";

@@ -7,6 +7,8 @@ interface Convolution {
   readonly depthwise?: boolean;
   readonly groups?: number;
   readonly activation?: "relu" | "relu6";
+  /** Distances in place of products. */
+  readonly adder?: boolean;
 }
 
 /** Appends nodes in order; every method returns the name of the node that holds the result. */
@@ -17,9 +19,10 @@ export class NetworkBuilder {
     return this.#push({ op: "input", name: "image", shape });
   }
 
-  /** Convolution without bias, batch norm, and an activation if one is named. */
+  /** Convolution (or adder layer) without bias, batch norm, and an activation if one is named. */
   convolution(name: string, input: string, options: Convolution): string {
     const { filters, kernelSize, stride = 1, depthwise = false, groups, activation } = options;
+    const { adder = false } = options;
     const shape = {
       filters,
       kernelSize,
@@ -27,7 +30,10 @@ export class NetworkBuilder {
       depthwise,
       ...(groups !== undefined && { groups }),
     };
-    this.#push({ op: "conv2d", name, input, ...shape });
+    if (adder) {
+      const operation = { kind: "adder", filters, size: kernelSize, stride } as const;
+      this.#push({ op: "float", name, inputs: [input], operation });
+    } else this.#push({ op: "conv2d", name, input, ...shape });
     const normalized = this.#push({ op: "batchNorm", name: `${name}.bn`, input: name });
     if (activation === undefined) return normalized;
     return this.#push({ op: activation, name: `${name}.${activation}`, input: normalized });

@@ -7,11 +7,13 @@ import { NetworkBuilder } from "./networkBuilder.js";
  * and whose size halves, mean, dense. Where a block changes the shape, its shortcut is a strided
  * 1x1 convolution with batch norm (option B of the paper, which uses option A for CIFAR).
  *
+ * @param options.adder all but the stem and the classifier are adder layers
  * @see He et al., Deep Residual Learning for Image Recognition, 2016, section 4.2
  */
 export function residualNetwork(
   { inputShape, classes, width }: ModelOptions,
   blocksPerStage: number,
+  { adder = false }: { readonly adder?: boolean } = {},
 ): Network {
   const net = new NetworkBuilder();
   const image = net.input(inputShape);
@@ -25,11 +27,14 @@ export function residualNetwork(
         filters,
         kernelSize: 3,
         stride,
+        adder,
         activation: "relu",
       });
-      const b = net.convolution(`${name}.b`, a, { filters, kernelSize: 3 });
+      const b = net.convolution(`${name}.b`, a, { filters, kernelSize: 3, adder });
       const shortcut =
-        stride === 1 ? x : net.convolution(`${name}.d`, x, { filters, kernelSize: 1, stride });
+        stride === 1
+          ? x
+          : net.convolution(`${name}.d`, x, { filters, kernelSize: 1, stride, adder });
       x = net.relu(`${name}.relu`, net.add(`${name}.add`, [b, shortcut]));
     }
   }

@@ -296,7 +296,7 @@ function unsupportedInFloat({ bits }: CellConfig, { algorithm }: CellParts): str
 /** Why an algorithm's search has nothing to choose, or is not what the variant asks for. */
 function unsupportedSearch({ variant }: CellConfig, { algorithm, backend }: CellParts) {
   const { search } = algorithm;
-  if (search === undefined)
+  if (search === undefined || search.candidates.length === 0)
     return variant?.budget !== undefined || variant?.search !== undefined
       ? "it does not search bits"
       : undefined;

@@ -112,7 +112,7 @@ export function reproducible(result: CellResult): Record<string, unknown> {
 
 /** What results of earlier versions lack: there is nothing to compare it with. */
 const LATER_FIELDS =
-  /^correctImages|^sparsity|^inspection\.(sites\.\d+\.(histogram|ties)|partings|integersPartings|isDeployedGraph)|^deployment|^runtimes\.onnxruntime(Precise|Reduced)$/;
+  /^correctImages|^sparsity|^inspection\.(sites\.\d+\.(histogram|ties)|partings|integersPartings|isDeployedGraph)|^deployment|^cost\.(float|quantized)\.hardware\.\w+$|^runtimes\.onnxruntime(Precise|Reduced)$/;
 
 /** Says where it was computed. */
 const MACHINE = /^deployment\.(runtime|instructionSet|saturates)$/;

@@ -14,6 +14,7 @@ import { checkByTinyStep } from "./tinyStep.js";
 import { STANDARD, type LoweringChoice } from "./trace/lowering.js";
 
 export * from "./engine.js";
+export { adderDistances, adderInputGradient } from "./adderLayer.js";
 export { engineVersions } from "./packages.js";
 export { choiceOf, LOWERING_CHOICES, type LoweringChoice } from "./trace/lowering.js";
 export { type RandomStream, permutation, randomStream, resumedStream } from "./random.js";

@@ -1,5 +1,10 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
-import { FLOAT_BITS, macsOf, type LayerWork } from "../../backends/hardware/hardware.js";
+import {
+  FLOAT_BITS,
+  macsOf,
+  type LayerWork,
+  type StoredWeights,
+} from "../../backends/hardware/hardware.js";
 import { hardwareModels } from "../../backends/hardware/index.js";
 import { consumersOf, findNode, inputsOf, isLayer } from "./graph.js";
 import { featureShapes } from "./featureShapes.js";
@@ -21,18 +26,28 @@ export type ModelledCost =
   | { readonly cycles?: number; readonly milliseconds?: number; readonly microjoules?: number }
   | { readonly unsupported: string };
 
+/** What is known of weights beyond their sites, by the site. */
+export interface WeightForms {
+  /** Widths of each output channel, where they differ. */
+  readonly channelBits?: ReadonlyMap<string, readonly number[]>;
+  /** Compressed formats. */
+  readonly stored?: ReadonlyMap<string, StoredWeights>;
+}
+
 /**
  * What a network costs, quantized or not.
  *
  * @param sites none for a float network
- * @param channelBits widths of each output channel, where they differ, by the weight's site
  */
 export function costOfNetwork(
   network: Network,
   sites: readonly QuantizerSite[],
-  channelBits: ReadonlyMap<string, readonly number[]> = new Map(),
+  { channelBits, stored }: WeightForms = {},
 ): NetworkCost {
-  const work = layerWork(network, sites, channelBits);
+  const work = layerWork(network, sites, channelBits).map((layer): LayerWork => {
+    const form = stored?.get(`${layer.layer}/kernel`);
+    return form === undefined ? layer : { ...layer, stored: form };
+  });
   const total = (of: (layer: LayerWork) => number) => work.reduce((sum, one) => sum + of(one), 0);
   return {
     macs: total(macsOf),

@@ -37,9 +37,19 @@ function specsOf(network: Network): ReadonlyMap<string, ParameterSpec> {
       addBatchNorm(node.name, channelsInto(node.input));
     } else if (node.op === "float") {
       const inputs = node.inputs.map((name) => shapes.get(name) ?? []);
-      const given = definitionOf(node.operation).parameters?.(node.operation, inputs) ?? {};
-      for (const [name, shape] of Object.entries(given))
-        specs.set(`${node.name}/${name}`, { shape, group: "bias", initial: { constant: 0 } });
+      const definition = definitionOf(node.operation);
+      const { starts = {} } = definition;
+      for (const [name, shape] of Object.entries(
+        definition.parameters?.(node.operation, inputs) ?? {},
+      )) {
+        const start = starts[name];
+        specs.set(
+          `${node.name}/${name}`,
+          start === undefined
+            ? { shape, group: "bias", initial: { constant: 0 } }
+            : { shape, group: "kernel", initial: start },
+        );
+      }
     }
   }
   return specs;

@@ -4,7 +4,7 @@
 export { withBits } from "./withBits.js";
 export { calibrate } from "./calibrate.js";
 export type { FineTuned } from "./trainKept.js";
-export { channelBits, chosenWidths, type Quantization, quantize } from "./quantize.js";
+export { channelBits, chosenWidths, type Quantization, quantize, storedForms } from "./quantize.js";
 export {
   type SearchKeeper,
   type SearchProgress,

@@ -1,4 +1,10 @@
-import { phasesOf, type Algorithm, type QuantizerSite } from "../../algorithms/algorithm.js";
+import {
+  phasesOf,
+  type Algorithm,
+  type QuantizerSite,
+  type QuantizerValues,
+} from "../../algorithms/algorithm.js";
+import type { StoredWeights } from "../../backends/hardware/hardware.js";
 import type { BackendProfile, BatchNormStrategy } from "../../backends/backend.js";
 import { calibrate } from "./calibrate.js";
 import { correctBias, recalibrateBatchNorm } from "./corrections.js";
@@ -152,16 +158,33 @@ export function channelBits(
   site: QuantizerSite,
   tensors: HostTensors,
 ): readonly number[] | undefined {
+  return quantizerOf(algorithm, site).bitWidths?.(valuesAt(site, tensors), site);
+}
+
+/** A quantizer's values among all tensors. */
+function valuesAt(site: QuantizerSite, tensors: HostTensors): QuantizerValues {
   const prefix = valueName(site, "");
-  const values = Object.entries(tensors)
-    .filter(([name]) => name.startsWith(prefix))
-    .map(([name, { shape, data }]) => [
-      name.slice(prefix.length),
-      { shape, data: Float32Array.from(data) },
-    ]);
-  return quantizerOf(algorithm, site).bitWidths?.(
-    Object.fromEntries(values) as Parameters<NonNullable<Algorithm["weight"]["bitWidths"]>>[0],
-    site,
+  return Object.fromEntries(
+    Object.entries<HostTensor>(tensors)
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, { shape, data }]) => [
+        name.slice(prefix.length),
+        { shape, data: Float32Array.from(data) },
+      ]),
+  );
+}
+
+/** The compressed formats of weights, by their sites. */
+export function storedForms(
+  algorithm: Algorithm,
+  sites: readonly QuantizerSite[],
+  tensors: HostTensors,
+): ReadonlyMap<string, StoredWeights> {
+  return new Map(
+    sites.flatMap((site) => {
+      const stored = quantizerOf(algorithm, site).stored?.(valuesAt(site, tensors), site);
+      return stored === undefined ? [] : [[site.id, stored] as const];
+    }),
   );
 }
 

@@ -7,6 +7,7 @@ import { eyeriss } from "../../backends/hardware/eyeriss.js";
 import type { LayerWork } from "../../backends/hardware/hardware.js";
 import { hardwareModels } from "../../backends/hardware/index.js";
 import { mpic } from "../../backends/hardware/mpic.js";
+import { smartExchangeArray } from "../../backends/hardware/smartExchangeArray.js";
 import { mobileNetV2Large, resnet8 } from "../../benchmarks/models/index.js";
 import { layerWork } from "../../pipelines/network/index.js";
 
@@ -107,6 +108,21 @@ test("Eyeriss: weights from DRAM, everything once through the buffer", () => {
     macs * 4.6 + 4 * (weights * 103 + activations * 3),
     0,
   );
+});
+
+test("SmartExchange's accelerator: what is stored comes from DRAM, and rows of zeros save products", () => {
+  const weights = 320 * 1280;
+  const activations = 49 * (320 + 1280);
+  const macs = 49 * weights;
+  const dense = weights * 101.36 + activations * 2.45 + macs * 0.143;
+  expect(smartExchangeArray.cost(pointwise).picojoules).toBeCloseTo(dense, 0);
+  const stored = { format: "SmartExchange", bytes: 100_000, skipped: 0.25, shiftAdds: 1e6 };
+  expect(smartExchangeArray.cost({ ...pointwise, stored }).picojoules).toBeCloseTo(
+    100_000 * 101.36 + activations * 2.45 + 0.75 * macs * 0.143 + 1e6 * 0.019,
+    0,
+  );
+  // A byte from DRAM is worth about 700 products.
+  expect(Math.round(100 / 0.143)).toBe(699);
 });
 
 test("a CPU gains four times from 8 bits and nothing below", () => {

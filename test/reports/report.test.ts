@@ -33,6 +33,15 @@ async function render(results: CellResult[], title = "Test run"): Promise<Map<st
 const indexOf = async (...options: Parameters<typeof render>) =>
   (await render(...options)).get("index.html") ?? "";
 
+test("a cell page shows what compressed weights take", async () => {
+  const cell = completedCell();
+  const stored = { format: "SmartExchange", bytes: 2048, weights: 8192 };
+  const pages = await render([{ ...cell, size: { ...cell.size, stored } }]);
+  const text = [...pages.values()].join("").replaceAll(/<[^>]*>|\s+/g, " ");
+  expect(text).toMatch(/weights in float32, and stored as SmartExchange +32.0 KiB +2.0 KiB +16.00/);
+  expect(text).toMatch(/weights in 8 bits, and stored +8.0 KiB +2.0 KiB +4.00/);
+});
+
 /** A cell whose runtimes have these accuracies, onnxruntime first. */
 function onDevice(backend: string, accuracies: Record<string, number>, agreement = 1) {
   const cell = completedCell({ backend: { name: backend, version: 1 } }, accuracies["onnxruntime"]);

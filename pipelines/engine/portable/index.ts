@@ -1,6 +1,7 @@
 import type { CompiledStep, Engine } from "../engine.js";
 import { traced } from "../trace/index.js";
 import { Program } from "../trace/program.js";
+import { adding } from "./adding.js";
 import { Assembly } from "./assembly.js";
 import { convolving } from "./convolving.js";
 import { depthwise } from "./depthwise.js";
@@ -12,7 +13,7 @@ import { reducing } from "./reducing.js";
 /** Raised whenever the same step gives other bits than before by the same kernels. */
 const PORTABLE_VERSION = 1;
 
-const ASSEMBLERS = { ...moving, ...reducing, ...convolving, ...depthwise };
+const ASSEMBLERS = { ...moving, ...reducing, ...convolving, ...depthwise, ...adding };
 
 /**
  * Steps as WebAssembly, whose specification fixes every bit of its arithmetic: the same results on

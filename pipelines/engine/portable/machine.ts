@@ -7,7 +7,7 @@ import {
 } from "../engine.js";
 import type { Argument, Assembly } from "./assembly.js";
 import { encodeModule } from "./encoder.js";
-import { kernelsModule, type Kernels } from "./kernels.js";
+import { kernelsOver, type Kernels } from "./kernels.js";
 import { Calls, writeLoop } from "./loops.js";
 import { placeBlocks, type Block } from "./memory.js";
 
@@ -30,7 +30,7 @@ export interface Assembled {
 export function compileStep(assembled: Assembled): CompiledStep {
   const { assembly, inputs, outputs, signature, results } = assembled;
   const memory = takeMemory();
-  const kernels = new WebAssembly.Instance(kernelsModule, { env: { memory } }).exports as Kernels;
+  const kernels = kernelsOver(memory);
   const end = placeBlocks(assembly.blocks, kernels.heapBase.value as number);
   grow(memory, end + SLACK);
   for (const { block, values } of assembly.constants) {

@@ -1,4 +1,5 @@
 import * as tf from "#tf";
+import { registerAdderKernels } from "../adderLayer.js";
 import type { TensorFlowBackend } from "./backend.js";
 import { registerConvolutionGradients } from "./convolutionGradients.js";
 import { RELU6_GRADIENT, RELU_GRADIENT } from "./fuseGradients.js";
@@ -6,6 +7,7 @@ import { RELU6_GRADIENT, RELU_GRADIENT } from "./fuseGradients.js";
 /** Registers kernels that tfjs-node lacks, or that are wrong, inexact or slow in it. */
 export function registerKernels(): void {
   registerConvolutionGradients();
+  registerAdderKernels("tensorflow");
   registerGradient(RELU_GRADIENT, "ReluGrad");
   registerGradient(RELU6_GRADIENT, "Relu6Grad");
   replace("Sum", (sum) => (call) => inTwoParts(sum, call));

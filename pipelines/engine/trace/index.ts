@@ -4,6 +4,7 @@ import "./reductions.js";
 import "./shapes.js";
 import "./matMul.js";
 import "./convolution.js";
+import "./adder.js";
 
 export { describeStep } from "./describeStep.js";
 export { recordableKernels } from "./traceBackend.js";

@@ -34,6 +34,8 @@ export interface Definition<O> {
     operation: O,
     inputs: readonly FeatureShape[],
   ): Readonly<Record<string, readonly number[]>>;
+  /** Parameters that start as random numbers: uniform between minus and plus this. */
+  readonly starts?: Readonly<Record<string, { readonly uniform: number }>>;
   /** "never": the result cannot be negative; "kept": not where no input is. */
   readonly negative?: (operation: O) => "never" | "kept" | "possible";
   /** Averages windows: backends that pool integers quantize its input. */

@@ -1,5 +1,6 @@
 import type { FloatKind, FloatOperation } from "../../../algorithms/network.js";
 import type { Definition, DefinitionOf } from "./definition.js";
+import { adder } from "./adder.js";
 import * as arrays from "./arrays.js";
 import * as constants from "./constants.js";
 import * as elementwise from "./elementwise.js";
@@ -12,6 +13,7 @@ const definitions: { readonly [K in FloatKind]: DefinitionOf<K> } = {
   ...constants,
   ...elementwise,
   ...moving,
+  adder,
   averagePool,
   convTranspose,
   resize,

@@ -1,5 +1,6 @@
 import * as tf from "#tf";
 import fc from "fast-check";
+import { adderDistances, adderInputGradient } from "../../../pipelines/engine/index.js";
 
 /**
  * Every kernel that steps may use, with its gradient, on every installed engine, compared with
@@ -160,7 +161,50 @@ const convolutions = (
   ];
 });
 
+const adders = [
+  { kernel: 3, stride: 1, pad: 1 },
+  { kernel: 3, stride: 2, pad: 1 },
+  { kernel: 1, stride: 2, pad: 0 },
+  { kernel: 2, stride: 3, pad: 1 },
+].flatMap(({ kernel, stride, pad }): KernelCase[] => {
+  const size = fc.record({
+    n: fc.integer({ min: 1, max: 2 }),
+    h: fc.integer({ min: kernel, max: 7 }),
+    w: fc.integer({ min: kernel, max: 7 }),
+    i: fc.constantFrom(1, 3, 8, 17),
+    o: fc.constantFrom(1, 5, 8, 18),
+  });
+  const strides = [stride, stride] as const;
+  const padded = (x: tf.Tensor) =>
+    tf.pad(x, [
+      [0, 0],
+      [pad, pad],
+      [pad, pad],
+      [0, 0],
+    ]);
+  const shapes = size.map(({ n, h, w, i, o }) => [
+    [n, h, w, i],
+    [kernel, kernel, i, o],
+  ]);
+  const name = `${String(kernel)}x${String(kernel)}, stride ${String(stride)}, pad ${String(pad)}`;
+  return [
+    {
+      ...{ name: `adder layer ${name}`, shapes, gradient: false },
+      compute: (x, filter) => adderDistances(padded(x), filter, { strides }),
+    },
+    {
+      ...{ name: `adder layer ${name}, gradient`, shapes, gradient: false },
+      compute(x, filter) {
+        const input = padded(x);
+        const dy = tf.add(adderDistances(input, filter, { strides }), 0.5);
+        return adderInputGradient({ x: input, filter, dy }, { strides });
+      },
+    },
+  ];
+});
+
 export const kernelCases: readonly KernelCase[] = [
+  ...adders,
   ...binary("add", tf.add),
   ...binary("sub", tf.sub),
   ...binary("mul", tf.mul),

@@ -1,0 +1,119 @@
+import * as tf from "#tf";
+import { adderDistances, adderInputGradient } from "../../engine/index.js";
+import { windowOf, windowOutput } from "../window.js";
+import { first, one, type DefinitionOf } from "./definition.js";
+
+/** Of AdderNet's gradients: a layer's has the norm of this times the root of its size. */
+const GRADIENT_SCALE = 0.2;
+const LEAST_NORM = 1e-12;
+/** The bound of uniform numbers of variance 1; AdderNet's code starts with normal ones. */
+const UNIT = Math.sqrt(3);
+
+/**
+ * Filters that measure distances in place of products: y = - sum |x - w|; padding counts with |w|. Gradients are
+ * AdderNet's (Chen et al., CVPR 2020): of x by differences between -1 and 1, of w by whole differences, and
+ * then rescaled for each layer.
+ */
+export const adder: DefinitionOf<"adder"> = {
+  shape(operation, shapes) {
+    const [height = 1, width = 1] = first(shapes);
+    return [...windowOutput([height, width], windowOf(operation)), operation.filters];
+  },
+  compute(operation, { inputs, parameter }) {
+    const { padding, stride } = windowOf(operation);
+    const [top, left, bottom, right] = padding;
+    const x = one(inputs);
+    const padded = padding.some((side) => side > 0)
+      ? tf.pad(x, [
+          [0, 0],
+          [top, bottom],
+          [left, right],
+          [0, 0],
+        ])
+      : x;
+    return adderLayer(padded, parameter("kernel"), stride);
+  },
+  onnx(operation, { graph, inputs, parameter, shapes, name }) {
+    const { size, stride, padding } = windowOf(operation);
+    const [, , channels = 1] = first(shapes);
+    const [height, width] = adder.shape(operation, shapes);
+    const { filters } = operation;
+    const [top, left, bottom, right] = padding;
+    const sides = graph.integers([0, 0, top, left, 0, 0, bottom, right]);
+    const padded = graph.add("Pad", [one(inputs), sides, graph.scalar(0)]);
+    const kernel = parameter("kernel").data;
+    // Standard operators alone, so every runtime can: a difference of all pixels, channels and filters for each tap.
+    const taps = Array.from({ length: size[0] * size[1] }, (_, tap) => {
+      const [row, column] = [Math.floor(tap / size[1]), tap % size[1]];
+      const ends = [
+        row + ((height ?? 1) - 1) * stride[0] + 1,
+        column + ((width ?? 1) - 1) * stride[1] + 1,
+      ];
+      const pixels = graph.add("Slice", [
+        padded,
+        ...[[row, column], ends, [2, 3], [...stride]].map((values) => graph.integers(values)),
+      ]);
+      const apart = graph.add("Unsqueeze", [pixels, graph.integers([1])]);
+      const weights = Float32Array.from({ length: filters * channels }, (__, i) => {
+        const [filter, channel] = [Math.floor(i / channels), i % channels];
+        return kernel[(tap * channels + channel) * filters + filter] ?? NaN;
+      });
+      const own = graph.constant("float32", [filters, channels, 1, 1], weights);
+      const distance = graph.add("Abs", [graph.add("Sub", [apart, own])]);
+      return graph.add("ReduceSum", [distance, graph.integers([2])], { keepdims: 0 });
+    });
+    const [only = ""] = taps;
+    return graph.add("Neg", [taps.length === 1 ? only : graph.add("Sum", taps)], {}, name);
+  },
+  starts: { kernel: { uniform: UNIT } },
+  parameters(operation, shapes) {
+    const { size } = windowOf(operation);
+    return { kernel: [...size, first(shapes)[2] ?? 1, operation.filters] };
+  },
+};
+
+/**
+ * @param x [batch, height, width, channels], padded already
+ * @param kernel [rows, columns, channels, filters]
+ */
+export function adderLayer(
+  x: tf.Tensor,
+  kernel: tf.Tensor,
+  strides: readonly [number, number],
+): tf.Tensor {
+  const operation = tf.customGrad<tf.Tensor>((...args: unknown[]) => {
+    const [input, filter, save] = args as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    save([input, filter]);
+    return {
+      value: adderDistances(input, filter, { strides }),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [values, weights] = saved as [tf.Tensor, tf.Tensor];
+        return [
+          adderInputGradient({ x: values, filter: weights, dy }, { strides }),
+          rescaled(adderFilterGradient({ x: values, filter: weights, dy }, strides)),
+        ];
+      },
+    };
+  });
+  return operation(x, kernel);
+}
+
+/** dL/dw = sum G (x - w): a convolution's gradient, less w times the sum of G. */
+export function adderFilterGradient(
+  { x, filter, dy }: Readonly<Record<"x" | "filter" | "dy", tf.Tensor>>,
+  strides: readonly [number, number],
+): tf.Tensor {
+  const products: tf.Tensor = tf
+    .engine()
+    .runKernel(
+      "Conv2DBackpropFilter",
+      { x, dy },
+      { strides: [...strides], pad: "valid", dataFormat: "NHWC", filterShape: filter.shape },
+    );
+  return tf.sub(products, tf.mul(filter, tf.sum(dy, [0, 1, 2])));
+}
+
+function rescaled(gradient: tf.Tensor): tf.Tensor {
+  const norm = tf.maximum(tf.sqrt(tf.sum(tf.square(gradient))), LEAST_NORM);
+  return tf.mul(gradient, tf.div(GRADIENT_SCALE * Math.sqrt(gradient.size), norm));
+}
