@@ -17,7 +17,7 @@ export function searchView({ search }: CompletedCell) {
     .sort(([a, first], [b, second]) => second.accuracy - first.accuracy || a - b)
     .slice(0, LISTED);
   return {
-    summary: `${count(trace.length)} policies were tried, with ${count(visits.used)} of ${count(visits.allowed)} image visits. What was found costs ${count(cost)} ${unit}; the budget, ${allowance(budget)}, is ${count(budget.allowed)}.${within.map((limit) => ` It costs ${count(limit.cost)} ${UNITS[limit.unit]}, where ${count(limit.allowed)} are allowed.`).join("")}`,
+    summary: `${count(trace.length)} ${trace.length === 1 ? "policy was" : "policies were"} tried, with ${count(visits.used)} of ${count(visits.allowed)} image visits. What was found costs ${count(cost)} ${unit}; the budget, ${allowance(budget)}, is ${count(budget.allowed)}.${within.map((limit) => ` It costs ${count(limit.cost)} ${UNITS[limit.unit]}, where ${count(limit.allowed)} are allowed.`).join("")}`,
     unit,
     chosen: convolutions.length > 0 ? "output channels" : "bits",
     svg: trace.length > 1 ? scatterOfSearch(trace) : undefined,
