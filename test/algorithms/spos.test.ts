@@ -223,7 +223,7 @@ describe("P3: evolution", () => {
 
   test("ends with the same bits when it is killed, and follows the seed", async () => {
     const whole = await searchToy(spos);
-    const { deaths, ...killed } = await searchToy(spos, { killed: 0.8 });
+    const { deaths, ...killed } = await searchToy(spos, { killed: 0.1 });
     expect(deaths).toBeGreaterThan(2);
     expect({ ...killed, deaths: 0 }).toEqual(whole);
     expect((await searchToy(spos, { seed: 1 })).search?.trace).not.toEqual(whole.search?.trace);

@@ -290,7 +290,7 @@ describe("on a network", () => {
     expect(trace.map(({ policy }) => policy["s1.0.a/kernel"])).toEqual(BITS);
     // Seven widths are each measured on 40 images and tried on 24; five steps of 4 widths on 8 images.
     expect(whole.search?.visits.used).toBe(7 * 64 + 5 * 4 * 3 * 8);
-    const { deaths, ...killed } = await searchToy(verticalLayering, { killed: 0.6 });
+    const { deaths, ...killed } = await searchToy(verticalLayering, { killed: 0.1 });
     expect(deaths).toBeGreaterThan(0);
     expect({ ...killed, deaths: 0 }).toEqual(whole);
     await expect(searchToy(verticalLayering, withVisits(500))).rejects.toThrow(
