@@ -17,7 +17,7 @@ function withoutBatchNorm({ nodes }: Network): string | undefined {
 /** All of both searches but their names, and whether networks grow. */
 export const channelSearch = (growsAbove: number) =>
   ({
-    version: 1,
+    version: 2,
     family: "structure",
     weight: lsq.weight,
     activation: lsq.activation,
@@ -40,7 +40,7 @@ export const CHANNEL_DEVIATIONS = [
   "The search has the image visits that the matrix allows, in 15 equal rounds of which the first 3 train weights alone. It starts from the float network; weights have a rate that falls from five times the matrix's to 0, preferences Adam with a rate by which they can go 5 at most, since there are hundreds of steps and not the code's 200,000. The temperature falls from 5 to 0.5.",
   "Weights learn on training images, preferences on those that the search holds out: half of all where the matrix says so.",
   "Limits are hard: where the preferred widths cost too much at the end, the choice whose next narrower one is missed least is taken back, again and again.",
-  "What is found starts from its slices of the search's weights, with the steps that were learned there, and is trained as LSQ with the matrix's training of quantized networks.",
+  "Only widths are found: the network that has them starts from the float network, as that of uniform width does, and is trained as LSQ with the matrix's training of quantized networks. The search's own weights, which serve all widths at once, are not what a single one is best trained from.",
 ];
 
 /** Neural Channel Expansion: channels by gradient descent at the bits of the matrix, growing where they are wanted. */

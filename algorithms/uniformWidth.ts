@@ -1,9 +1,7 @@
 import { TRAIN_ALL, type Algorithm } from "./algorithm.js";
 import type { Filters, Found, Laboratory } from "./laboratory.js";
 import { lsq } from "./lsq.js";
-import { startDescent } from "./search/descent.js";
-import { grown } from "./search/grownChannels.js";
-import { keptParameters } from "./search/keptChannels.js";
+import { resized } from "./search/grownChannels.js";
 import { filtersOf, nameOf } from "./search/widthChoices.js";
 
 /** Factors that are tried: from one channel in each layer to sixteen times as many, in steps of a hundredth. */
@@ -11,7 +9,7 @@ const [FINEST, MOST] = [100, 16];
 
 /** All layers as much wider or narrower as the limits allow; no image is looked at. */
 function scaleWidths(laboratory: Laboratory): Promise<Found> {
-  const { groups, limits, cost, parameters, random } = laboratory;
+  const { groups, limits, cost, random } = laboratory;
   const free = groups.filter(({ fixedBy }) => fixedBy === undefined);
   const countAt = (channels: number, step: number) =>
     Math.max(1, Math.round((channels * step) / FINEST));
@@ -29,15 +27,7 @@ function scaleWidths(laboratory: Laboratory): Promise<Found> {
     else high = middle;
   }
   const counts = new Map(free.map((group) => [group, countAt(group.channels, low)]));
-  const kept = new Map(
-    [...counts]
-      .filter(([{ channels }, count]) => count < channels)
-      .map(([group, count]) => [group, [...Array(count).keys()]] as const),
-  );
-  const narrowed = keptParameters(laboratory, parameters, kept);
-  const { tensors } = grown(laboratory, startDescent(narrowed), {
-    ...{ counts, random: random("wider") },
-  });
+  const tensors = resized(laboratory, counts, random("wider"));
   return Promise.resolve({ policy: {}, filters: filtersAt(low), tensors });
 }
 

@@ -4,7 +4,7 @@ import type { ChannelGroup, Found, ImageBatch, Laboratory } from "../laboratory.
 import type { QuantizerSite, QuantizerValue } from "../quantizer.js";
 import { atChoice, logitGradient, partsOf, sampleTwo } from "./channelMixing.js";
 import { descend, startDescent, type Descent } from "./descent.js";
-import { grown } from "./grownChannels.js";
+import { grown, resized } from "./grownChannels.js";
 import { choicesOf, MixedNetwork, sampleOf } from "./mixedNetwork.js";
 import { costPull, fittingWidths, limitTerms } from "./widthCost.js";
 import {
@@ -234,6 +234,7 @@ export async function searchChannels(laboratory: Laboratory, rules: ChannelRules
     },
   });
   const widths = fittingWidths(laboratory, last.choices);
-  const tensors = search.mixed.plain(last.descent.tensors, widths);
+  const counts = new Map(searched.map(({ name, group }) => [group, widths.get(name) ?? 1]));
+  const tensors = resized(laboratory, counts, random("wider"));
   return { policy: {}, filters: filters(widths), tensors };
 }

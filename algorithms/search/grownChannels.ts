@@ -1,7 +1,7 @@
 import type { ChannelGroup, Laboratory, RandomNumbers } from "../laboratory.js";
-import type { QuantizerValue } from "../quantizer.js";
-import type { Descent } from "./descent.js";
-import { channelAxes, type ChannelAxis } from "./keptChannels.js";
+import type { QuantizerValue, QuantizerValues } from "../quantizer.js";
+import { startDescent, type Descent } from "./descent.js";
+import { channelAxes, keptParameters, type ChannelAxis } from "./keptChannels.js";
 
 /** How small the weights are by which filters that there were read channels that there were not. */
 const NEAR_ZERO = 0.01;
@@ -35,6 +35,24 @@ export function grown(
       speeds[name] = extended({ ...value, data: speed }, axis, count, () => 0).data;
   }
   return { tensors: values, velocities: speeds };
+}
+
+/**
+ * The float network's parameters with so many channels by group: the first ones of a group that gets narrower,
+ * new ones behind those that there are of one that gets wider.
+ */
+export function resized(
+  laboratory: Pick<Laboratory, "network" | "groups" | "parameters">,
+  counts: ReadonlyMap<ChannelGroup, number>,
+  random: RandomNumbers,
+): QuantizerValues {
+  const kept = new Map(
+    [...counts]
+      .filter(([{ channels }, count]) => count < channels)
+      .map(([group, count]) => [group, [...Array(count).keys()]] as const),
+  );
+  const narrowed = keptParameters(laboratory, laboratory.parameters, kept);
+  return grown(laboratory, startDescent(narrowed), { counts, random }).tensors;
 }
 
 const rank = ({ role }: ChannelAxis): number => (role === "read" ? 0 : 1);

@@ -10,7 +10,6 @@ import {
   type MixedGroup,
   type Sample,
 } from "./channelMixing.js";
-import { keptParameters } from "./keptChannels.js";
 import { nameAt, valuesAt } from "./siteValues.js";
 import { filtersOf, firstChoices, nameOf, type AllChoices, type Choices } from "./widthChoices.js";
 
@@ -144,20 +143,6 @@ export class MixedNetwork {
       affineGradients(mixedGroup(one, choices), sampleOf(samples, one.name), gradients),
     );
     return Object.assign(Object.fromEntries(own), ...affine) as QuantizerValues;
-  }
-
-  /** Tensors of the plain network with so many channels by group, each with the batch norm of its choice. */
-  plain(tensors: QuantizerValues, widths: ReadonlyMap<string, number>): QuantizerValues {
-    const own: Record<string, QuantizerValue> = { ...tensors };
-    const kept = new Map<ChannelGroup, readonly number[]>();
-    for (const { name, group, batchNorms } of this.searched) {
-      const width = widths.get(name) ?? group.channels;
-      kept.set(group, [...Array(width).keys()]);
-      for (const batchNorm of batchNorms)
-        for (const part of PARTS)
-          own[`${batchNorm}/${part}`] = existing(tensors, atChoice(batchNorm, part, width));
-    }
-    return keptParameters(this.#laboratory, this.#stepTensors(own), kept);
   }
 
   /** Without the scales and shifts of choices, which steps read under other names. */

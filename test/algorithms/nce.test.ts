@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import type { Laboratory } from "../../algorithms/laboratory.js";
+import type { ChannelGroup, Found, Laboratory } from "../../algorithms/laboratory.js";
 import { lsq } from "../../algorithms/lsq.js";
 import { nce } from "../../algorithms/nce.js";
 import { interpolation, logitGradient, sampleTwo } from "../../algorithms/search/channelMixing.js";
 import { ChannelSearch } from "../../algorithms/search/channelSearch.js";
 import { startDescent } from "../../algorithms/search/descent.js";
-import { grown } from "../../algorithms/search/grownChannels.js";
+import { grown, resized } from "../../algorithms/search/grownChannels.js";
 import {
   costByWidths,
   costPull,
@@ -249,6 +249,33 @@ describe("tensors that grow", () => {
   });
 });
 
+describe("tensors of another width", () => {
+  test("are the first channels of a narrower group, and new ones behind those of a wider one", () => {
+    const { network, sites, groups } = laboratoryOf();
+    const parameters = initialParameters(network, 0) as Laboratory["parameters"];
+    const free = groups.filter(({ fixedBy }) => fixedBy === undefined);
+    const countOf = (group: ChannelGroup) =>
+      nameOf(group) === "s1.0.a" ? group.channels + 4 : group.channels - 1;
+    const counts = new Map(free.map((group) => [group, countOf(group)]));
+    const tensors = resized({ network, groups, parameters }, counts, randomStream(0, "wider"));
+    const filters = Object.fromEntries(
+      free.flatMap((group) => group.convolutions.map((name) => [name, countOf(group)])),
+    );
+    const specs = parameterSpecs(withFilters({ network, sites }, filters).network);
+    for (const [name, { shape }] of specs)
+      expect([name, tensors[name]?.shape]).toEqual([name, shape]);
+    // From [3, 3, 8, 16] to [3, 3, 7, 20]: in all places, the first 16 filters' weights for 7 channels.
+    const [old, resizedKernel] = [parameters, tensors].map(
+      (all) => all["s1.0.a/kernel"]?.data ?? new Float32Array(),
+    );
+    for (let place = 0; place < 9; place++)
+      for (let input = 0; input < 7; input++) {
+        const [from, to] = [(place * 8 + input) * 16, (place * 7 + input) * 20];
+        expect(resizedKernel?.slice(to, to + 16)).toEqual(old?.slice(from, from + 16));
+      }
+  });
+});
+
 describe("a mixed network", () => {
   test("is the plain quantized one where both choices are the same, and does not change when it grows", async () => {
     await look(async (laboratory) => {
@@ -282,7 +309,16 @@ describe("a mixed network", () => {
           return lsq[site.role].fakeQuantize(x, values, site);
         },
       });
-      const expected = await plain(search.mixed.plain(started.descent.tensors, widths), batch);
+      const counts = new Map(
+        search.mixed.searched.map(({ name, group }) => [group, widths.get(name) ?? 1]),
+      );
+      const expected = await plain(
+        {
+          ...resized(laboratory, counts, laboratory.random("none is wider")),
+          ...(await laboratory.calibrate(lsq)),
+        },
+        batch,
+      );
       expect(await lossOf(started, [1, 1])).toBeCloseTo(expected.loss, 4);
       expect(await lossOf(started, [0, 2])).not.toBeCloseTo(expected.loss, 3);
 
@@ -336,8 +372,17 @@ describe("a mixed network", () => {
 
 describe("channel searches", () => {
   test("that are killed at random end with the same bits, within both limits, and differ by growth alone", async () => {
-    const { deaths: none, ...whole } = await searchToy(nce);
-    const { deaths, ...killed } = await searchToy(nce, { killed: 0.2 });
+    let handed: Found | undefined;
+    let float: Laboratory["parameters"] = {};
+    const observed = {
+      ...nce.search,
+      run: async (laboratory: Laboratory) => {
+        float = laboratory.parameters;
+        return (handed = await nce.search.run(laboratory));
+      },
+    };
+    const { deaths: none, ...whole } = await searchToy({ ...nce, search: observed });
+    const { deaths, ...killed } = await searchToy(nce, { killed: 0.1 });
     expect(none).toBe(0);
     expect(deaths).toBeGreaterThan(0);
     expect(killed).toEqual(whole);
@@ -349,6 +394,12 @@ describe("channel searches", () => {
     expect(whole.tensors["s0.0.a/kernel"]?.shape).toEqual([
       ...[3, 3, filters?.["stem"], filters?.["s0.0.a"]],
     ]);
+    // The final training starts from the float network, and steps from its own calibration.
+    const starts = handed?.tensors ?? {};
+    expect(Object.keys(starts).sort()).toEqual(Object.keys(float).sort());
+    const [first, last] = [starts["stem/kernel"]?.data, float["stem/kernel"]?.data];
+    expect(first?.length).toBeGreaterThan(0);
+    for (const value of first ?? []) expect(last).toContain(value);
     const control = await searchToy(tas);
     for (const [name, count] of Object.entries(control.filters ?? {}))
       expect(count).toBeLessThanOrEqual(name.startsWith("s2") ? 16 : name.startsWith("s1") ? 8 : 4);
