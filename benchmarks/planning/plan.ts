@@ -296,14 +296,18 @@ function unsupportedInFloat({ bits }: CellConfig, { algorithm }: CellParts): str
 /** Why an algorithm's search has nothing to choose, or is not what the variant asks for. */
 function unsupportedSearch({ variant }: CellConfig, { algorithm, backend }: CellParts) {
   const { search } = algorithm;
-  if (search === undefined || search.candidates.length === 0)
+  if (search === undefined)
     return variant?.budget !== undefined || variant?.search !== undefined
       ? "it does not search bits"
       : undefined;
-  if (search.candidates.length === 0)
-    return variant?.search === undefined
-      ? undefined
-      : "it searches no bits, so that random search of bits is no control";
+  if (search.candidates.length === 0) {
+    if (variant?.search !== undefined)
+      return "it searches no bits, so that random search of bits is no control";
+    const findsChannels = ["multiplications", "parameters"].includes(search.budget.unit);
+    return variant?.budget !== undefined && !findsChannels
+      ? "it searches neither bits nor channels, so that it keeps to no budget"
+      : undefined;
+  }
   const widths = widthsWithin(search.candidates, backend.bitWidths.weights);
   if (widths.length < 2)
     return `there is no choice of bits: ${backend.title} holds weights of ${widths.join(", ") || "none"} of ${search.candidates.join(", ")} bits`;
