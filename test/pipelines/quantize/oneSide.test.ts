@@ -3,15 +3,12 @@ import { lsq } from "../../../algorithms/lsq.js";
 import { minMax } from "../../../algorithms/minMax.js";
 import { academic } from "../../../backends/academic.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
-import { resnet8 } from "../../../benchmarks/models/index.js";
-import { loadEngine } from "../../../pipelines/engine/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { freeze, freezeFloat } from "../../../pipelines/freeze/index.js";
 import {
   asDeployed,
   costOfNetwork,
   foldBatchNorm,
-  initialParameters,
   isLayer,
   placeQuantizers,
   unquantized,
@@ -19,21 +16,8 @@ import {
 import { quantize } from "../../../pipelines/quantize/index.js";
 import { agreementOf, evaluate } from "../../../pipelines/train/index.js";
 import { preciseKernels } from "../../../pipelines/session.js";
-import { deployedLogits, toyDataset } from "../../support.js";
-
-const dataset = toyDataset(32);
-const floatNetwork = resnet8.build({ inputShape: dataset.shape, classes: 4, width: 4 });
-const checkpoint = initialParameters(floatNetwork, 0);
-const engine = await loadEngine("onnxruntime");
-const hyperparameters = {
-  batchSize: 8,
-  momentum: 0.9,
-  weightDecay: 1e-4,
-  augmentation: { shift: 0, flip: false },
-  pretrain: { epochs: 1, learningRate: 0.05 },
-  calibrationBatches: 2,
-  quantizedTraining: { epochs: 1, learningRate: 0.01 },
-};
+import { deployedLogits } from "../../support.js";
+import { checkpoint, dataset, engine, floatNetwork, hyperparameters } from "./toyNetwork.js";
 
 /** A network quantized, evaluated as it will be deployed, and frozen. */
 async function made(

@@ -7,31 +7,22 @@ import { academic } from "../../../backends/academic.js";
 import { tvm } from "../../../backends/tvm.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import type { BackendProfile } from "../../../backends/backend.js";
-import { resnet8 } from "../../../benchmarks/models/index.js";
-import { loadEngine } from "../../../pipelines/engine/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { freeze, sparsityOf } from "../../../pipelines/freeze/index.js";
-import {
-  asDeployed,
-  foldBatchNorm,
-  initialParameters,
-  placeQuantizers,
-} from "../../../pipelines/network/index.js";
+import { asDeployed, foldBatchNorm, placeQuantizers } from "../../../pipelines/network/index.js";
 import { quantize } from "../../../pipelines/quantize/index.js";
 import { preciseKernels } from "../../../pipelines/session.js";
 import { agreementOf, evaluate } from "../../../pipelines/train/index.js";
-import { deployedLogits, toyDataset } from "../../support.js";
+import { deployedLogits } from "../../support.js";
+import {
+  checkpoint,
+  dataset,
+  engine,
+  floatNetwork,
+  hyperparameters as short,
+} from "./toyNetwork.js";
 
-const dataset = toyDataset(32);
-const floatNetwork = resnet8.build({ inputShape: dataset.shape, classes: 4, width: 4 });
-const checkpoint = initialParameters(floatNetwork, 0);
-const engine = await loadEngine("onnxruntime");
-const hyperparameters = {
-  ...{ batchSize: 8, momentum: 0.9, weightDecay: 1e-4, calibrationBatches: 2 },
-  augmentation: { shift: 0, flip: false },
-  pretrain: { epochs: 1, learningRate: 0.05 },
-  quantizedTraining: { epochs: 2, learningRate: 0.01 },
-};
+const hyperparameters = { ...short, quantizedTraining: { epochs: 2, learningRate: 0.01 } };
 
 async function trained(algorithm: Algorithm, profile: BackendProfile) {
   const { batchNorm } = profile;
