@@ -15,9 +15,10 @@ interface Ranked {
 
 /**
  * Raises the bits of the most sensitive tensors until no more than a point of accuracy is lost on the
- * images that are held out: one after another, or as many at once as the visits that are left ask for.
+ * images that are held out. Each is tried alone, and then one after another is raised; where visits are too few
+ * for that, neighbors are tried together, and several are raised at once.
  *
- * @throws RangeError when there are too few visits to try every tensor alone
+ * @throws RangeError when there are too few visits to try and to raise all at once
  */
 async function raiseBits(laboratory: Laboratory): Promise<Found> {
   const { cost, evaluate, free, heldOut, rounds, visits, widths } = laboratory;
@@ -28,28 +29,29 @@ async function raiseBits(laboratory: Laboratory): Promise<Found> {
   const enough = (await accuracyInFloat(laboratory)) - MOST_LOST;
   const start = await evaluate({}, { tuned: false });
   if (start.accuracy >= enough) return { policy: {} };
+  const images = heldOut.reduce((sum, { labels }) => sum + labels.data.length, 0);
+  const tries = () => Math.floor((visits.allowed - visits.used) / images);
+  // One try is left for raising.
+  const together = Math.ceil(low.length / Math.max(1, Math.min(low.length, tries() - 1)));
   const ranked = await rounds<readonly Ranked[]>("ranking", () => [], {
-    most: low.length,
+    most: Math.ceil(low.length / together),
     async round(known, index) {
-      const site = low[index];
-      if (site === undefined) return known;
-      const alone = raised([site]);
+      const tried = low.slice(index * together, (index + 1) * together);
+      const alone = raised(tried);
       const { loss } = await evaluate(alone, { tuned: false });
       // What costs nothing comes first.
       const price = Math.max(cost(alone) - cost({}), Number.MIN_VALUE);
-      return [...known, { id: site.id, gain: (start.loss - loss) / price }];
+      return [...known, ...tried.map(({ id }) => ({ id, gain: (start.loss - loss) / price }))];
     },
   });
   const gains = new Map(ranked.map(({ id, gain }) => [id, gain]));
   const order = low.toSorted((a, b) => (gains.get(b.id) ?? 0) - (gains.get(a.id) ?? 0));
-  const images = heldOut.reduce((sum, { labels }) => sum + labels.data.length, 0);
   const { count } = await rounds("raising", () => ({ count: 0, isEnough: false }), {
     most: order.length,
     done: ({ isEnough, count: reached }) => isEnough || reached === order.length,
     async round({ count: reached }) {
-      const tries = Math.floor((visits.allowed - visits.used) / images);
       const left = order.length - reached;
-      const next = reached + Math.ceil(left / Math.max(1, Math.min(tries, left)));
+      const next = reached + Math.ceil(left / Math.max(1, Math.min(tries(), left)));
       const { accuracy } = await evaluate(raised(order.slice(0, next)), { tuned: false });
       return { count: next, isEnough: accuracy >= enough };
     },

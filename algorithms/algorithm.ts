@@ -37,6 +37,8 @@ export interface LossTerms {
   readonly output: (node: string) => tf.Tensor;
   /** What a node of the float network gives on the same batch; computed only when asked for. */
   readonly teacherOutput: (node: string) => tf.Tensor;
+  /** [batch, classes], what the float network ends with: the quantized one may have a node behind that. */
+  readonly teacherLogits: () => tf.Tensor2D;
   /** What a site's quantizer reads, such as weights as they are before they are rounded. */
   readonly tensor: (site: QuantizerSite) => tf.Tensor;
   /** Each quantizer's values, by site. */

@@ -1,10 +1,9 @@
 import * as tf from "#tf";
-import type { Algorithm, LossTerms, Phase, QuantizerSite, QuantizerValues } from "./algorithm.js";
+import type { Algorithm, LossTerms, QuantizerSite, QuantizerValues } from "./algorithm.js";
 import { squashedWeight, transformedWeight } from "./dorefa.js";
 import { fixedGrid } from "./fixedGrid.js";
 import type { Experiment, Found, ImageBatch, Laboratory, Policy } from "./laboratory.js";
 import { lsq } from "./lsq.js";
-import type { Network } from "./network.js";
 import { mseObserver } from "./observers/index.js";
 import { binDistance, entropySquashed } from "./search/binRegularization.js";
 import { descend, startDescent, type Descent } from "./search/descent.js";
@@ -217,25 +216,14 @@ const imagesOf = (batches: readonly ImageBatch[]): number =>
 const BIN_STRENGTH = 0.1;
 
 /** What the teacher expects instead of labels, and weights near the middle of their bins (section 4). */
-const distill =
-  (node: string) =>
-  ({ logits, teacherOutput, tensor, quantizers }: LossTerms): tf.Scalar => {
-    const expected = tf.softmax(teacherOutput(node) as tf.Tensor2D);
-    const distance = tf.neg(tf.mean<tf.Scalar>(tf.sum(tf.mul(expected, tf.logSoftmax(logits)), 1)));
-    return [...quantizers.keys()]
-      .filter(({ role }) => role === "weight")
-      .map((site) => binDistance(entropySquashed(tensor(site), site), site))
-      .reduce<tf.Scalar>((sum, bins) => tf.add(sum, tf.mul(bins, BIN_STRENGTH)), distance);
-  };
-
-const fixedStrategy = ({ nodes }: Network): readonly Phase[] => [
-  {
-    name: "distill",
-    share: 1,
-    trains: ["weights", "quantizers"],
-    loss: distill(nodes.at(-1)?.name ?? ""),
-  },
-];
+function distill({ logits, teacherLogits, tensor, quantizers }: LossTerms): tf.Scalar {
+  const expected = tf.softmax(teacherLogits());
+  const distance = tf.neg(tf.mean<tf.Scalar>(tf.sum(tf.mul(expected, tf.logSoftmax(logits)), 1)));
+  return [...quantizers.keys()]
+    .filter(({ role }) => role === "weight")
+    .map((site) => binDistance(entropySquashed(tensor(site), site), site))
+    .reduce<tf.Scalar>((sum, bins) => tf.add(sum, tf.mul(bins, BIN_STRENGTH)), distance);
+}
 
 /** Bits of each layer by probabilities that gradient descent moves, then distillation. */
 export const sdq = {
@@ -258,7 +246,7 @@ export const sdq = {
   ],
   weight: transformedWeight(entropySquashed, "exact"),
   activation: lsq.activation,
-  phases: fixedStrategy,
+  phases: [{ name: "distill", share: 1, trains: ["weights", "quantizers"], loss: distill }],
   search: {
     budget: { unit: "size" },
     candidates: [2, 3, 4, 5, 6, 8],

@@ -255,6 +255,7 @@ async function describeLoss(algorithm: Algorithm, loss: NonNullable<Phase["loss"
         logits: inputs["logits"] as tf.Tensor2D,
         labels: inputs["labels"] as tf.Tensor2D,
         ...{ output: node("output"), teacherOutput: node("teacher") },
+        teacherLogits: () => node("teacher")("logits") as tf.Tensor2D,
         tensor: (site) => {
           const { key = "" } = quantizers.find((one) => one.site === site) ?? {};
           return inputs[`tensor ${key}`] as tf.Tensor;

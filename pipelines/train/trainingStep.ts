@@ -112,22 +112,23 @@ function lossOf(
 
   function objectiveOf(): tf.Scalar {
     if (quantizers === undefined) return crossEntropy;
-    const teacherOutput = teacherOutputs(quantizers.teacher, images);
+    const { teacher } = quantizers;
+    const teacherOutput = teacherOutputs(teacher, images);
+    const teacherLogits = () =>
+      teacherOutput(teacher.network.nodes.at(-1)?.name ?? "") as tf.Tensor2D;
     if (phase.loss !== undefined)
       return phase.loss({
         crossEntropy,
         logits,
         labels: oneHot,
         output: (node) => outputOf(outputs, node),
-        teacherOutput,
+        ...{ teacherOutput, teacherLogits },
         tensor: tensorOf(read),
         quantizers: new Map(quantizers.sites.map((site) => [site, valuesOf(site, current)])),
       });
     const { distillation } = hyperparameters;
     if (distillation === undefined) return crossEntropy;
-    const last = quantizers.teacher.network.nodes.at(-1)?.name ?? "";
-    const teacher = teacherOutput(last) as tf.Tensor2D;
-    return distilled(distillation, { crossEntropy, logits, teacher });
+    return distilled(distillation, { crossEntropy, logits, teacher: teacherLogits() });
   }
 }
 

@@ -188,4 +188,22 @@ describe("a search", () => {
     }
     expect(Object.keys(last?.policy ?? {}).length).toBeGreaterThan(0);
   });
+
+  test("with few visits raises several tensors at once, and still loses no more than it may", async () => {
+    const images = hyperparameters.search.heldOut;
+    const search = { ...hyperparameters.search, visits: 7 * images };
+    const found = await searchToy(accuracyControl, {
+      bits: 2,
+      hyperparameters: { ...hyperparameters, search },
+    });
+    const sizes = found.search?.trace.map(({ policy }) => Object.keys(policy).length) ?? [];
+    expect(found.search?.visits.used).toBeLessThanOrEqual(search.visits);
+    // Nothing raised, then groups of neighbors, none of them alone; what is chosen was tried last.
+    expect(sizes[0]).toBe(0);
+    expect(Math.min(...sizes.slice(1))).toBeGreaterThan(1);
+    const raised = found.sites.filter(({ scheme }) => scheme.bitWidth === 8).map(({ id }) => id);
+    expect(raised).toEqual(
+      expect.arrayContaining(Object.keys(found.search?.trace.at(-1)?.policy ?? {})),
+    );
+  });
 });

@@ -8,6 +8,7 @@ import { minMax } from "../../../algorithms/minMax.js";
 import { academic } from "../../../backends/academic.js";
 import type { BackendProfile } from "../../../backends/backend.js";
 import { backends } from "../../../backends/index.js";
+import { litert } from "../../../backends/litert.js";
 import { nnie } from "../../../backends/nnie.js";
 import { onnxQnn } from "../../../backends/onnxQnn.js";
 import { pplW8A16 } from "../../../backends/pplW8A16.js";
@@ -229,6 +230,24 @@ describe("quantized training", () => {
     for (const name of ["stem/kernel", "stem/kernel:scale"]) {
       expect(result.tensors[name]?.data, name).not.toEqual(before[name]?.data);
     }
+  });
+
+  test("gives a loss the teacher's logits, also where the backend quantizes what the network ends with", async () => {
+    const distilled: Algorithm = {
+      ...lsq,
+      phases: [
+        {
+          name: "distill",
+          share: 1,
+          trains: ["weights", "quantizers"],
+          loss: ({ logits, teacherLogits }) =>
+            tf.mean<tf.Scalar>(tf.squaredDifference(logits, teacherLogits())),
+        },
+      ],
+    };
+    const { quantized, result } = await quantize(distilled, litert);
+    expect(quantized.network.nodes.at(-1)?.name).toBe("classifier/output");
+    expect(result.losses.at(-1)).toBeLessThan(result.losses[0] ?? NaN);
   });
 
   test("can reconstruct a network block by block from what its float network gives", async () => {
