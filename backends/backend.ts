@@ -58,6 +58,11 @@ export interface IntegerArithmetic {
    * if absent they are added with headroom and rounded once. Of fixed-point multipliers only.
    */
   readonly roundsAddends?: boolean;
+  /**
+   * Where two tensors of integers are added in fixed point although layers are not: bits behind the point of the
+   * larger factor's mantissa (1 to 2). Ties of such sums are rounded up.
+   */
+  readonly addFraction?: number;
   /** What says so; "assumed" where the vendor does not publish it. */
   readonly source: string;
 }

@@ -9,7 +9,7 @@ export const litert = {
   name: "litert",
   title: "LiteRT (TensorFlow Lite)",
   hardware: "phones and microcontrollers",
-  version: 1,
+  version: 2,
   weights: { ...SYMMETRIC_PER_CHANNEL, narrowRange: true },
   activations: { ...AFFINE_PER_TENSOR, signed: true },
   graph: { quantizers: "shared", addOperands: "all", poolInputs: true, outputs: "operators" },
@@ -23,8 +23,13 @@ export const litert = {
   arithmetic: {
     multiplier: "float",
     rounding: "halfToEven",
-    source: "XNNPACK, fp32 requantization, which LiteRT uses on this machine's kind of processor",
+    addFraction: 20,
+    source:
+      "XNNPACK: fp32 requantization of layers and means, additions in fixed point; checked against LiteRT itself",
   },
   runtimes: ["litert"],
-  notes: ["Below 8 bits activations stay int8 with bounds of their own."],
+  notes: [
+    "Below 8 bits activations stay int8 with bounds of their own.",
+    "Additions round ties up, everything else to even: where scales are powers of two, every second sum may be a tie.",
+  ],
 } as const satisfies BackendProfile;

@@ -1,3 +1,5 @@
+import log2 from "@stdlib/math-base-special-log2";
+import { roundHalfToEven } from "../../../algorithms/observers/index.js";
 import type { IntegerArithmetic } from "../../../backends/backend.js";
 import type { OnnxGraph } from "../../onnx/index.js";
 import { byFixedPoint } from "./fixedPoint.js";
@@ -22,7 +24,7 @@ export function requantize(
 ): string {
   switch (arithmetic.multiplier) {
     case "float":
-      return byFloat(graph, terms, target, arithmetic.rounding);
+      return byFloat(graph, terms, target, arithmetic);
     case "shift":
       return byShift(graph, terms, target, arithmetic.rounding);
     case "fixedPoint":
@@ -40,7 +42,7 @@ function byFloat(
   graph: OnnxGraph,
   terms: readonly Term[],
   target: Target,
-  rounding: Rounding,
+  { rounding, addFraction }: IntegerArithmetic,
 ): string {
   const zeroPoint = (value: number) => graph.constant("uint8", [], [value]);
   const [first, second] = terms;
@@ -51,6 +53,8 @@ function byFloat(
     const inputs = [real, graph.scalar(target.scale), zeroPoint(target.zeroPoint)];
     return bounded(graph, graph.add("QuantizeLinear", inputs), target);
   }
+  if (terms.length === 2 && first?.codes && second?.codes && addFraction !== undefined)
+    return addedInFixedPoint(graph, { terms: [first, second], target, fraction: addFraction });
   // Two integers are added as by onnxruntime's MLAS: with all zero points in one number.
   if (terms.length === 2 && first?.codes && second?.codes && rounding === "halfToEven")
     return bounded(graph, addedCodes(graph, [first.codes, second.codes], target), target);
@@ -87,6 +91,29 @@ function addedCodes(graph: OnnxGraph, [a, b]: readonly [Codes, Codes], target: T
   const sum = graph.add("Add", [product(a, ratioA), roundedOnce]);
   const none = graph.constant("uint8", [], [0]);
   return graph.add("QuantizeLinear", [cast(graph, sum, "float32"), graph.scalar(1), none]);
+}
+
+/**
+ * As XNNPACK's vadd: both ratios as integers over the same power of two, their products added, ties up
+ * (microparams-init, qs8_add). float64 holds all of it exactly.
+ */
+function addedInFixedPoint(
+  graph: OnnxGraph,
+  {
+    terms,
+    target,
+    fraction,
+  }: { readonly terms: readonly Term[]; readonly target: Target; readonly fraction: number },
+): string {
+  const ratios = terms.map((term) => multipliers(term, target)[0] ?? NaN);
+  const shift = fraction - Math.floor(log2(Math.max(...ratios)));
+  const products = terms.map(({ tensor }, i) => {
+    const multiplier = roundHalfToEven((ratios[i] ?? NaN) * 2 ** shift);
+    const factor = graph.constant("float64", [], [multiplier / 2 ** shift]);
+    return graph.add("Mul", [cast(graph, tensor, "float64"), factor]);
+  });
+  const sum = products.reduce((a, b) => graph.add("Add", [a, b]));
+  return stored(graph, rounded(graph, sum, "float64", "halfUp"), "float64", target);
 }
 
 /** Exact: in float64, which holds every sum and its shifted form. */

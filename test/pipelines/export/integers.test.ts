@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { IntegerArithmetic } from "../../../backends/backend.js";
 import { acl } from "../../../backends/acl.js";
 import { backends } from "../../../backends/index.js";
+import { litert } from "../../../backends/litert.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { snpe } from "../../../backends/snpe.js";
 import { tvm } from "../../../backends/tvm.js";
@@ -12,7 +13,12 @@ import { exportOnnx } from "../../../pipelines/export/onnx/exportOnnx.js";
 import { exportIntegers } from "../../../pipelines/export/integers/exportIntegers.js";
 import { fixedPoint } from "../../../pipelines/export/integers/fixedPoint.js";
 import { requantize } from "../../../pipelines/export/integers/requantize.js";
-import type { Target } from "../../../pipelines/export/integers/steps.js";
+import type { Codes, Target } from "../../../pipelines/export/integers/steps.js";
+import { centered } from "../../../pipelines/export/integers/values.js";
+import { addOptions } from "../../../pipelines/export/tflite/options.js";
+import { TfliteModel } from "../../../pipelines/export/tflite/tfliteModel.js";
+import { loaders } from "../../../pipelines/deploy/runtimes/loaders.js";
+import { randomStream } from "../../../pipelines/engine/index.js";
 import { loadModel } from "../../../pipelines/deploy/index.js";
 import type { FrozenNetwork } from "../../../pipelines/freeze/index.js";
 import { preciseKernels, type Kernels } from "../../../pipelines/session.js";
@@ -128,6 +134,81 @@ describe("sums become integers", () => {
     const target: Target = { scale: 0.5, zeroPoint: 10, low: 0, high: 255, pixelAxes: 0 };
     const arithmetic = { multiplier: "float", rounding: "halfAwayFromZero" } as const;
     expect(await requantized([-3, -1, 1, 3], 0.25, target, arithmetic)).toEqual([8, 9, 11, 12]);
+  });
+});
+
+const BYTES = Array.from({ length: 256 }, (_, code) => code);
+/** Every pair of bytes: the first of each, and the second. */
+const PAIRS = [BYTES.flatMap((a) => BYTES.map(() => a)), BYTES.flatMap(() => BYTES)] as const;
+
+interface Addition {
+  readonly a: Pick<Codes, "scale" | "zeroPoint">;
+  readonly b: Pick<Codes, "scale" | "zeroPoint">;
+  readonly sum: Target;
+}
+
+/** All pairs of bytes, added on their grids by LiteRT itself; int8 there is the byte less 128. */
+async function addedByLiteRt({ a, b, sum }: Addition): Promise<number[]> {
+  const model = new TfliteModel();
+  const shape = [1, 1, 1, PAIRS[0].length];
+  const int8 = (name: string, grid: Addition["a"], data?: Int8Array) =>
+    model.tensor({
+      ...{ name, type: "int8", shape, ...(data && { data }) },
+      grid: { scale: [grid.scale], zeroPoint: [grid.zeroPoint - 128] },
+    });
+  const image = model.tensor({ name: "image", type: "float32", shape });
+  const first = model.add("QUANTIZE", [image], int8("a", a));
+  const second = int8(
+    "b",
+    b,
+    Int8Array.from(PAIRS[1], (code) => code - 128),
+  );
+  const added = model.add("ADD", [first, second], int8("sum", sum), addOptions(0));
+  const real = model.tensor({ name: "real", type: "float32", shape });
+  model.add("DEQUANTIZE", [added], real);
+  const one = model.tensor({
+    ...{ name: "one", type: "float32", shape: [1], data: Float32Array.of(1) },
+  });
+  const proof = model.tensor({ name: "one more", type: "float32", shape });
+  model.add("ADD", [real, one], proof, addOptions(0));
+  const bytes = model.toBytes(image, [real, proof], { name: "add", description: "" });
+  const loaded = await loaders.litert(bytes, {
+    ...{ shape: [PAIRS[0].length, 1, 1], kernels: "shipped" },
+  });
+  const images = Float32Array.from(PAIRS[0], (code) => (code - a.zeroPoint) * a.scale);
+  const values = await loaded.infer(images, 1);
+  await loaded.release();
+  return Array.from(values, (value) => Math.round(value / sum.scale) + sum.zeroPoint);
+}
+
+/** The same in the integer reference. */
+async function addedByReference({ a, b, sum }: Addition): Promise<number[]> {
+  const graph = new OnnxGraph();
+  const terms = Object.entries({ a, b }).map(([name, codes]) => {
+    graph.input(name, "uint8", ["n"]);
+    return centered(graph, { ...codes, tensor: name });
+  });
+  graph.output("sum", requantize(graph, terms, sum, litert.arithmetic), "uint8", ["n"]);
+  const session = await ort.InferenceSession.create(graph.toBytes("add"));
+  const bytes = (codes: readonly number[]) =>
+    new ort.Tensor("uint8", Uint8Array.from(codes), [codes.length]);
+  const results = await session.run({ a: bytes(PAIRS[0]), b: bytes(PAIRS[1]) });
+  await session.release();
+  return Array.from(results["sum"]?.data as Uint8Array);
+}
+
+describe("LiteRT's additions are those of its integer reference, for every pair of bytes", () => {
+  const random = randomStream(11, "grids");
+  const grid = (scale: number) => ({ scale, zeroPoint: Math.floor(256 * random.uniform()) });
+  const scale = () => Math.fround(2 ** (4 * random.uniform() - 2));
+  const additions = [
+    ...[[1, 1, 2] as const, [1, 0.5, 2] as const, [0.25, 2, 4] as const],
+    ...Array.from({ length: 6 }, () => [scale(), scale(), scale()] as const),
+  ];
+  test.each(additions)("scales %f and %f to %f", async (a, b, sum) => {
+    const target = { ...grid(sum), low: 0, high: 255, pixelAxes: 0 };
+    const addition = { a: grid(a), b: grid(b), sum: target };
+    expect(await addedByReference(addition)).toEqual(await addedByLiteRt(addition));
   });
 });
 
