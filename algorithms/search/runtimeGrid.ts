@@ -36,12 +36,17 @@ export function codesAt(site: QuantizerSite, bits: number): QuantizerValues {
 export function quantizeAtRuntime(
   x: tf.Tensor,
   values: QuantizerTensors,
-  { scheme }: QuantizerSite,
+  { scheme, role }: QuantizerSite,
 ): tf.Tensor {
   const scale = usableScale(valueOf(values, "scale"), scheme);
   const zeroPoint = values["zeroPoint"] ?? tf.fill([], 0);
-  const low = tf.sub(valueOf(values, "lowest"), zeroPoint);
-  const high = tf.sub(valueOf(values, "highest"), zeroPoint);
+  // A grid that follows its weights bounds each of them: tf.minimum and tf.maximum give what is repeated no gradient.
+  const followsWeights = role === "weight" && "zeroPoint" in values;
+  const bound = (name: string) => {
+    const code = valueOf(values, name);
+    return tf.sub(followsWeights ? tf.add(tf.zerosLike(x), code) : code, zeroPoint);
+  };
+  const [low, high] = [bound("lowest"), bound("highest")];
   const clipped = tf.minimum(tf.maximum(tf.div(x, scale), low), high);
   const rounded = straightThrough(clipped, (steps) => roundAs(scheme.rounding, steps));
   const quantized = valueOf(values, "quantized");

@@ -63,6 +63,18 @@ describe("P1: a draw between equal widths", () => {
     }
   });
 
+  test.each(places)("moves weights as DoReFa does: $backend", ({ site: place }) => {
+    const w = kernel(place);
+    const values = valuesFor(place, freshDraw(0), { widths: [4] });
+    const moved = tf.grad((x) => tf.sum(tf.mul(drawnWeight(x, values, place), tf.sin(x))))(w);
+    const plain = tf.grad((x) =>
+      tf.sum(tf.mul(squashedWeight.fakeQuantize(x, {}, atWidth(place, 4)), tf.sin(x))),
+    )(w);
+    expect(moved.shape).toEqual(w.shape);
+    expect(tf.max(tf.abs(tf.sub(moved, plain))).dataSync()[0]).toBeLessThan(1e-5);
+    expect(tf.max(tf.abs(moved)).dataSync()[0]).toBeGreaterThan(0.1);
+  });
+
   test("and one whose wider width is certain never has the narrower", () => {
     const w = kernel(site);
     const plain = squashedWeight.fakeQuantize(w, {}, site);
