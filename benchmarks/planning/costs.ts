@@ -61,7 +61,7 @@ const TEACHER = 1;
 /** Of all layers or blocks together, each of which has its own steps. */
 const RECONSTRUCTION = 11;
 /** Of those that are allowed; some searches make fewer. */
-const SEARCHED_VISIT = 2;
+const SEARCHED_VISIT = 1.5;
 const RUNTIMES: Readonly<Record<string, number>> = {
   ...{ onnxruntime: 1.6, onnxruntimePrecise: 1.6, onnxruntimeReduced: 1.6 },
   ...{ integers: 2.5, onnxruntimeWeb: 3.5, litert: 1.8 },

@@ -66,6 +66,7 @@ const fineTuningSchema = z
 /** Channels of a network's first layer: more than any published one has. */
 const MAX_WIDTH = 4096;
 const MAX_SEEDS = 1000;
+const seedsSchema = z.number().int().min(1).max(MAX_SEEDS);
 /** Planning takes a minute for so many, running them years. */
 const MAX_CELLS = 200_000;
 
@@ -84,6 +85,7 @@ export const matrixSchema = z.strictObject({
           name: z.string(),
           width: z.number().int().positive().max(MAX_WIDTH).optional(),
           pretrain: pretrainSchema.optional().describe("where it differs from the others'"),
+          seeds: seedsSchema.optional().describe("where they are fewer than the others'"),
         }),
         z.strictObject({
           file: z.string(),
@@ -94,7 +96,7 @@ export const matrixSchema = z.strictObject({
     )
     .min(1)
     .describe("names, or ONNX and TensorFlow Lite files of your own"),
-  seeds: z.number().int().min(1).max(MAX_SEEDS).describe("repetitions with seeds 0, 1, ..."),
+  seeds: seedsSchema.describe("repetitions with seeds 0, 1, ..."),
   cells: z.array(blockSchema).min(1).describe("blocks of algorithms x backends x bits"),
   hyperparameters: hyperparametersSchema.describe("one set for all algorithms"),
   sensitivity: z
@@ -112,6 +114,12 @@ export type Matrix = z.infer<typeof matrixSchema> & { readonly name: string };
 const presetDirectory = dirname(
   createRequire(import.meta.url).resolve("#package/benchmarks/matrices/quick.yaml"),
 );
+
+/** Repetitions of a model's cells: as many as the matrix's, or fewer. */
+export const seedsOf = (
+  model: Matrix["models"][number],
+  { seeds }: Pick<Matrix, "seeds">,
+): number => ("name" in model ? Math.min(seeds, model.seeds ?? seeds) : seeds);
 
 /** What a matrix calls a model: its name, or its file. */
 export const modelName = (model: Matrix["models"][number]): string =>
@@ -221,10 +229,13 @@ function contentOf(document: Document, path: string): unknown {
 function cellsOf({ models: listed, cells, seeds }: z.infer<typeof matrixSchema>): number {
   const count = (names: "all" | readonly string[], all: readonly unknown[]) =>
     names === "all" ? all.length : names.length;
-  return cells.reduce((sum, block) => {
+  return cells.reduce((all, block) => {
     const variants = block.variants?.length ?? 1;
-    const named = (block.models ?? listed).length * block.bits.length * variants * seeds;
-    return sum + named * count(block.algorithms, algorithms) * count(block.backends, backends);
+    const repeated = listed
+      .filter((model) => block.models?.includes(modelName(model)) !== false)
+      .reduce((sum, model) => sum + seedsOf(model, { seeds }), 0);
+    const named = repeated * block.bits.length * variants;
+    return all + named * count(block.algorithms, algorithms) * count(block.backends, backends);
   }, 0);
 }
 

@@ -18,7 +18,7 @@ import { costOf } from "./costs.js";
 import { identifyAlgorithm } from "./identity.js";
 import { storedFloat } from "../checkpoints/index.js";
 import { lookup } from "../lookup.js";
-import { modelName, type Matrix } from "./matrix.js";
+import { modelName, seedsOf, type Matrix } from "./matrix.js";
 import { ownRecipe, ownVariant } from "./ownRecipe.js";
 import { models } from "../models/index.js";
 import type { OwnNetwork } from "../inputs/index.js";
@@ -155,7 +155,7 @@ async function* configurations(
               const hyperparameters = ofAlgorithm(algorithm, recipe);
               const variant = isOwn ? ownVariant(algorithm, asked) : asked;
               const identity = await identifyAlgorithm(algorithm.name, variant);
-              for (let seed = 0; seed < matrix.seeds; seed++) {
+              for (let seed = 0; seed < seedsOf(listed, matrix); seed++) {
                 yield {
                   model: startingModel(model, { hyperparameters, seed, dataset }),
                   dataset: { name: dataset.name, checksum: dataset.checksum },
