@@ -9,6 +9,7 @@ import { brecq } from "./brecq.js";
 import { brecqMqbench } from "./brecqMqbench.js";
 import { channelwiseEnergy } from "./channelwiseEnergy.js";
 import { channelwiseSize } from "./channelwiseSize.js";
+import { deepShift } from "./deepShift.js";
 import { dorefa } from "./dorefa.js";
 import { dorefaMqbench } from "./dorefaMqbench.js";
 import { dsq } from "./dsq.js";
@@ -71,6 +72,7 @@ export const algorithms: readonly Algorithm[] = [
   qil,
   qilMqbench,
   apot,
+  deepShift,
   logarithmic,
   palquant,
   bnn,

@@ -116,6 +116,7 @@ describe("what a backend cannot hold or an algorithm cannot give is unsupported,
     ["minMax", "pplW8A16", 8, 16],
     ["logarithmic", "nnie", 8, 8],
     ["apot", "academic", 4, 4],
+    ["deepShift", "academic", 6, 8],
     ["palquant", "academic", 2, 2],
   ])("but not %s on %s at W%iA%i", async (algorithm, backend, weights, activations) => {
     expect(await reason(algorithm, backend, weights, activations)).toBeUndefined();
