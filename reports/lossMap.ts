@@ -1,5 +1,6 @@
 import { heatMapChart, type Square } from "./charts/heatMap.js";
 import { mean } from "./statistics/moments.js";
+import { groupBy } from "./cells.js";
 import { pageOf, type AccuracyTable, type Entry } from "./summary.js";
 
 /** A smaller or emptier table is as well read in numbers. */
@@ -11,17 +12,48 @@ const WORST_LOSS = 0.2;
 export const heatOf = (loss: number): number =>
   Math.sqrt(Math.min(1, Math.max(0, loss) / WORST_LOSS));
 
+function isLarge({ rows, backends }: AccuracyTable): boolean {
+  const places = rows.flatMap(({ entries }) => entries);
+  const asked = places.filter((entry) => entry.asked).length;
+  if (rows.length < FEWEST.algorithms || backends.length < FEWEST.backends) return false;
+  return asked >= FEWEST.share * places.length;
+}
+
+/** A place of the map; its bits where they are not those of the map. */
+interface Place extends Entry {
+  readonly bits?: string;
+}
+
+/** A table whose places without a number are those of the other ones, where these have one. */
+function filled(table: AccuracyTable, others: readonly AccuracyTable[]) {
+  const elsewhere = others.flatMap(({ bits, rows }) =>
+    rows.flatMap(({ entries }) => entries.map((entry): Place => ({ ...entry, bits }))),
+  );
+  const rows = table.rows.map(({ algorithm, entries }) => ({
+    algorithm,
+    entries: entries.map((entry): Place => {
+      if (entry.loss !== undefined || !entry.asked) return entry;
+      const at = ({ algorithm: name, backend, loss }: Place) =>
+        name === algorithm && backend === entry.backend && loss !== undefined;
+      return elsewhere.find(at) ?? entry;
+    }),
+  }));
+  return { ...table, rows };
+}
+
+/** Which bits stand where, besides those of the map: "W8A8 (nnie, onnxQnn)". */
+function otherBits(rows: readonly { readonly entries: readonly Place[] }[]): string {
+  const places = rows.flatMap(({ entries }) => entries).filter((place) => place.bits !== undefined);
+  return [...groupBy(places, ({ bits = "" }) => bits)]
+    .map(([bits, of]) => `${bits} (${[...new Set(of.map(({ backend }) => backend))].join(", ")})`)
+    .join(", ");
+}
+
 /**
  * What each algorithm loses on each backend, in one picture: the algorithms that lose least where
  * they run first, the backends that cost least first.
- *
- * @returns nothing for a table that is too small or too empty for a picture
  */
-function lossMap({ model, bits, backends, rows }: AccuracyTable): string {
-  const places = rows.flatMap(({ entries }) => entries);
-  const asked = places.filter((entry) => entry.asked).length;
-  if (rows.length < FEWEST.algorithms || backends.length < FEWEST.backends) return "";
-  if (asked < FEWEST.share * places.length) return "";
+function lossMap({ model, bits, backends, rows }: ReturnType<typeof filled>): string {
   const columns = backends.map((backend, i) => ({
     backend,
     i,
@@ -49,11 +81,17 @@ function lossMap({ model, bits, backends, rows }: AccuracyTable): string {
   );
 }
 
-/** The maps of a run's tables that are large enough, and the files that hold them beside the report. */
+/**
+ * The maps of a run's tables that are large enough, and the files that hold them beside the report. What cannot
+ * have a map's bits stands in it with those that it has, from tables that are too small for a map.
+ */
 export const lossMaps = (tables: readonly AccuracyTable[]) =>
   tables.flatMap((table, i) => {
-    const svg = lossMap(table);
-    return svg === "" ? [] : [{ file: i === 0 ? "map.svg" : `map${String(i + 1)}.svg`, svg }];
+    if (!isLarge(table)) return [];
+    const others = tables.filter((one) => one.model === table.model && !isLarge(one));
+    const map = filled(table, others);
+    const file = i === 0 ? "map.svg" : `map${String(i + 1)}.svg`;
+    return [{ file, svg: lossMap(map), bits: table.bits, otherBits: otherBits(map.rows) }];
   });
 
 /** Colors of the page, for a picture that stands alone, in light and dark. */
@@ -64,6 +102,7 @@ svg { --ink: #1b1f24; --paper: #ffffff; --band: #f6f8fa; --good: #d6f5dd; --bad:
 }
 svg { background: var(--paper); }
 text { fill: var(--ink); }
+.other { font-style: italic; }
 .square { fill: color-mix(in oklab, var(--bad) calc(var(--heat) * 100%), var(--good)); }
 .none { fill: var(--band); }
 `;
@@ -80,16 +119,17 @@ function middleLoss(entries: readonly Entry[]): number {
   return losses.length === 0 ? Infinity : mean(losses);
 }
 
-function squareOf(entry: Entry | undefined): Square {
+function squareOf(entry: Place | undefined): Square {
   if (entry === undefined) return { text: "", spoken: "not in the matrix" };
-  const { algorithm, backend, accuracy, loss, cells, note } = entry;
+  const { algorithm, backend, accuracy, loss, cells, note, bits } = entry;
   const [first] = cells;
-  const place = `${algorithm} on ${backend}`;
+  const place = `${algorithm} on ${backend}${bits === undefined ? "" : `, ${bits}`}`;
   if (loss === undefined || first === undefined)
     return { text: entry.asked ? "×" : "", spoken: `${place}: ${accuracy}` };
   return {
     text: (100 * loss).toFixed(1),
     heat: heatOf(loss),
+    isOther: bits !== undefined,
     spoken: `${place}: ${accuracy} %, ${entry.drop} points${note === undefined ? "" : `; ${note}`}`,
     href: pageOf(first),
   };

@@ -6,6 +6,8 @@ export interface Square {
   readonly text: string;
   /** From 0, nothing lost, to 1; absent where there is no number. */
   readonly heat?: number | undefined;
+  /** Whether it is of another kind than most, and to look so. */
+  readonly isOther?: boolean;
   /** What a reader is told who points at it, or cannot see it. */
   readonly spoken: string;
   /** Where a reader finds more. */
@@ -45,11 +47,14 @@ export function heatMapChart(
   return picture(size, { name, description }, heads.join("") + drawn.join(""));
 }
 
-function squareAt({ text: content, heat, spoken, href }: Square, x: number, y: number): string {
+function squareAt(square: Square, x: number, y: number): string {
+  const { text: content, heat, spoken, href, isOther = false } = square;
   const style = heat === undefined ? "" : ` style="--heat:${heat.toFixed(2)}"`;
   const [width, height] = [at(SQUARE.width - 1), at(SQUARE.height - 1)];
   const rect = `<rect class="${heat === undefined ? "none" : "square"}" x="${at(x)}" y="${at(y)}" width="${width}" height="${height}"${style}/>`;
-  const number = text(x + SQUARE.width / 2, y + 13, content, { anchor: "middle" });
+  const number = text(x + SQUARE.width / 2, y + 13, content, {
+    ...{ anchor: "middle", style: isOther ? "other" : "" },
+  });
   const inside = `<title>${escapeMarkup(spoken)}</title>${rect}${number}`;
   return href === undefined
     ? `<g>${inside}</g>`

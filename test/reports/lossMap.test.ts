@@ -52,6 +52,21 @@ describe("the map of losses", () => {
     expect(textsOf(svg).at(-7)).toBe("apot"); // what has no number comes last
   });
 
+  test("has in italics what a backend or an algorithm has at other bits only, and says which", () => {
+    const tvm = { algorithm: { name: "apot", version: 1 }, backend: { name: "tvm", version: 1 } };
+    const refused: CellResult = {
+      ...{ id: "f".repeat(64), config: cellConfig(tvm), state: "unsupported", reason: "no" },
+    };
+    const wide = completedCell({ ...tvm, bits: { weights: 8, activations: 8 } }, 0.887);
+    const lsqToo = { ...tvm, algorithm: { name: "lsq", version: 1 } };
+    const better = completedCell({ ...lsqToo, bits: { weights: 8, activations: 8 } }, 0.889);
+    const [map] = lossMaps(accuracyTables([...cells(), refused, wide, better]));
+    expect([map?.bits, map?.otherBits]).toEqual(["W4A4", "W8A8 (tvm)"]);
+    expect(map?.svg).toMatch(/apot on tvm, W8A8: 88.70 %.*class="other">0.3</);
+    // What has a number at the map's own bits keeps it.
+    expect(map?.svg).toMatch(/lsq on tvm: 86.00 %/);
+  });
+
   test("is not drawn of few algorithms, few backends or few of their places", () => {
     expect(lossMaps(accuracyTables(cells(ALGORITHMS.slice(1))))).toEqual([]);
     expect(lossMaps(accuracyTables(cells(ALGORITHMS, BACKENDS.slice(1))))).toEqual([]);
