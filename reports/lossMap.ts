@@ -127,7 +127,7 @@ function squareOf(entry: Place | undefined): Square {
   if (loss === undefined || first === undefined)
     return { text: entry.asked ? "×" : "", spoken: `${place}: ${accuracy}` };
   return {
-    text: (100 * loss).toFixed(1),
+    text: (100 * loss).toFixed(1).replace(/^-(?=0\.0$)/, ""),
     heat: heatOf(loss),
     isOther: bits !== undefined,
     spoken: `${place}: ${accuracy} %, ${entry.drop} points${note === undefined ? "" : `; ${note}`}`,
