@@ -69,7 +69,7 @@ export async function trainedCell(cell: Cell, context: CellContext) {
   return { algorithm, backend, ...quantizedBy(subject.parts, trained), tensors: trained.tensors };
 }
 
-async function convergedCell(cell: Cell, context: CellContext) {
+export async function convergedCell(cell: Cell, context: CellContext) {
   const subject = { cell, parts: buildCell(cell.config, context.dataset), context };
   const staged = new StagedCell(subject);
   for (const training of ["checkpoint", "trained"] as const)

@@ -6,6 +6,14 @@ export { type Divisible, type Judges, PartlyQuantized, type SiteBits } from "./p
 export { infer, loadModel } from "./inference.js";
 export { type Inspection, inspectSites } from "./inspect.js";
 export { processorFeatures } from "./processor.js";
+export {
+  type FastestForm,
+  fastestForm,
+  type Form,
+  LEAST_AGREEMENT,
+  timeByTurns,
+  type TriedForm,
+} from "./tuning/index.js";
 export { probeSaturation, type Saturation } from "./saturation.js";
 export { profileOperators } from "./profileOperators.js";
 export {

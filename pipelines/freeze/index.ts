@@ -23,6 +23,7 @@ export {
   isCodebook,
 } from "./freeze.js";
 export { groupChannels } from "./groupChannels.js";
+export { layersInFloat } from "./layersInFloat.js";
 export { reducedRange } from "./reducedRange.js";
 export { type Sparsity, sparsityOf, STORAGE_FORMATS, type StorageFormat } from "./sparsity.js";
 export { roomForBiases } from "./roomForBiases.js";

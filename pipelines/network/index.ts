@@ -35,6 +35,7 @@ export {
   valueName,
   valuesOf,
 } from "./quantizers.js";
+export { idleQuantizers } from "./idleQuantizers.js";
 export { leftInFloat } from "./leftInFloat.js";
 export { RowStorage, rowsOf, type Rows, type StoredRows } from "./rows.js";
 export { type Unit, blockUnits, layerUnits, unitBetween } from "./units.js";

@@ -375,6 +375,19 @@ describe("a run", async () => {
     const refused = await quantbench(["export", out, id, "--format", "tensorrt"], { cwd });
     expect(refused.code).toBe(2);
     expect(refused.stderr).toMatch(/TensorRT dynamic ranges cannot hold ".*": /);
+
+    const tuned = await quantbench(["export", out, id, "--tune", "latency", "--json"], { cwd });
+    expect(tuned.code, tuned.stderr).toBe(0);
+    const found = JSON.parse(tuned.stdout) as Record<"file" | "form", string> & {
+      readonly agreement: number;
+      readonly tried: readonly { readonly form: string; readonly share?: number }[];
+    };
+    expect(found.agreement).toBeGreaterThanOrEqual(0.99);
+    expect((await stat(join(cwd, found.file))).size).toBeGreaterThan(10_000);
+    const shares = new Map(found.tried.map(({ form, share }) => [form, share]));
+    expect([...shares.keys()]).toEqual(expect.arrayContaining(["float", "QuantizeLinear"]));
+    // Not slower than the float network beside it.
+    expect(shares.get(found.form)).toBeLessThanOrEqual(1);
   });
 
   test("tells which layers of a cell suffer, and what keeping its accuracy costs", async () => {

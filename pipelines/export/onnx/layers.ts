@@ -19,7 +19,7 @@ export const dense = (node: DenseNode, writing: Writing): string => layer(node, 
 function layer(node: ConvNode | DenseNode, writing: Writing, attributes: Attributes): string {
   const { frozen, graph } = writing;
   const operator = node.op === "dense" ? "Gemm" : "Conv";
-  const inputs = [valueOf(writing, node.input), kernel(node, writing)];
+  const inputs = [inputOf(node, writing), kernel(node, writing)];
   const bias = frozen.biases.get(node.name);
   if (bias === undefined) return graph.add(operator, inputs, attributes, node.name);
   const constant = biasConstant(node, writing, bias);
@@ -29,6 +29,29 @@ function layer(node: ConvNode | DenseNode, writing: Writing, attributes: Attribu
   const sums = graph.add(operator, inputs, attributes);
   const shape = node.op === "dense" ? [bias.length] : [bias.length, 1, 1];
   return graph.add("Add", [sums, graph.constant("float32", shape, bias)], {}, node.name);
+}
+
+/**
+ * What a layer reads. One whose weights are in float gets a quantized input that was given its one scale for each channel
+ * (for each row, where there is one channel): behind a single scale onnxruntime 1.30 quantizes such weights by
+ * itself, per tensor, and computes something else.
+ *
+ * @see https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/core/optimizer/qdq_transformer/weight_bias_quantization.cc
+ */
+function inputOf(node: ConvNode | DenseNode, writing: Writing): string {
+  const { frozen, graph, codes, shapeOf } = writing;
+  const quantized = codes.get(node.input);
+  const grid = frozen.activations.get(node.input);
+  const [...pixels] = shapeOf(node.input);
+  const extents = [pixels.pop() ?? 1, ...pixels];
+  const axis = extents.findIndex((extent) => extent > 1);
+  if (frozen.weights.has(`${node.name}/kernel`) || quantized === undefined || axis < 0)
+    return valueOf(writing, node.input);
+  if (grid === undefined || isCodebook(grid)) return valueOf(writing, node.input);
+  const ofEach = ([value = 0]: Float32Array) => new Float32Array(extents[axis] ?? 1).fill(value);
+  const many = { scale: ofEach(grid.scale), zeroPoint: ofEach(grid.zeroPoint) };
+  const inputs = [quantized.tensor, ...gridConstants(graph, many, { type: quantized.type })];
+  return graph.add("DequantizeLinear", inputs, { axis: axis + 1 });
 }
 
 /**

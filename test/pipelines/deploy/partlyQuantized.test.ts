@@ -103,6 +103,11 @@ describe.each(["onnxruntime", "portable"] as const)("a network in parts, by %s",
     }
   });
 
+  test("has one layer's weights in float, which the runtime does not quantize by itself", async () => {
+    for (const id of ["stem/kernel", "s1.0.a/kernel", "s2.0.b/kernel"])
+      expectEqual(await parts.deployed(inFloat([id])), await parts.simulated(inFloat([id])));
+  });
+
   test("suffers less from 8 bits than from its own, and has values for no others", async () => {
     const at8 = await parts.deployed(Object.fromEntries(all.map((id) => [id, 8])));
     const own = await parts.deployed({});

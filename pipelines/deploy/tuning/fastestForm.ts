@@ -1,0 +1,160 @@
+import { exportQLinear, NoForm } from "../../export/index.js";
+import type { FrozenNetwork } from "../../freeze/index.js";
+import { type Alike, alikeByKind, alikeByShape, type Form, pairs } from "./forms.js";
+
+/** Milliseconds of one image in each round. */
+export type Times = readonly number[];
+
+export interface Trials {
+  /** Times of models that take turns: as many rounds for all. */
+  readonly time: (models: readonly Uint8Array[]) => Promise<readonly Times[]>;
+  /** Share of images that a form classifies on this runtime as the simulation of the same network does. */
+  readonly agreement: (form: Form) => Promise<number>;
+}
+
+/** What became of a form that was tried. */
+export interface TriedForm {
+  readonly form: string;
+  readonly milliseconds?: number;
+  /** Of the float network's time in the same rounds. */
+  readonly share?: number;
+  /** Only of what might have been chosen. */
+  readonly agreement?: number;
+  /** Why there is no such form here. */
+  readonly unsupported?: string;
+}
+
+export interface FastestForm extends Form {
+  readonly agreement: number;
+  readonly tried: readonly TriedForm[];
+}
+
+/** What integers must gain to be kept, of the network's time. */
+export const LEAST_GAIN = 0.02;
+/** Share of images that a form must classify as simulated to be handed out. */
+export const LEAST_AGREEMENT = 0.99;
+
+/**
+ * The form of a network that this onnxruntime runs fastest, found by trying: QuantizeLinear pairs, with kinds of layers and then
+ * with layers of one shape in float, and QLinear operators. A kind of layers keeps its integers where the network is
+ * `LEAST_GAIN` slower without; layers of one shape go the other way where that makes it so much faster; and altogether integers
+ * must gain it against the float network, which is the answer otherwise. What predicts something else than its simulation never is.
+ *
+ * @param float the network that the quantized one came from
+ * @throws Error when not even the float network computes here what it does in simulation
+ */
+export async function fastestForm(
+  frozen: FrozenNetwork,
+  float: Uint8Array,
+  trials: Trials,
+): Promise<FastestForm> {
+  const contest = new Contest(float, trials);
+  await contest.enter(pairs(frozen, []));
+  let left: readonly Alike[] = [];
+  const choose = async (inFloat: readonly Alike[], most: number): Promise<void> => {
+    if (await contest.enter(pairs(frozen, inFloat), most)) left = inFloat;
+  };
+  for (const kind of alikeByKind(frozen)) await choose([...left, kind], 1 + LEAST_GAIN);
+  const shapes = alikeByShape(frozen, LEAST_GAIN);
+  for (const shape of shapes) {
+    const kind = left.find((one) => holds(one, shape));
+    const rest = shapes.filter((other) => other !== shape && kind && holds(kind, other));
+    const changed = kind ? left.flatMap((one) => (one === kind ? rest : [one])) : [...left, shape];
+    await choose(changed, 1 - LEAST_GAIN);
+  }
+  try {
+    const model = exportQLinear(frozen, "tuned");
+    await contest.enter({ name: "QLinear", model, inFloat: new Set() }, 1 - LEAST_GAIN);
+  } catch (error) {
+    if (!(error instanceof NoForm)) throw error;
+    contest.note("QLinear", { unsupported: error.message });
+  }
+  return contest.end();
+}
+
+const holds = (group: Alike, part: Alike): boolean =>
+  part.layers.every((name) => group.layers.includes(name));
+
+/** Forms one after the other, each against the best so far. */
+class Contest {
+  readonly #float: Form;
+  readonly #trials: Trials;
+  readonly #tried = new Map<string, TriedForm>();
+  readonly #forms: Form[] = [];
+  #best: Form;
+
+  constructor(float: Uint8Array, trials: Trials) {
+    this.#float = { name: "float", model: float, inFloat: "all" };
+    this.#trials = trials;
+    this.#best = this.#float;
+  }
+
+  /**
+   * @param most of the best form's time that the new one may take to be the best; the first one is in any case
+   * @returns whether it is the best now
+   */
+  async enter(form: Form, most = Infinity): Promise<boolean> {
+    try {
+      const isBest = (await this.#against(form, this.#best)) < most;
+      if (isBest) this.#best = form;
+      this.#forms.push(form);
+      return isBest;
+    } catch (error) {
+      this.note(form.name, { unsupported: (error as Error).message });
+      return false;
+    }
+  }
+
+  note(form: string, what: Omit<TriedForm, "form">): void {
+    this.#tried.set(form, { ...this.#tried.get(form), form, ...what });
+  }
+
+  async end(): Promise<FastestForm> {
+    const share = ({ name }: Form) => this.#tried.get(name)?.share ?? Infinity;
+    const others = this.#forms.toSorted((a, b) => share(a) - share(b));
+    for (const form of new Set([this.#best, ...others])) {
+      // Against float again: of many that are tried the best one looks better than it is.
+      if (share(form) > FLOAT_SHARE || (await this.#against(form, this.#float)) > FLOAT_SHARE)
+        continue;
+      const agreement = await this.#agreement(form);
+      if (agreement >= LEAST_AGREEMENT)
+        return { ...form, agreement, tried: [...this.#tried.values()] };
+    }
+    const agreement = await this.#agreement(this.#float);
+    if (agreement >= LEAST_AGREEMENT)
+      return { ...this.#float, agreement, tried: [...this.#tried.values()] };
+    throw new Error(
+      `not even the float network computes here what it does in simulation: ${(100 * agreement).toFixed(2)} % of its predictions are the same`,
+    );
+  }
+
+  /** How many times as long one form takes as another. */
+  async #against(form: Form, other: Form): Promise<number> {
+    const { time } = this.#trials;
+    const [inFloat = [], own = [], others = []] = await time([
+      this.#float.model,
+      form.model,
+      other.model,
+    ]);
+    this.note(this.#float.name, { milliseconds: median(inFloat), share: 1 });
+    this.note(form.name, { milliseconds: median(own), share: ratio(own, inFloat) });
+    return ratio(own, others);
+  }
+
+  async #agreement(form: Form): Promise<number> {
+    const agreement = await this.#trials.agreement(form);
+    this.note(form.name, { agreement });
+    return agreement;
+  }
+}
+
+const FLOAT_SHARE = 1 / (1 + LEAST_GAIN);
+
+/** Of what two models took in the same rounds. */
+const ratio = (a: Times, b: Times): number =>
+  median(a.map((time, round) => time / (b[round] ?? NaN)));
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+}

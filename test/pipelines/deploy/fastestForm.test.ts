@@ -1,0 +1,181 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema } from "onnx-buf";
+import { describe, expect, test } from "vitest";
+import type { Network } from "../../../algorithms/network.js";
+import { onnxruntime } from "../../../backends/onnxruntime.js";
+import { resnet8 } from "../../../benchmarks/models/index.js";
+import { type Form, fastestForm, timeByTurns } from "../../../pipelines/deploy/index.js";
+import { exportOnnx } from "../../../pipelines/export/index.js";
+import { freezeFloat } from "../../../pipelines/freeze/index.js";
+import { initialParameters } from "../../../pipelines/network/index.js";
+import { frozenNetwork } from "../frozenNetwork.js";
+
+const convolution = (name: string, filters: number, kernelSize: number, depthwise = false) => ({
+  ...{ op: "conv2d" as const, name, filters, kernelSize, stride: 1, depthwise, bias: true },
+});
+
+/** One 3x3 convolution, two depthwise ones of different widths, two of one pixel, a dense layer. */
+const layers: Network = {
+  nodes: [
+    { op: "input", name: "image", shape: [8, 8, 1] },
+    ...[
+      convolution("stem", 6, 3),
+      convolution("d0", 6, 3, true),
+      convolution("p0", 24, 1),
+      convolution("d1", 24, 3, true),
+      convolution("p1", 6, 1),
+    ].flatMap((layer, i, all) => [
+      { ...layer, input: i === 0 ? "image" : `${all[i - 1]?.name ?? ""}.relu` },
+      { op: "relu" as const, name: `${layer.name}.relu`, input: layer.name },
+    ]),
+    { op: "globalAveragePool", name: "pool", input: "p1.relu" },
+    { op: "dense", name: "classifier", input: "pool", units: 4 },
+  ],
+};
+const frozen = frozenNetwork({
+  ...{ profile: onnxruntime, bits: 8, seed: 5, model: { build: () => layers } },
+});
+
+const floatModel = (network: Network): Uint8Array =>
+  exportOnnx(freezeFloat(network, initialParameters(network, 0)), "float");
+const float = floatModel(layers);
+
+interface Costs {
+  readonly integers: (layer: { inGroups: boolean; isDense: boolean; channels: number }) => number;
+  readonly float: number;
+  readonly qlinear?: number;
+}
+
+/** What a model takes if each layer costs so much, as a rule instead of a clock. */
+const timeOf =
+  ({ integers, float: inFloat, qlinear = 100 }: Costs) =>
+  (model: Uint8Array): number => {
+    const { graph } = fromBinary(ModelProtoSchema, model);
+    const constants = new Map(graph?.initializer.map(({ name, dims }) => [name, dims]));
+    const producers = new Map(
+      (graph?.node ?? []).flatMap((node) => node.output.map((name) => [name, node])),
+    );
+    return (graph?.node ?? []).reduce((sum, { opType, input, attribute }) => {
+      if (opType === "QLinearConv") return sum + qlinear;
+      if (opType !== "Conv" && opType !== "Gemm") return sum;
+      const weight = input[1] ?? "";
+      if (constants.has(weight)) return sum + inFloat;
+      const codes = producers.get(weight)?.input[0] ?? "";
+      const group = attribute.find(({ name }) => name === "group")?.i ?? 1n;
+      const channels = Number(constants.get(codes)?.[0] ?? 0);
+      return sum + integers({ inGroups: group > 1n, isDense: opType === "Gemm", channels });
+    }, 0);
+  };
+
+/** Rounds that a busy machine disturbs: all models alike in one, each alone in another. */
+const trials = (costs: Costs, agreement: (form: Form) => number = () => 1) => ({
+  time: (models: readonly Uint8Array[]) =>
+    Promise.resolve(
+      models.map((model, turn) => {
+        const time = timeOf(costs)(model);
+        return [time, 5 * time, time, turn === 1 ? 9 * time : time, 2 * time];
+      }),
+    ),
+  agreement: (form: Form) => Promise.resolve(agreement(form)),
+});
+
+describe("the fastest form", () => {
+  test("has in float the kinds of layers that lose by integers or gain nothing", async () => {
+    const integers: Costs["integers"] = ({ inGroups, isDense }) =>
+      inGroups ? 2 : isDense ? 1 : 0.4;
+    const found = await fastestForm(frozen, float, trials({ integers, float: 1 }));
+    expect(found.name).toBe("QuantizeLinear, in float: 3x3 depthwise, dense");
+    expect(found.inFloat).toEqual(new Set(["d0", "d1", "classifier"]));
+    expect(found.tried.map(({ form }) => form)).toContain("QLinear");
+    expect(found.tried.find(({ form }) => form === "float")?.share).toBe(1);
+  });
+
+  test("has in float layers of one shape that lose, where others of their kind gain", async () => {
+    const integers: Costs["integers"] = ({ inGroups, channels }) =>
+      inGroups ? (channels === 24 ? 3 : 0.2) : 0.3;
+    const found = await fastestForm(frozen, float, trials({ integers, float: 1 }));
+    expect(found.name).toBe("QuantizeLinear, in float: 3x3 depthwise 8x8x24 to 8x8x24");
+    expect(found.inFloat).toEqual(new Set(["d1"]));
+  });
+
+  test("is in QLinear operators where these are faster", async () => {
+    const found = await fastestForm(
+      frozen,
+      float,
+      trials({ integers: () => 0.9, float: 1, qlinear: 0.3 }),
+    );
+    expect(found.name).toBe("QLinear");
+  });
+
+  test.each([
+    [0.985, "float"],
+    [0.97, "QuantizeLinear"],
+  ])("unless integers gain 2 %, is the float network: at %d of its time", async (share, name) => {
+    const found = await fastestForm(frozen, float, {
+      time: (models) =>
+        Promise.resolve(
+          models.map((model) => [
+            model === float ? 1 : timeOf({ integers: () => 0, float: 1 })(model) === 0 ? share : 2,
+          ]),
+        ),
+      agreement: () => Promise.resolve(1),
+    });
+    expect(found.name).toBe(name);
+    expect(found.model === float).toBe(name === "float");
+  });
+
+  test("is never one that predicts something else than its simulation", async () => {
+    const costs: Costs = {
+      integers: ({ inGroups }) => (inGroups ? 0.8 : 0.3),
+      float: 1,
+      qlinear: 0.2,
+    };
+    const best = await fastestForm(frozen, float, trials(costs));
+    expect(best.name).toBe("QLinear");
+    const second = await fastestForm(
+      frozen,
+      float,
+      trials(costs, ({ name }) => (name === "QLinear" ? 0.98 : 1)),
+    );
+    expect(second.name).toBe("QuantizeLinear");
+    expect(second.tried.find(({ form }) => form === "QLinear")?.agreement).toBe(0.98);
+    const none = await fastestForm(
+      frozen,
+      float,
+      trials(costs, ({ name }) => Number(name === "float")),
+    );
+    expect(none.model).toBe(float);
+    await expect(
+      fastestForm(
+        frozen,
+        float,
+        trials(costs, () => 0.5),
+      ),
+    ).rejects.toThrow(/not even the float network .* 50\.00 %/);
+  });
+
+  test("leaves out what the runtime does not load, and says why", async () => {
+    const { time, agreement } = trials({ integers: () => 0.5, float: 1, qlinear: 0.1 });
+    const found = await fastestForm(frozen, float, {
+      agreement,
+      time: (models) =>
+        models.some((model) => timeOf({ integers: () => 0, float: 0, qlinear: 1 })(model) > 0)
+          ? Promise.reject(new Error("no kernel"))
+          : time(models),
+    });
+    expect(found.name).toBe("QuantizeLinear");
+    expect(found.tried.find(({ form }) => form === "QLinear")).toEqual({
+      ...{ form: "QLinear", unsupported: "no kernel" },
+    });
+  });
+});
+
+test("timed by turns, a network of a hundred times the work is slower in every round", async () => {
+  const resnet = resnet8.build({ inputShape: [8, 8, 1], classes: 4, width: 64 });
+  const wide = floatModel(resnet);
+  const [slow = [], fast = [], again = []] = await timeByTurns([wide, float, wide], [1, 8, 8]);
+  expect(slow.length).toBeGreaterThan(4);
+  expect(fast).toHaveLength(slow.length);
+  expect(again).toEqual(slow);
+  expect(slow.every((time, round) => time > (fast[round] ?? Infinity))).toBe(true);
+});
