@@ -32,6 +32,7 @@ import { norm } from "./norm.js";
 import { pact } from "./pact.js";
 import { pactMqbench } from "./pactMqbench.js";
 import { palquant } from "./palquant.js";
+import { parameterizedPruning } from "./parameterizedPruning.js";
 import { percentile } from "./percentile.js";
 import { qdrop } from "./qdrop.js";
 import { qil } from "./qil.js";
@@ -41,6 +42,7 @@ import { randomSearch } from "./randomSearch.js";
 import { schaefer } from "./schaefer.js";
 import { sdq } from "./sdq.js";
 import { slimming } from "./slimming.js";
+import { smartDeal } from "./smartDeal.js";
 import { smartExchange } from "./smartExchange.js";
 import { smartExchangeRetrained } from "./smartExchangeRetrained.js";
 import { spos } from "./spos.js";
@@ -99,8 +101,10 @@ export const algorithms: readonly Algorithm[] = [
   channelwiseSize,
   channelwiseEnergy,
   minMax,
+  smartDeal,
   smartExchange,
   movingAverage,
+  parameterizedPruning,
   percentile,
   mse,
   kl,

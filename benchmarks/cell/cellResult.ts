@@ -38,6 +38,7 @@ export async function completedCell(
   const frozen = await staged.find("frozen");
   const widths = chosenWidths(algorithm, places, tensors);
   const stored = storedForms(algorithm, places, tensors);
+  const kinds = operatorsOf(algorithm, places);
   const sites = places.map((site) => describe(site, algorithm, tensors));
   return {
     id,
@@ -69,9 +70,9 @@ export async function completedCell(
     },
     cost: {
       float: costOfNetwork(floatNetwork, []),
-      quantized: costOfNetwork(network, places, { channelBits: widths, stored }),
+      quantized: costOfNetwork(network, places, { channelBits: widths, stored, operators: kinds }),
     },
-    sparsity: sparsityOf(frozen, widths),
+    sparsity: sparsityOf(frozen, widths, kinds),
     sites,
     ...(trained.filters && { filters: filtersOf(parts.quantized.network, network) }),
     inspection: { ...inspection, sites: [...inspection.sites] },
@@ -82,6 +83,17 @@ export async function completedCell(
     measured: { latency, operators, runtimes: measured, seconds: staged.seconds },
   };
 }
+
+/** What weights do where they do not multiply, by the site. */
+const operatorsOf = (algorithm: Algorithm, places: readonly QuantizerSite[]) =>
+  new Map(
+    places
+      .filter(({ role }) => role === "weight")
+      .flatMap((site) => {
+        const operator = quantizerOf(algorithm, site).operator?.(site);
+        return operator === undefined ? [] : [[site.id, operator] as const];
+      }),
+  );
 
 /** Output channels of each convolution, before the search and after it. */
 const filtersOf = (given: Network, found: Network): CompletedCell["filters"] =>
