@@ -21,6 +21,7 @@ import { costsOf } from "./costRows.js";
 import { deploymentIdentity, kernelParagraph } from "./kernels.js";
 import { divergenceOf, integerDivergenceOf } from "./divergence.js";
 import { layerRows } from "./layerRows.js";
+import { integersPay } from "./integersPay.js";
 import { operatorsOf, operatorsSum } from "./operators.js";
 import { verifyCommand, type ReportInput } from "./reportInput.js";
 import { deviceOf, runtimeRows, worstRuntime } from "./runtimes.js";
@@ -165,6 +166,7 @@ function completedView(cell: CompletedCell) {
     })),
     operatorsRows: rowsOf(operatorsOf(measured.operators)),
     operatorsSum: operatorsSum(measured.operators),
+    integersPay: integersPay(cell),
     speedUp: (measured.latency.float.medianMs / measured.latency.quantized.medianMs).toFixed(2),
   };
 }
