@@ -40,8 +40,25 @@ export function strided(
   return result;
 }
 
+/** Rows and columns of a block of a matrix that fits the nearest caches, turned. */
+const BLOCK = 32;
+
+/** A matrix turned block by block: column by column each value would come from another line of the cache. */
+function turned({ shape: [rows = 0, columns = 0], data, ...rest }: Constant): Constant {
+  const result = new Float32Array(data.length);
+  for (let top = 0; top < rows; top += BLOCK)
+    for (let left = 0; left < columns; left += BLOCK) {
+      const [bottom, right] = [Math.min(top + BLOCK, rows), Math.min(left + BLOCK, columns)];
+      for (let column = left; column < right; column++)
+        for (let row = top; row < bottom; row++)
+          result[column * rows + row] = data[row * columns + column] ?? 0;
+    }
+  return { ...rest, shape: [columns, rows], data: result };
+}
+
 /** Axis i of the result is axis order[i]. */
 export function transposed(constant: Constant, order: readonly number[]): Constant {
+  if (order.join() === "1,0" && constant.data instanceof Float32Array) return turned(constant);
   const strides = stridesOf(constant.shape);
   const pick = (list: readonly number[]) => order.map((axis) => list[axis] ?? 1);
   const shape = pick(constant.shape);

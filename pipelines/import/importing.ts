@@ -164,10 +164,15 @@ export class Importing {
     this.#shapes.delete(name);
   }
 
+  /** @param data kept as they are unless they are a constant's, which others may read */
   setParameter(name: string, shape: readonly number[], data: ArrayLike<number>): void {
     if (data.length !== sizeOf(shape))
       throw new RangeError(`"${name}" has ${String(data.length)} values for [${shape.join()}]`);
-    this.parameters[name] = { dtype: "float32", shape, data: Float32Array.from(data) };
+    const isOwn = data instanceof Float32Array && !this.#made.has(data);
+    this.parameters[name] = {
+      ...{ dtype: "float32", shape },
+      data: isOwn ? data : Float32Array.from(data),
+    };
   }
 
   parameterData(name: string): Float32Array {

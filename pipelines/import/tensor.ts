@@ -115,7 +115,8 @@ function decode(type: DataType, bytes: Uint8Array, fail: (what: string) => never
     filled((length) => new Float32Array(length), width, read);
   switch (type) {
     case DataType.FLOAT:
-      return floats(4, (at) => view.getFloat32(at, true));
+      if (bytes.length % 4 !== 0) fail(`is cut off: ${String(bytes.length)} bytes`);
+      return LITTLE_ENDIAN ? copied(bytes) : floats(4, (at) => view.getFloat32(at, true));
     case DataType.DOUBLE:
       return each(8, (at) => view.getFloat64(at, true));
     case DataType.FLOAT16:
@@ -139,6 +140,16 @@ function decode(type: DataType, bytes: Uint8Array, fail: (what: string) => never
       return fail(unsupportedType(type));
   }
 }
+
+/** Bytes as this machine's floats, wherever in a file they lie. */
+function copied(bytes: Uint8Array): Float32Array {
+  const values = new Float32Array(bytes.length / Float32Array.BYTES_PER_ELEMENT);
+  new Uint8Array(values.buffer).set(bytes);
+  return values;
+}
+
+/** Whether this machine keeps numbers as files do. */
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 const unsupportedType = (type: DataType): string =>
   `has the element type ${DataType[type]}; accepted are float, double, float16, bfloat16 and integers of 8 to 64 bits`;

@@ -1,8 +1,17 @@
 import { BATCH_NORM_EPSILON } from "../../network/index.js";
 import type { ConvNode, Sides } from "../../../algorithms/network.js";
-import { axisOf, dimensionsOf, type Feature } from "../feature.js";
+import {
+  axisOf,
+  batchesOf,
+  CHANNELS_FIRST,
+  dimensionsOf,
+  unnamedAxes,
+  type Feature,
+} from "../feature.js";
 import type { OperatorReaders, Source } from "../importing.js";
 import { transposed } from "../arrays.js";
+import type { Constant } from "../tensor.js";
+import { described } from "../views.js";
 import { readWindow } from "../window.js";
 
 /** Convolutions, dense layers and batch norms: what has weights. */
@@ -13,12 +22,23 @@ export const layers: OperatorReaders = {
 };
 
 function readConvolution(source: Source): Feature {
-  const x = source.image(0);
+  const bias = source.has(2) ? source.constant(2).data : undefined;
+  const filters = { ...source.constant(1), bias, groups: source.int("group", 1) };
+  const given = source.feature(0);
+  return given.folded === undefined
+    ? convolved(source, source.image(0), filters)
+    : convolvedWindows(source, given, filters);
+}
+
+interface Filters extends Constant {
+  readonly bias: ArrayLike<number> | undefined;
+  readonly groups: number;
+}
+
+function convolved(source: Source, x: Feature, { shape, data, bias, groups }: Filters): Feature {
   const { importing } = source;
-  const { shape, data } = source.constant(1);
   const [filters = 1, perGroup = 1, rows = 1, columns = 1] = shape;
   const channels = x.shape[2] ?? 1;
-  const groups = source.int("group", 1);
   if (shape.length !== 4)
     source.fail(`has weights of [${shape.join()}]; only 2-D convolutions are supported`);
   if (perGroup * groups !== channels)
@@ -35,16 +55,64 @@ function readConvolution(source: Source): Feature {
     ...plainWindow({ ...window, padding }),
     depthwise,
     ...(groups > 1 && !depthwise && { groups }),
-    ...(source.has(2) && { bias: true }),
+    ...(bias && { bias: true }),
   } as const satisfies Omit<ConvNode, "name">;
   const feature = importing.add(source.output, (name) => ({ name, ...node }));
   // [rows, columns, channels of a group, filters]
   const kernel = transposed({ shape, data }, [2, 3, 1, 0]).data;
   const kernelShape = depthwise ? [rows, columns, filters, 1] : [rows, columns, perGroup, filters];
   importing.setParameter(`${feature.node}/kernel`, kernelShape, kernel);
-  if (source.has(2))
-    importing.setParameter(`${feature.node}/bias`, [filters], source.constant(2).data);
+  if (bias) importing.setParameter(`${feature.node}/bias`, [filters], bias);
   return feature;
+}
+
+/**
+ * Windows of an image, which are one with the batch in the ONNX graph: filters of one pixel convolve all windows' pixels in one
+ * row, larger ones windows side by side as groups of channels, so that none sees its neighbor.
+ */
+function convolvedWindows(source: Source, x: Feature, filters: Filters): Feature {
+  const { importing } = source;
+  const [channels = 1, height = 1, width = 1, ...others] = dimensionsOf(x);
+  const windows = batchesOf(x);
+  const [count = 1, perGroup = 1, ...size] = filters.shape;
+  if (others.length > 0 || filters.shape.length !== 4)
+    source.fail(`convolves ${described(x)} with weights of [${filters.shape.join()}]`);
+  const axes = x.axes.slice(x.folded ?? 0);
+  const [channel = 0, row = 0, column = 0] = axes;
+  const before = [...unnamedAxes(x), ...x.axes.slice(0, x.folded ?? 0)];
+  const single =
+    size.every((one) => one === 1) && (source.ints("strides") ?? []).every((by) => by === 1);
+  if (single && filters.groups === 1 && (source.ints("pads") ?? []).every((pad) => pad === 0)) {
+    const pixels = importing.rearranged(`${source.output}.pixels`, x, {
+      order: [...before, row, column, channel],
+      shape: [1, windows * height * width, channels],
+      view: CHANNELS_FIRST,
+    });
+    return importing.rearranged(`${source.output}.windows`, convolved(source, pixels, filters), {
+      order: [0, 1, 2],
+      shape: [windows, height, width, count],
+      view: { axes: [0, 3, 1, 2], folded: 1 },
+    });
+  }
+  const image = importing.rearranged(`${source.output}.windows`, x, {
+    order: [row, column, ...before, channel],
+    shape: [height, width, windows * channels],
+    view: CHANNELS_FIRST,
+  });
+  const repeated = <T>(values: ArrayLike<T>): T[] =>
+    Array.from({ length: windows }, () => Array.from(values)).flat();
+  const result = convolved(source, image, {
+    shape: [windows * count, perGroup, ...size],
+    data: repeated(filters.data),
+    bias: filters.bias && repeated(filters.bias),
+    groups: windows * filters.groups,
+  });
+  const [rows = 1, columns = 1] = result.shape;
+  return importing.rearranged(`${source.output}.batch`, result, {
+    order: [2, 0, 1],
+    shape: [windows, count, rows, columns],
+    view: { axes: [0, 1, 2, 3], folded: 1 },
+  });
 }
 
 /** Zeros that a node before puts around the image become the convolution's own. */

@@ -6,6 +6,7 @@ import type { OperatorReaders, Source, Value } from "../importing.js";
 import { selected } from "../selecting.js";
 import type { Constant } from "../tensor.js";
 import { described } from "../views.js";
+import { asStrided } from "../asStrided.js";
 import { alongAxis } from "../movedBatch.js";
 import { sliceOf } from "./constants.js";
 
@@ -41,6 +42,8 @@ export const parts: OperatorReaders = {
     });
   },
   Gather(source) {
+    const whole = asStrided(source);
+    if (whole !== undefined) return whole;
     const { shape, data } = source.constant(1);
     const { x, axis, back, without } = alongAxis(source, source.int("axis", 0));
     const extent = dimensionsOf(x)[axis - 1] ?? 0;
