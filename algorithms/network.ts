@@ -143,6 +143,8 @@ export interface FloatOptions {
   readonly matMul: object;
   /** Axes in another order (axis i is axis order[i] of the input), then reshaped. */
   readonly rearrange: { readonly order: readonly number[]; readonly shape: FeatureShape };
+  /** For each whole number the row of a table that it names. */
+  readonly embedding: { readonly rows: number; readonly features: number };
   readonly join: { readonly axis: number };
   readonly flatten: { readonly channelsLast?: boolean };
   readonly pixel: object;

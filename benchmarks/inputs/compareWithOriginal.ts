@@ -35,7 +35,10 @@ export async function compareWithOriginal(
     );
   const images = Array.from(
     { length: Math.max(1, Math.floor(COMPARED_IMAGES / batch)) * batch },
-    () => Float32Array.from({ length: size }, () => 2 * random.uniform() - 1),
+    () =>
+      Float32Array.from({ length: size }, () =>
+        input.tokens === undefined ? 2 * random.uniform() - 1 : random.integer(input.tokens),
+      ),
   ); // channels first
   const given = images.map((pixels) =>
     input.layout === "NCHW" ? pixels : channelsLast(pixels, { height, width, channels }),

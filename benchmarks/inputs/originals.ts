@@ -55,6 +55,13 @@ async function openSession(path: string): Promise<ort.InferenceSession> {
 function asTensor(data: Float32Array, { shape, type, batch = 1 }: ImportedInput): ort.Tensor {
   const dimensions = [batch, ...shape];
   if (type === "float32") return new ort.Tensor("float32", data, dimensions);
+  if (type === "int32") return new ort.Tensor("int32", Int32Array.from(data), dimensions);
+  if (type === "int64")
+    return new ort.Tensor(
+      "int64",
+      BigInt64Array.from(data, (token) => BigInt(token)),
+      dimensions,
+    );
   return new ort.Tensor("float16", Uint16Array.from(data, floatToHalf), dimensions);
 }
 

@@ -56,7 +56,9 @@ export interface ImportedInput {
   readonly shape: readonly number[];
   /** Images at once, where the file fixes them. */
   readonly batch?: number;
-  readonly type: "float32" | "float16";
+  readonly type: SourceModel["input"]["type"];
+  /** Where these are whole numbers: how many every table has that they name rows of. */
+  readonly tokens?: number;
 }
 
 export interface ImportOptions {
@@ -109,13 +111,27 @@ export function importModel(source: SourceModel, imageShape: FeatureShape): Impo
   );
   checkNumbers(parameters);
   return {
-    ...{ network, parameters, input },
+    ...{ network, parameters, input: { ...input, ...tokensOf(input, network) } },
     output: source.output,
     classes: scores.shape.at(-1) ?? 1,
     ...(ending && { ending }),
     notes: source.notes,
     halfPrecision: source.halfPrecision,
   };
+}
+
+/** @throws Error where whole numbers are no tokens */
+function tokensOf(
+  { name, type }: ImportedInput,
+  { nodes }: Network,
+): Pick<ImportedInput, "tokens"> {
+  if (!type.startsWith("int")) return {};
+  const rows = nodes.flatMap((node) =>
+    node.op === "float" && node.operation.kind === "embedding" ? [node.operation.rows] : [],
+  );
+  if (rows.length === 0)
+    throw new Error(`the input "${name}" of ${type} names rows of no table (Gather)`);
+  return { tokens: Math.min(...rows) };
 }
 
 /** Nodes that the output is computed from: heads for training alone need not be understood. */

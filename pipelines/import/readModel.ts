@@ -33,7 +33,8 @@ export interface SourceInput {
   readonly shape: readonly (number | undefined)[];
   /** Where the file fixes it. */
   readonly batch?: number;
-  readonly type: "float32" | "float16";
+  /** Whole numbers are tokens. */
+  readonly type: "float32" | "float16" | "int64" | "int32";
   /** Where the form of the file says it. */
   readonly layout?: "NHWC";
 }
@@ -122,16 +123,24 @@ function inputOf(graph: GraphProto, constants: ReadonlyMap<string, Constant>): S
   const types = new Map<number, SourceInput["type"]>([
     [DataType.FLOAT, "float32"],
     [DataType.FLOAT16, "float16"],
+    [DataType.INT64, "int64"],
+    [DataType.INT32, "int32"],
   ]);
   const element = type?.case === "tensorType" ? types.get(type.value.elemType) : undefined;
   if (type?.case !== "tensorType" || element === undefined)
-    throw new Error(`the input "${input.name}" must be a float32 or float16 tensor`);
+    throw new Error(
+      `the input "${input.name}" must be a tensor of float32 or float16, or of int64 or int32 for tokens`,
+    );
   const [batch, ...shape] = (type.value.shape?.dim ?? []).map(({ value }) =>
     value.case === "dimValue" && value.value > 0n ? Number(value.value) : undefined,
   );
   if (shape.length < 1 || shape.length > 3)
     throw new Error(
       `the input "${input.name}" must be a batch of images, rows or features with 4, 3 or 2 axes; it has ${String(type.value.shape?.dim.length ?? 0)}`,
+    );
+  if (element.startsWith("int") && shape.length !== 1)
+    throw new Error(
+      `the input "${input.name}" of ${element} must be tokens, [batch, length]; it has ${String(shape.length + 1)} axes`,
     );
   return { name: input.name, shape, type: element, ...(batch !== undefined && { batch }) };
 }

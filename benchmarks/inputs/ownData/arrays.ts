@@ -82,9 +82,9 @@ function toPart(
   { path, preprocessing }: { readonly path: string; readonly preprocessing: Preprocessing },
 ): Part {
   const [count = 0, ...rest] = images.shape;
-  if (rest.length !== 2 && rest.length !== 3)
+  if (rest.length < 1 || rest.length > 3)
     throw new Error(
-      `${path}: images must be [count, height, width] with or without channels, not [${images.shape.join()}]`,
+      `${path}: images must be [count, height, width] with or without channels, or [count, features], not [${images.shape.join()}]`,
     );
   if (images.data.length === 0)
     throw new Error(`${path}: there are no pixels in [${images.shape.join()}]`);
@@ -96,13 +96,17 @@ function toPart(
     throw new Error(
       `${path}: the images have the value ${String(images.data[strange])} in image ${String(Math.floor((strange * count) / images.data.length))}`,
     );
-  const axes = rest.length === 2 ? [...rest, 1] : rest;
+  // Features are one row of pixels.
+  const areFeatures = rest.length === 1;
+  const axes = areFeatures ? [1, ...rest, 1] : rest.length === 2 ? [...rest, 1] : rest;
   const [first = 1, , last = 1] = axes;
   const isChannels = (size: number) => size === 1 || size === 3;
-  const layout = preprocessing.layout ?? (isChannels(first) && !isChannels(last) ? "NCHW" : "NHWC");
+  const layout = areFeatures
+    ? "NHWC"
+    : (preprocessing.layout ?? (isChannels(first) && !isChannels(last) ? "NCHW" : "NHWC"));
   const [height = 1, width = 1, channels = 1] =
     layout === "NHWC" ? axes : [axes[1] ?? 1, axes[2] ?? 1, axes[0] ?? 1];
-  const pixels = asBytes(images);
+  const pixels = areFeatures ? Float32Array.from(images.data) : asBytes(images);
   const ordered =
     layout === "NHWC" || channels === 1 ? pixels : channelsLast(pixels, count, channels);
   const shape = [height, width, channels];

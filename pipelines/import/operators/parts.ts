@@ -7,6 +7,7 @@ import { selected } from "../selecting.js";
 import type { Constant } from "../tensor.js";
 import { described } from "../views.js";
 import { asStrided } from "../asStrided.js";
+import { embedded } from "../embedded.js";
 import { alongAxis } from "../movedBatch.js";
 import { sliceOf } from "./constants.js";
 
@@ -42,7 +43,7 @@ export const parts: OperatorReaders = {
     });
   },
   Gather(source) {
-    const whole = asStrided(source);
+    const whole = asStrided(source) ?? embedded(source);
     if (whole !== undefined) return whole;
     const { shape, data } = source.constant(1);
     const { x, axis, back, without } = alongAxis(source, source.int("axis", 0));

@@ -5,6 +5,7 @@ import * as arrays from "./arrays.js";
 import * as constants from "./constants.js";
 import * as elementwise from "./elementwise.js";
 import * as moving from "./moving.js";
+import { embedding } from "./embedding.js";
 import { averagePool, convTranspose, resize } from "./windows.js";
 
 /** Everything that a network may compute in float besides what backends quantize. */
@@ -16,6 +17,7 @@ const definitions: { readonly [K in FloatKind]: DefinitionOf<K> } = {
   adder,
   averagePool,
   convTranspose,
+  embedding,
   resize,
 };
 

@@ -62,6 +62,19 @@ describe("arrays", () => {
     expect(firstImage(await loadOwnData({ path }))[0]).toBe(256);
   });
 
+  test("features are a row of numbers as they are, also whole ones", async () => {
+    const path = join(await temporary(), "set.npz");
+    const tokens = npy("<i8", [2, 3], int64Bytes([7, 0, 255, 3, 2, 1]));
+    const labels = npy("|u1", [2], bytes(2));
+    await writeFile(
+      path,
+      zipSync({ "x_train.npy": tokens, "x_test.npy": tokens, "y_test.npy": labels }),
+    );
+    const dataset = await loadOwnData({ path });
+    expect(dataset).toMatchObject({ shape: [1, 3, 1], classes: 2 });
+    expect(firstImage(dataset)).toEqual([7, 0, 255]);
+  });
+
   test("16-bit floats", async () => {
     const path = join(await temporary(), "set.npz");
     const halves = new Uint8Array(Uint16Array.from([0x3c00, 0xc000, 0x3555, 0]).buffer);
