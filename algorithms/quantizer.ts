@@ -1,5 +1,5 @@
 import type * as tf from "#tf";
-import type { StoredWeights } from "../backends/hardware/hardware.js";
+import type { OperatorKind, StoredWeights } from "../backends/hardware/hardware.js";
 import type { QuantScheme } from "../backends/scheme.js";
 
 /** One place in a network where a tensor is quantized. */
@@ -72,6 +72,11 @@ export interface Quantizer {
   readonly countsBatch?: boolean;
   /** What its levels are if not "uniform"; decides which backends it can run on. */
   readonly levels?: "codebook" | "logarithmic";
+  /**
+   * What a product with its weights is where it is no multiplication: "shift" if all levels of the site are signed
+   * powers of two times one scale. Hardware models then count it as that.
+   */
+  operator?(site: QuantizerSite): OperatorKind;
   /** The levels that `fakeQuantize` puts x on where they are not uniform; then used for deployment. */
   codebook?(values: QuantizerTensors, site: QuantizerSite, x?: tf.Tensor): Codebook | undefined;
   /** Fewest bits that it has levels for; 2 if absent. */

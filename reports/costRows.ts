@@ -26,35 +26,33 @@ export function costsOf(cell: CompletedCell): CostRow[] {
   const both = (of: (network: NetworkCost) => number | undefined) =>
     [of(cost.float), of(cost.quantized)] as const;
   const hardware = Object.keys(cost.quantized.hardware).flatMap((model) => {
-    const modelled = (unit: "cycles" | "milliseconds" | "microjoules") =>
-      both((network) => {
-        const found = network.hardware[model];
-        return found === undefined || "unsupported" in found ? undefined : found[unit];
-      });
     const found = cost.quantized.hardware[model] ?? {};
     if ("unsupported" in found)
       return [{ name: model, float: "–", quantized: found.unsupported, ratio: "–" }];
-    return [
-      ...("cycles" in found ? [row(`${model}: cycles`, modelled("cycles"), prefixed)] : []),
-      ...("milliseconds" in found
-        ? [row(`${model}: modelled latency`, modelled("milliseconds"), milliseconds)]
-        : []),
-      ...("microjoules" in found
-        ? [
+    return HARDWARE_ROWS.flatMap(({ name, of, format }) =>
+      of(found) === undefined
+        ? []
+        : [
             row(
-              `${model}: modelled energy`,
-              modelled("microjoules"),
-              (e) => `${e.toPrecision(3)} µJ`,
+              `${model}: ${name}`,
+              both(({ hardware: all }) => modelled(all[model], of)),
+              format,
             ),
-          ]
-        : []),
-    ];
+          ],
+    );
   });
   return [
     row(
       "multiplications",
       both(({ macs }) => macs),
       prefixed,
+    ),
+    ...OTHER_OPERATIONS.filter((name) => cost.quantized[name] !== undefined).map((name) =>
+      row(
+        name,
+        both((network) => network[name] ?? 0),
+        prefixed,
+      ),
     ),
     row(
       "bit operations",
@@ -90,6 +88,47 @@ export function costsOf(cell: CompletedCell): CostRow[] {
       : [row("image visits of its search", [undefined, search.visits.used], prefixed)]),
   ];
 }
+
+/** What weights do where they do not multiply. */
+const OTHER_OPERATIONS = ["shifts", "differences"] as const;
+
+type Modelled = Exclude<NetworkCost["hardware"][string], { readonly unsupported: string }>;
+
+const modelled = (cost: NetworkCost["hardware"][string] | undefined, of: HardwareRow["of"]) =>
+  cost === undefined || "unsupported" in cost ? undefined : of(cost);
+
+interface HardwareRow {
+  readonly name: string;
+  readonly of: (cost: Modelled) => number | undefined;
+  readonly format: (value: number) => string;
+}
+const microjoules = (energy: number) => `${energy.toPrecision(3)} µJ`;
+const energyDelay = (value: number) => `${value.toPrecision(3)} µJ ms`;
+const HARDWARE_ROWS: readonly HardwareRow[] = [
+  { name: "cycles", of: ({ cycles }) => cycles, format: prefixed },
+  { name: "modelled latency", of: (cost) => cost.milliseconds, format: milliseconds },
+  {
+    name: "modelled latency of an image alone",
+    of: ({ mapping }) => mapping?.millisecondsOfOneImage,
+    format: milliseconds,
+  },
+  { name: "modelled energy", of: (cost) => cost.microjoules, format: microjoules },
+  {
+    name: "modelled energy without adding up",
+    of: ({ mapping }) => mapping?.microjoulesWithoutSums,
+    format: microjoules,
+  },
+  {
+    name: "energy times delay, best mapping",
+    of: ({ mapping }) => mapping?.energyDelay,
+    format: energyDelay,
+  },
+  {
+    name: "energy times delay, fixed mapping",
+    of: ({ mapping }) => mapping?.fixedEnergyDelay,
+    format: energyDelay,
+  },
+];
 
 const FORMATS = { dense: "dense", bitmap: "bitmap + values", "2:4": "2:4" } as const;
 

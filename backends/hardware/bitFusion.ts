@@ -1,4 +1,10 @@
-import { macsOf, upTo, weightsOf, type HardwareModel, type LayerWork } from "./hardware.js";
+import {
+  macsOf,
+  multipliesUpTo,
+  weightsOf,
+  type HardwareModel,
+  type LayerWork,
+} from "./hardware.js";
 
 /** The array in Eyeriss's area: rows that add up, columns for output channels, bits per cycle. */
 const ROWS = 16;
@@ -28,7 +34,7 @@ export const bitFusion: HardwareModel = {
   provenance:
     "cycle rule and energies of the published simulator; every tensor passes its memory once, tiles and stalls are not modelled",
   clockHz: 500e6,
-  unsupported: upTo(8),
+  unsupported: multipliesUpTo(8),
   cost(work) {
     const { taps, outputChannels, groups, outputPixels, weightBits, activationBits } = work;
     const products = fused(weightBits) * fused(activationBits);

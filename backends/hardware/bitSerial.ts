@@ -1,5 +1,5 @@
 import type { Source } from "../backend.js";
-import { upTo, weightsOf, type HardwareModel, type LayerWork } from "./hardware.js";
+import { multipliesUpTo, weightsOf, type HardwareModel, type LayerWork } from "./hardware.js";
 
 const HAQ: Source = {
   title:
@@ -44,7 +44,7 @@ function batchCycles(work: LayerWork, { batch, side, lanes }: Array): number {
 
 const model = (array: Array) => ({
   source: HAQ,
-  unsupported: upTo(16),
+  unsupported: multipliesUpTo(16),
   cost: (work: LayerWork) => ({ cycles: batchCycles(work, array) / array.batch }),
 });
 

@@ -1,8 +1,29 @@
-import { macsOf, type HardwareModel } from "./hardware.js";
+import {
+  FLOAT_BITS,
+  operationsOf,
+  operatorOf,
+  type HardwareModel,
+  type LayerWork,
+} from "./hardware.js";
 
 const REGISTER_BITS = 128;
 /** CPUs have no narrower products. */
 const NARROWEST = 8;
+
+/**
+ * Instructions of a vector of operations: multiplying and adding up is one, as the absolute difference of
+ * integers is (SABA); a shift by another number in each lane (SSHL) is not added up, nor are floats' differences.
+ */
+function instructions(work: LayerWork): number {
+  switch (operatorOf(work)) {
+    case "convolution":
+      return 1;
+    case "shift":
+      return 2;
+    case "adder":
+      return Math.max(work.weightBits, work.activationBits) === FLOAT_BITS ? 2 : 1;
+  }
+}
 
 /** A CPU with 128-bit vectors: 8 bits are four times as fast as float, fewer bits gain nothing. */
 export const cpuSimd: HardwareModel = {
@@ -13,9 +34,16 @@ export const cpuSimd: HardwareModel = {
     url: "https://arxiv.org/abs/2001.03048",
   },
   provenance:
-    "a bound derived from the vector width: one vector of products each cycle, memory and all else free",
+    "a bound derived from the vector width: one vector of products each cycle, memory and all else free; shifts and differences by the instructions that Arm's vectors have",
+  unsupported: (work) =>
+    operatorOf(work) === "shift" && work.activationBits === FLOAT_BITS
+      ? "floats are not shifted"
+      : undefined,
   cost: (work) => ({
     cycles:
-      (macsOf(work) * Math.max(work.weightBits, work.activationBits, NARROWEST)) / REGISTER_BITS,
+      (instructions(work) *
+        operationsOf(work) *
+        Math.max(work.weightBits, work.activationBits, NARROWEST)) /
+      REGISTER_BITS,
   }),
 };

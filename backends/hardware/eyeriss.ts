@@ -1,13 +1,30 @@
-import { FLOAT_BITS, macsOf, weightsOf, type HardwareModel } from "./hardware.js";
+import {
+  FLOAT_BITS,
+  operationsOf,
+  operatorOf,
+  weightsOf,
+  type HardwareModel,
+  type LayerWork,
+} from "./hardware.js";
+import { FLOAT, INTEGER, MEMORY } from "./units.js";
 
-/** Picojoules at 45 nm: products, and adding them to a 32-bit sum. */
-const PRODUCT_8_BITS = 0.2;
-const INTEGER_SUM = 0.1;
-const FLOAT_PRODUCT = 3.7;
-const FLOAT_SUM = 0.9;
-/** Picojoules per byte. */
-const DRAM = 100;
-const GLOBAL_BUFFER = 3;
+/** Picojoules of one product, shift or difference, and of adding it up. */
+function perOperation(work: LayerWork): number {
+  const { weightBits, activationBits } = work;
+  const isFloat = Math.max(weightBits, activationBits) === FLOAT_BITS;
+  switch (operatorOf(work)) {
+    case "convolution":
+      return isFloat
+        ? FLOAT.product + FLOAT.sum
+        : (INTEGER.product * weightBits * activationBits) / 64 + INTEGER.sum;
+    case "shift":
+      return (INTEGER.shift * activationBits) / 8 + INTEGER.sum;
+    case "adder":
+      return isFloat
+        ? FLOAT.difference + FLOAT.sum
+        : (INTEGER.difference * Math.max(weightBits, activationBits)) / 8 + INTEGER.sum;
+  }
+}
 
 /** Energy of an accelerator with Eyeriss's memories: weights come from DRAM, all else from the buffer. */
 export const eyeriss: HardwareModel = {
@@ -19,20 +36,20 @@ export const eyeriss: HardwareModel = {
     url: "https://arxiv.org/abs/2210.13361",
   },
   provenance:
-    "unit energies are published; that a product's energy falls with both widths, and that each value passes the buffer once, is assumed",
+    "unit energies are published; that a product's energy falls with both widths, and that each value passes the buffer once, is assumed, as that a shift's falls with the width of what is shifted and a difference's with the wider one",
+  unsupported: (work) =>
+    operatorOf(work) === "shift" && work.activationBits === FLOAT_BITS
+      ? "floats are not shifted"
+      : undefined,
   cost(work) {
     const { inputValues, outputChannels, outputPixels, weightBits, activationBits } = work;
-    const float = Math.max(weightBits, activationBits) === FLOAT_BITS;
-    const perMac = float
-      ? FLOAT_PRODUCT + FLOAT_SUM
-      : (PRODUCT_8_BITS * weightBits * activationBits) / 64 + INTEGER_SUM;
     const weightBytes = (weightsOf(work) * weightBits) / 8;
     const activationBytes = ((inputValues + outputChannels * outputPixels) * activationBits) / 8;
     return {
       picojoules:
-        macsOf(work) * perMac +
-        weightBytes * DRAM +
-        (weightBytes + activationBytes) * GLOBAL_BUFFER,
+        operationsOf(work) * perOperation(work) +
+        weightBytes * MEMORY.dram +
+        (weightBytes + activationBytes) * MEMORY.buffer,
     };
   },
 };

@@ -4,6 +4,7 @@ import { cpuSimd } from "./cpuSimd.js";
 import { eyeriss } from "./eyeriss.js";
 import type { HardwareModel } from "./hardware.js";
 import { mpic } from "./mpic.js";
+import { nasaChunks } from "./nasaChunks.js";
 import { smartExchangeArray } from "./smartExchangeArray.js";
 
 /** Every hardware model, in the order of tables. */
@@ -15,4 +16,5 @@ export const hardwareModels: readonly HardwareModel[] = [
   bitFusion,
   eyeriss,
   smartExchangeArray,
+  nasaChunks,
 ];

@@ -1,5 +1,5 @@
 import type { Source } from "../backend.js";
-import { macsOf, upTo, type HardwareModel } from "./hardware.js";
+import { macsOf, multipliesUpTo, type HardwareModel } from "./hardware.js";
 
 /** Bit widths that MPIC's dot-product unit has. */
 export const MPIC_BITS = [2, 4, 8] as const;
@@ -44,7 +44,7 @@ export const mpic: HardwareModel = {
   source: MPIC_SOURCE,
   provenance: "products per cycle and power as published; nothing but the products is counted",
   clockHz: MPIC_HZ,
-  unsupported: upTo(8),
+  unsupported: multipliesUpTo(8),
   cost(work) {
     const cycles = mpicCycles(macsOf(work), work.activationBits, work.weightBits);
     return { cycles, picojoules: cycles * MPIC_JOULE_PER_CYCLE * 1e12 };

@@ -1,4 +1,4 @@
-import { macsOf, upTo, weightsOf, type HardwareModel } from "./hardware.js";
+import { macsOf, multipliesUpTo, weightsOf, type HardwareModel } from "./hardware.js";
 
 /** Picojoules of 8 bits at 28 nm. */
 const DRAM = 100;
@@ -19,7 +19,7 @@ export const smartExchangeArray: HardwareModel = {
   },
   provenance:
     "unit energies are from memory of the paper's table; that each value passes DRAM (weights) and its buffer once, and that rows of zeros save their products but no reading of activations, is assumed; the energy of training is not modelled",
-  unsupported: upTo(8),
+  unsupported: multipliesUpTo(8),
   cost(work) {
     const { inputValues, outputChannels, outputPixels, weightBits, activationBits, stored } = work;
     const weightBytes = stored?.bytes ?? (weightsOf(work) * weightBits) / 8;

@@ -69,7 +69,9 @@ export async function completedCell(
     },
     cost: {
       float: costOfNetwork(floatNetwork, []),
-      quantized: costOfNetwork(network, places, { channelBits: widths, stored }),
+      quantized: costOfNetwork(network, places, {
+        ...{ channelBits: widths, stored, operators: operatorsOf(algorithm, places) },
+      }),
     },
     sparsity: sparsityOf(frozen, widths),
     sites,
@@ -82,6 +84,17 @@ export async function completedCell(
     measured: { latency, operators, runtimes: measured, seconds: staged.seconds },
   };
 }
+
+/** What weights do where they do not multiply, by the site. */
+const operatorsOf = (algorithm: Algorithm, places: readonly QuantizerSite[]) =>
+  new Map(
+    places
+      .filter(({ role }) => role === "weight")
+      .flatMap((site) => {
+        const operator = quantizerOf(algorithm, site).operator?.(site);
+        return operator === undefined ? [] : [[site.id, operator] as const];
+      }),
+  );
 
 /** Output channels of each convolution, before the search and after it. */
 const filtersOf = (given: Network, found: Network): CompletedCell["filters"] =>

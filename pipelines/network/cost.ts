@@ -1,7 +1,13 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import {
   FLOAT_BITS,
+  hardwareCost,
   macsOf,
+  operationsOf,
+  operatorOf,
+  type HardwareModel,
+  type OperatorKind,
+  type SharedCost,
   type LayerWork,
   type StoredWeights,
 } from "../../backends/hardware/hardware.js";
@@ -9,11 +15,15 @@ import { hardwareModels } from "../../backends/hardware/index.js";
 import { consumersOf, findNode, inputsOf, isLayer } from "./graph.js";
 import { featureShapes } from "./featureShapes.js";
 import { parameterSpecs } from "./parameterSpecs.js";
-import type { Network } from "../../algorithms/network.js";
+import type { FloatNode, Network, NetworkNode } from "../../algorithms/network.js";
 
 /** A network's cost for one image. */
 export interface NetworkCost {
+  /** Multiplications; shifts and differences are none. */
   readonly macs: number;
+  /** Shifts by weights that are powers of two, and differences from weights; absent where there are none. */
+  readonly shifts?: number;
+  readonly differences?: number;
   /** Products weighted with both their operands' bits; float operands count as 32. */
   readonly bitOps: number;
   /** Largest sum of the activations that are needed at the same time, at their widths. */
@@ -23,8 +33,24 @@ export interface NetworkCost {
 }
 
 export type ModelledCost =
-  | { readonly cycles?: number; readonly milliseconds?: number; readonly microjoules?: number }
+  | {
+      readonly cycles?: number;
+      readonly milliseconds?: number;
+      readonly microjoules?: number;
+      readonly mapping?: ModelledMapping;
+    }
   | { readonly unsupported: string };
+
+/** What a search for the best mapping of layers to hardware gains. */
+export interface ModelledMapping {
+  /** Of one image that no other one follows or precedes. */
+  readonly millisecondsOfOneImage: number;
+  /** Products, shifts, differences and memory, without adding up. */
+  readonly microjoulesWithoutSums: number;
+  /** Microjoules times milliseconds: of what was found, and with the same mapping for every layer. */
+  readonly energyDelay: number;
+  readonly fixedEnergyDelay: number;
+}
 
 /** What is known of weights beyond their sites, by the site. */
 export interface WeightForms {
@@ -32,6 +58,8 @@ export interface WeightForms {
   readonly channelBits?: ReadonlyMap<string, readonly number[]>;
   /** Compressed formats. */
   readonly stored?: ReadonlyMap<string, StoredWeights>;
+  /** What is no multiplication. */
+  readonly operators?: ReadonlyMap<string, OperatorKind>;
 }
 
 /**
@@ -42,15 +70,21 @@ export interface WeightForms {
 export function costOfNetwork(
   network: Network,
   sites: readonly QuantizerSite[],
-  { channelBits, stored }: WeightForms = {},
+  { channelBits, stored, operators }: WeightForms = {},
 ): NetworkCost {
   const work = layerWork(network, sites, channelBits).map((layer): LayerWork => {
-    const form = stored?.get(`${layer.layer}/kernel`);
-    return form === undefined ? layer : { ...layer, stored: form };
+    const id = `${layer.layer}/kernel`;
+    const [form, operator] = [stored?.get(id), operators?.get(id)];
+    return { ...layer, ...(form && { stored: form }), ...(operator && { operator }) };
   });
   const total = (of: (layer: LayerWork) => number) => work.reduce((sum, one) => sum + of(one), 0);
+  const counted = (kind: OperatorKind) =>
+    total((layer) => (operatorOf(layer) === kind ? operationsOf(layer) : 0));
+  const [shifts, differences] = [counted("shift"), counted("adder")];
   return {
     macs: total(macsOf),
+    ...(shifts > 0 && { shifts }),
+    ...(differences > 0 && { differences }),
     bitOps: total((layer) => macsOf(layer) * layer.weightBits * layer.activationBits),
     activationBytes: peakActivationBytes(network, sites),
     hardware: Object.fromEntries(
@@ -59,31 +93,38 @@ export function costOfNetwork(
   };
 }
 
-function modelled(
-  work: readonly LayerWork[],
-  { clockHz, cost, unsupported }: (typeof hardwareModels)[number],
-): ModelledCost {
+function modelled(work: readonly LayerWork[], model: HardwareModel): ModelledCost {
+  const { clockHz, unsupported } = model;
   for (const layer of work) {
     const reason = unsupported?.(layer);
     if (reason !== undefined) return { unsupported: `${layer.layer}: ${reason}` };
   }
-  const costs = work.map(cost);
-  const sum = (values: readonly (number | undefined)[]) =>
-    values.reduce<number | undefined>(
-      (a, b) => (a === undefined || b === undefined ? undefined : a + b),
-      0,
-    );
-  const cycles = sum(costs.map((layer) => layer.cycles));
-  const picojoules = sum(costs.map((layer) => layer.picojoules));
+  const cost = hardwareCost(model, work);
+  const { cycles, picojoules } = cost;
   return {
     ...(cycles !== undefined && { cycles }),
     ...(cycles !== undefined &&
       clockHz !== undefined && { milliseconds: (cycles / clockHz) * 1000 }),
     ...(picojoules !== undefined && { microjoules: picojoules / 1e6 }),
+    ...("mapping" in cost && clockHz !== undefined && { mapping: mappingOf(cost, clockHz) }),
   };
 }
 
-/** Every convolution and dense layer, in parts where its channels have different widths. */
+function mappingOf({ cycles, picojoules, mapping }: SharedCost, clockHz: number): ModelledMapping {
+  const milliseconds = (count: number) => (count / clockHz) * 1000;
+  const { fixed, cyclesOfOneImage, picojoulesWithoutSums } = mapping;
+  return {
+    millisecondsOfOneImage: milliseconds(cyclesOfOneImage),
+    microjoulesWithoutSums: picojoulesWithoutSums / 1e6,
+    energyDelay: (picojoules / 1e6) * milliseconds(cycles),
+    fixedEnergyDelay: (fixed.picojoules / 1e6) * milliseconds(fixed.cycles),
+  };
+}
+
+const isAdder = (node: NetworkNode): node is FloatNode =>
+  node.op === "float" && node.operation.kind === "adder";
+
+/** Every convolution, dense and adder layer, in parts where its channels have different widths. */
 export function layerWork(
   network: Network,
   sites: readonly QuantizerSite[],
@@ -91,23 +132,25 @@ export function layerWork(
 ): LayerWork[] {
   const shapes = featureShapes(network);
   const bits = bitsById(sites);
-  return network.nodes.filter(isLayer).flatMap((node) => {
+  return network.nodes.flatMap((node) => {
+    if (!isLayer(node) && !isAdder(node)) return [];
     const id = `${node.name}/kernel`;
     const kernel = parameterSpecs(network).get(id)?.shape ?? [];
     const output = shapes.get(node.name) ?? [];
     const outputChannels = output.at(-1) ?? 1;
     const depthwise = node.op === "conv2d" && node.depthwise;
+    const [input = ""] = inputsOf(node);
     const work = {
       layer: node.name,
       kind: node.op === "dense" ? "dense" : depthwise ? "depthwise" : "convolution",
+      ...(isAdder(node) && { operator: "adder" as const }),
       taps: product(kernel) / outputChannels,
+      window: product(kernel.slice(0, -2)),
       groups: depthwise ? outputChannels : node.op === "conv2d" ? (node.groups ?? 1) : 1,
       outputPixels: product(output) / outputChannels,
-      inputValues: product(shapes.get(node.input) ?? []),
+      inputValues: product(shapes.get(input) ?? []),
       activationBits:
-        findNode(network, node.input).op === "quantize"
-          ? (bits.get(node.input) ?? FLOAT_BITS)
-          : FLOAT_BITS,
+        findNode(network, input).op === "quantize" ? (bits.get(input) ?? FLOAT_BITS) : FLOAT_BITS,
     } as const;
     const widths = channelBits.get(id);
     if (widths === undefined || work.groups > 1)

@@ -1,5 +1,10 @@
 import type { BudgetUnit, ChannelBits, Filters, Policy } from "../../../algorithms/laboratory.js";
-import { macsOf, weightsOf, type LayerWork } from "../../../backends/hardware/hardware.js";
+import {
+  hardwareCost,
+  macsOf,
+  weightsOf,
+  type LayerWork,
+} from "../../../backends/hardware/hardware.js";
 import { hardwareModels } from "../../../backends/hardware/index.js";
 import { layerWork, withFilters, type QuantizedNetwork } from "../../network/index.js";
 import { withBits } from "../withBits.js";
@@ -22,8 +27,7 @@ export function policyCost(
   const { network, sites } = withFilters(quantized, filters);
   const places = withBits(sites, new Map(Object.entries(policy)));
   const work = layerWork(network, places, new Map(Object.entries(channels)));
-  const cost = costIn(unit);
-  const ofLayers = work.reduce((sum, layer) => sum + cost(layer), 0);
+  const ofLayers = costIn(unit)(work);
   return unit.unit === "memory" ? ofLayers + activationBits(places) : ofLayers;
 }
 
@@ -33,17 +37,17 @@ const activationBits = (sites: QuantizedNetwork["sites"]): number =>
     .filter(({ role }) => role === "activation")
     .reduce((sum, { shape, scheme }) => sum + shape.reduce((a, b) => a * b, scheme.bitWidth), 0);
 
-function costIn(unit: BudgetUnit): (work: LayerWork) => number {
+function costIn(unit: BudgetUnit): (work: readonly LayerWork[]) => number {
   switch (unit.unit) {
     case "multiplications":
-      return macsOf;
+      return sumOf(macsOf);
     case "parameters":
-      return weightsOf;
+      return sumOf(weightsOf);
     case "size":
     case "memory":
-      return (work) => weightsOf(work) * work.weightBits;
+      return sumOf((work) => weightsOf(work) * work.weightBits);
     case "bitOps":
-      return (work) => macsOf(work) * work.weightBits * work.activationBits;
+      return sumOf((work) => macsOf(work) * work.weightBits * work.activationBits);
     case "cycles":
     case "picojoules": {
       const model = hardwareModels.find(({ name }) => name === unit.on);
@@ -52,9 +56,11 @@ function costIn(unit: BudgetUnit): (work: LayerWork) => number {
           `there is no hardware model "${unit.on}"; there are ${hardwareModels.map(({ name }) => name).join(", ")}`,
         );
       return (work) => {
-        const reason = model.unsupported?.(work);
-        if (reason !== undefined) throw new RangeError(`${work.layer}: ${reason}`);
-        const cost = model.cost(work)[unit.unit];
+        for (const layer of work) {
+          const reason = model.unsupported?.(layer);
+          if (reason !== undefined) throw new RangeError(`${layer.layer}: ${reason}`);
+        }
+        const cost = hardwareCost(model, work)[unit.unit];
         if (cost === undefined) throw new RangeError(`${model.title} has no ${unit.unit}`);
         return cost;
       };
@@ -63,3 +69,8 @@ function costIn(unit: BudgetUnit): (work: LayerWork) => number {
       return unit satisfies never;
   }
 }
+
+const sumOf =
+  (of: (layer: LayerWork) => number) =>
+  (work: readonly LayerWork[]): number =>
+    work.reduce((sum, layer) => sum + of(layer), 0);

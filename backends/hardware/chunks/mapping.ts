@@ -1,0 +1,158 @@
+import { operationsOf, type LayerWork } from "../hardware.js";
+
+/** Output channels, input channels and output pixels: what the loops of a layer go over; windows stay whole. */
+export interface Tile {
+  readonly outputs: number;
+  readonly inputs: number;
+  readonly pixels: number;
+}
+type Dimension = keyof Tile;
+
+/**
+ * Loops from the outermost to the innermost, by what they keep in place: of the innermost loop each tensor that it
+ * does not change is not fetched again. Kernel rows stay in elements while pixels pass, as weights do, and the
+ * sum of a window stays, too.
+ */
+export const LOOP_ORDERS = {
+  row: ["outputs", "inputs", "pixels"],
+  weight: ["inputs", "outputs", "pixels"],
+  output: ["outputs", "pixels", "inputs"],
+  input: ["pixels", "inputs", "outputs"],
+} as const satisfies Readonly<Record<string, readonly Dimension[]>>;
+export type LoopOrder = keyof typeof LOOP_ORDERS;
+
+/** How a layer's loops are cut: a tile in the buffer, one in each element's registers, elements side by side. */
+export interface Mapping {
+  readonly order: LoopOrder;
+  readonly buffer: Tile;
+  readonly registers: Tile;
+  /** Elements that have output channels of their own, each for as many that have pixels of their own. */
+  readonly across: { readonly outputs: number; readonly pixels: number };
+}
+
+/** A layer as loops see it: one of its groups, which follow one another. */
+export interface Loops {
+  readonly groups: number;
+  readonly whole: Tile;
+  readonly window: number;
+  /** Values of an input channel. */
+  readonly inputPixels: number;
+  readonly weightBytes: number;
+  readonly activationBytes: number;
+  readonly operations: number;
+}
+
+/** Bytes of a sum that is not complete. */
+const SUM_BYTES = 4;
+
+export function loopsOf(work: LayerWork): Loops {
+  const { taps, window, groups, outputChannels, outputPixels, inputValues } = work;
+  const inputs = taps / window;
+  return {
+    groups,
+    whole: { outputs: outputChannels / groups, inputs, pixels: outputPixels },
+    window,
+    inputPixels: inputValues / (inputs * groups),
+    weightBytes: work.weightBits / 8,
+    activationBytes: work.activationBits / 8,
+    operations: operationsOf(work),
+  };
+}
+
+/** What a tile takes in the buffer. */
+export function bufferBytes(loops: Loops, { outputs, inputs, pixels }: Tile): number {
+  const read = Math.ceil((loops.inputPixels * pixels) / loops.whole.pixels);
+  return (
+    outputs * inputs * loops.window * loops.weightBytes +
+    inputs * read * loops.activationBytes +
+    outputs * pixels * SUM_BYTES
+  );
+}
+
+/** What a tile takes in an element's registers, where windows do not share what they read. */
+export function registerBytes(loops: Loops, { outputs, inputs, pixels }: Tile): number {
+  return (
+    inputs * loops.window * (outputs * loops.weightBytes + pixels * loops.activationBytes) +
+    outputs * pixels * SUM_BYTES
+  );
+}
+
+/** Bytes of one image that pass each level. */
+export interface Traffic {
+  readonly dram: number;
+  readonly buffer: number;
+  readonly network: number;
+  readonly registers: number;
+}
+
+interface Loop {
+  readonly over: Dimension;
+  readonly count: number;
+}
+
+/** How often a tensor is fetched that one loop does not change: once, unless a loop inside of that one changes it. */
+function fetches(loops: readonly Loop[], unchangedBy: Dimension): number {
+  let [times, changed] = [1, false];
+  for (let at = loops.length - 1; at >= 0; at--) {
+    const { over, count } = loops[at] ?? { over: unchangedBy, count: 1 };
+    if (over !== unchangedBy) changed ||= count > 1;
+    else if (changed) times *= count;
+  }
+  return times;
+}
+
+const parts = (whole: number, part: number): number => Math.ceil(whole / part);
+
+/** What passes each level with one mapping. Halos between tiles of pixels are not read again. */
+export function trafficOf(loops: Loops, { order, buffer, registers, across }: Mapping): Traffic {
+  const { whole, groups, window, weightBytes, activationBytes, operations } = loops;
+  const weights = groups * whole.outputs * whole.inputs * window * weightBytes;
+  const inputs = groups * whole.inputs * loops.inputPixels * activationBytes;
+  const outputs = groups * whole.outputs * whole.pixels;
+  const side = { outputs: across.outputs, inputs: 1, pixels: across.pixels };
+  const outer = LOOP_ORDERS[order].map((over) => ({
+    over,
+    count: parts(whole[over], buffer[over]),
+  }));
+  const inner = LOOP_ORDERS[order].map((over) => ({
+    over,
+    count: parts(buffer[over], registers[over] * side[over]),
+  }));
+  const moved = (through: readonly Loop[]) => ({
+    weights: weights * fetches(through, "pixels"),
+    inputs: inputs * fetches(through, "outputs"),
+    // Written once at its width; before, sums that are not complete are written and read again.
+    outputs: outputs * (activationBytes + 2 * SUM_BYTES * (fetches(through, "inputs") - 1)),
+  });
+  const total = (one: ReturnType<typeof moved>) => one.weights + one.inputs + one.outputs;
+  const fromDram = total(moved(outer));
+  const read = moved([...outer, ...inner]);
+  // Each element has a copy of what others beside it read, too.
+  const network =
+    read.weights * Math.min(across.pixels, parts(buffer.pixels, registers.pixels)) +
+    read.inputs * Math.min(across.outputs, parts(buffer.outputs, registers.outputs)) +
+    read.outputs;
+  const kept = keptFor(order, registers, window);
+  const perOperation =
+    weightBytes / kept.weights + activationBytes / kept.inputs + (2 * SUM_BYTES) / kept.sums;
+  return {
+    dram: fromDram,
+    buffer: fromDram + total(read),
+    network,
+    registers: network + operations * perOperation,
+  };
+}
+
+/** For how many operations an element's arithmetic keeps each operand before the registers are asked again. */
+function keptFor(order: LoopOrder, tile: Tile, window: number) {
+  switch (order) {
+    case "row":
+      return { weights: 1, inputs: 1, sums: window };
+    case "weight":
+      return { weights: tile.pixels, inputs: 1, sums: 1 };
+    case "output":
+      return { weights: 1, inputs: 1, sums: window * tile.inputs };
+    case "input":
+      return { weights: 1, inputs: tile.outputs, sums: 1 };
+  }
+}
