@@ -32,6 +32,7 @@ import { norm } from "./norm.js";
 import { pact } from "./pact.js";
 import { pactMqbench } from "./pactMqbench.js";
 import { palquant } from "./palquant.js";
+import { parameterizedPruning } from "./parameterizedPruning.js";
 import { percentile } from "./percentile.js";
 import { qdrop } from "./qdrop.js";
 import { qil } from "./qil.js";
@@ -101,6 +102,7 @@ export const algorithms: readonly Algorithm[] = [
   minMax,
   smartExchange,
   movingAverage,
+  parameterizedPruning,
   percentile,
   mse,
   kl,

@@ -4,12 +4,14 @@ import type { ChannelGroup, Found, Laboratory } from "./laboratory.js";
 import { lsq } from "./lsq.js";
 import type { Network } from "./network.js";
 import type { QuantizerValues } from "./quantizer.js";
-import { descend, startDescent, type Descent } from "./search/descent.js";
-import { keptFilters, keptParameters, type Kept } from "./search/keptChannels.js";
-import { imagesOf } from "./search/recalibration.js";
+import {
+  affordableSteps,
+  candidates,
+  keptThatFit,
+  trainSteps,
+  withKept,
+} from "./search/channelPruning.js";
 
-/** Forwards, and twice as much backwards. */
-const GRADIENT_VISITS = 3;
 /** First rate of the training that makes scales sparse, in the matrix's peak rates of quantized training. */
 const RATE = 5;
 /**
@@ -33,18 +35,13 @@ function batchNormsOf({ nodes }: Network): ReadonlyMap<string, string> {
   );
 }
 
-interface Sparse {
-  readonly descent: Descent;
-  readonly steps: number;
-}
-
 /** Trains the float network with an L1 penalty on the scales of batch norm (equation 1). */
 async function sparsify(
   laboratory: Laboratory,
   scales: readonly string[],
   steps: number,
 ): Promise<QuantizerValues> {
-  const { prepare, epoch, rounds, parameters, descent: rule } = laboratory;
+  const { prepare, parameters, descent: rule } = laboratory;
   const peak = RATE * rule.rate;
   const penalty = Math.min(MOST_PENALTY, PULL / (Math.max(1, steps) * (peak / 2)));
   const run = prepare({
@@ -56,112 +53,37 @@ async function sparsify(
         crossEntropy,
       ),
   });
-  const first: Sparse = { descent: startDescent(parameters), steps: 0 };
-  const { descent } = await rounds("sparsify", () => first, {
-    most: Infinity,
-    done: (state) => state.steps >= steps,
-    async round(state, index) {
-      let { descent: current, steps: step } = state;
-      for (const batch of epoch(`sparsify ${String(index)}`)) {
-        if (step >= steps) break;
-        const { loss, gradients, statistics } = await run(current.tensors, batch);
-        if (!Number.isFinite(loss))
-          throw new RangeError(
-            `the loss became ${String(loss)} at step ${String(step + 1)} of making scales sparse`,
-          );
-        const moved = descend(current, gradients, { ...rule, rate: peak * (1 - step / steps) });
-        current = { ...moved, tensors: { ...moved.tensors, ...statistics } };
-        step++;
-      }
-      return { descent: current, steps: step };
-    },
+  const { tensors } = await trainSteps(laboratory, {
+    ...{ steps, peak, first: parameters, extra: undefined },
+    step: async (values, batch) => ({ ...(await run(values, batch)), extra: undefined }),
   });
-  return descent.tensors;
+  return tensors;
 }
 
-/** A channel that could go, and how much its scale lets through. */
-interface Candidate {
-  readonly group: ChannelGroup;
-  readonly channel: number;
-  readonly scale: number;
-}
-
-/** All channels that could go, the smallest scales first; the largest of each group stays. */
-function candidatesOf(
-  groups: readonly ChannelGroup[],
+/** How much the scales of a group's channels let through: of those that additions join the largest. */
+function scalesOf(
+  { convolutions, channels }: ChannelGroup,
   batchNorms: ReadonlyMap<string, string>,
   parameters: QuantizerValues,
-): readonly Candidate[] {
-  return groups
-    .filter(({ fixedBy }) => fixedBy === undefined)
-    .flatMap((group) => {
-      const scales = group.convolutions.flatMap((name) => {
-        const batchNorm = batchNorms.get(name);
-        return batchNorm === undefined ? [] : [existing(parameters, `${batchNorm}/gamma`).data];
-      });
-      if (scales.length === 0) return [];
-      return Array.from({ length: group.channels }, (_, channel) => ({
-        group,
-        channel,
-        scale: Math.max(...scales.map((data) => Math.abs(data[channel] ?? 0))),
-      }))
-        .sort((a, b) => a.scale - b.scale)
-        .slice(0, -1);
-    })
-    .sort((a, b) => a.scale - b.scale);
-}
-
-/** What stays when the first `gone` of the candidates go. */
-function keptWithout(groups: readonly ChannelGroup[], gone: readonly Candidate[]): Kept {
-  return new Map(
-    groups.flatMap((group) => {
-      const lost = new Set(gone.filter((one) => one.group === group).map(({ channel }) => channel));
-      if (lost.size === 0) return [];
-      const all = Array.from({ length: group.channels }, (_, channel) => channel);
-      return [[group, all.filter((channel) => !lost.has(channel))] as const];
-    }),
+): readonly number[] | undefined {
+  const scales = convolutions.flatMap((name) => {
+    const batchNorm = batchNorms.get(name);
+    return batchNorm === undefined ? [] : [existing(parameters, `${batchNorm}/gamma`).data];
+  });
+  if (scales.length === 0) return undefined;
+  return Array.from({ length: channels }, (_, channel) =>
+    Math.max(...scales.map((data) => Math.abs(data[channel] ?? 0))),
   );
 }
 
 /** Makes scales sparse, and lets as few of the smallest go as makes the network fit. */
 async function slim(laboratory: Laboratory): Promise<Found> {
-  const { network, groups, visits, heldOut, epoch, cost, limits, prepare, note } = laboratory;
+  const { network, groups, limits } = laboratory;
   const batchNorms = batchNormsOf(network);
   const scales = [...batchNorms.values()].map((name) => `${name}/gamma`);
-  const [first] = epoch("sparsify 0");
-  const perStep = GRADIENT_VISITS * (first?.labels.data.length ?? NaN);
-  const steps = Math.floor((visits.allowed - imagesOf(heldOut)) / perStep);
-  const sparse = await sparsify(laboratory, scales, Math.max(0, steps));
-  const candidates = candidatesOf(groups, batchNorms, sparse);
-  const without = (count: number) => keptWithout(groups, candidates.slice(0, count));
-  const fits = (count: number) =>
-    limits.every(
-      ({ unit, allowed }) => cost({}, unit, { filters: keptFilters(without(count)) }) <= allowed,
-    );
-  if (!fits(candidates.length))
-    throw new RangeError(
-      `the budget of ${String(laboratory.budget)} is below what is left with one channel in each layer`,
-    );
-  let [low, high] = [-1, candidates.length];
-  while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2);
-    if (fits(middle)) high = middle;
-    else low = middle;
-  }
-  const kept = without(high);
-  const filters = keptFilters(kept);
-  const tensors = keptParameters(laboratory, sparse, kept);
-  if (visits.used + imagesOf(heldOut) > visits.allowed) return { policy: {}, filters, tensors };
-  const judge = prepare({ filters, by: [], training: false });
-  let [correct, loss] = [0, 0];
-  for (const batch of heldOut) {
-    const found = await judge(tensors, batch);
-    correct += found.correct;
-    loss += found.loss * batch.labels.data.length;
-  }
-  const images = imagesOf(heldOut);
-  note({ policy: {}, filters, accuracy: correct / images, loss: loss / images });
-  return { policy: {}, filters, tensors };
+  const sparse = await sparsify(laboratory, scales, affordableSteps(laboratory));
+  const all = candidates(groups, (group) => scalesOf(group, batchNorms, sparse));
+  return withKept(laboratory, sparse, keptThatFit(laboratory, all, limits));
 }
 
 function existing<T>(entries: Readonly<Record<string, T>>, name: string): T {

@@ -140,6 +140,37 @@ test("integer hardware says which widths it lacks", () => {
   expect(bitFusion.unsupported?.(pointwise)).toBeUndefined();
 });
 
+test("shifts and differences cost what their units take, or there are none", () => {
+  const [shift, adder] = (["shift", "adder"] as const).map((operator) => ({
+    ...pointwise,
+    operator,
+  }));
+  if (shift === undefined || adder === undefined) throw new Error("no layers");
+  for (const model of [mpic, bitFusion, bitSerialCloud, smartExchangeArray]) {
+    expect(model.unsupported?.(shift)).toBe("it multiplies, and has no units that shift");
+    expect(model.unsupported?.(adder)).toBe("it multiplies, and has no units for differences");
+    expect(model.unsupported?.(pointwise)).toBeUndefined();
+  }
+  // Of each operation 0.2 pJ become 0.024 or 0.03; adding up and memory stay as they are.
+  const operations = 49 * 320 * 1280;
+  const picojoules = (work: LayerWork) => eyeriss.cost(work).picojoules ?? NaN;
+  expect(picojoules(pointwise) - picojoules(shift)).toBeCloseTo(operations * 0.176, 0);
+  expect(picojoules(pointwise) - picojoules(adder)).toBeCloseTo(operations * 0.17, 0);
+  // Shifted by half as many bits: half of 0.024. In float a difference takes 0.9 pJ, its sum as much.
+  const narrow = picojoules(withBits(shift, 4, 4));
+  expect(narrow).toBeCloseTo(operations * 0.112 + (409_600 * 103 + 49 * 1600 * 3) / 2, 0);
+  const floats = 4 * (409_600 * 103 + 49 * 1600 * 3);
+  expect(picojoules(withBits(adder, 32, 32))).toBeCloseTo(operations * 1.8 + floats, 0);
+  // A vector is shifted and then added up; SABA does both with differences of integers.
+  const cycles = (work: LayerWork) => cpuSimd.cost(work).cycles;
+  const [times, once] = [cycles(shift), cycles(adder)].map(
+    (of) => (of ?? NaN) / (cycles(pointwise) ?? NaN),
+  );
+  expect([times, once]).toEqual([2, 1]);
+  for (const model of [cpuSimd, eyeriss])
+    expect(model.unsupported?.(withBits(shift, 8, 32))).toBe("floats are not shifted");
+});
+
 test("no model becomes cheaper with more bits", () => {
   const bits = fc.integer({ min: 2, max: 7 });
   const layer = fc.constantFrom(pointwise, depthwise, dense);

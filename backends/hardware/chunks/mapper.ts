@@ -64,14 +64,17 @@ export function fixedMapping(work: LayerWork, chunk: Chunk): Mapped {
   });
 }
 
-/** What a mapping can be best in, and what decides between those that are equal. */
-const AIM_VALUES = {
-  energy: ({ picojoules, dramBytes }: Mapped) => [picojoules, dramBytes] as const,
-  dram: ({ picojoules, dramBytes }: Mapped) => [dramBytes, picojoules] as const,
-  product: ({ picojoules, dramBytes }: Mapped) => [picojoules * dramBytes, dramBytes] as const,
+/** What mappings can be best in, and whether one is better than another. */
+const AIM_ORDER = {
+  energy: (one: Mapped, other: Mapped) =>
+    one.picojoules - other.picojoules || one.dramBytes - other.dramBytes,
+  dram: (one: Mapped, other: Mapped) =>
+    one.dramBytes - other.dramBytes || one.picojoules - other.picojoules,
+  product: (one: Mapped, other: Mapped) =>
+    one.picojoules * one.dramBytes - other.picojoules * other.dramBytes,
 };
-export type Aim = keyof typeof AIM_VALUES;
-export const AIMS = Object.keys(AIM_VALUES) as Aim[];
+export type Aim = keyof typeof AIM_ORDER;
+export const AIMS = Object.keys(AIM_ORDER) as Aim[];
 
 /** The mappings of one loop order that are best in one respect, out of all combinations of tiles. */
 export function bestMappings(
@@ -81,12 +84,11 @@ export function bestMappings(
 ): Readonly<Record<Aim, Mapped>> {
   const loops = loopsOf(work);
   const { whole } = loops;
-  const inBuffer = largestTiles(whole, (tile) => bufferBytes(loops, tile) <= chunk.bufferBytes);
-  const inRegisters = largestTiles(
-    whole,
-    (tile) => registerBytes(loops, tile) <= chunk.registerBytes,
+  const inBuffer = tilesThat(whole, (tile) => bufferBytes(loops, tile) <= chunk.bufferBytes);
+  const inRegisters = withoutParts(
+    tilesThat(whole, (tile) => registerBytes(loops, tile) <= chunk.registerBytes),
   );
-  const sides = halves(Math.min(whole.outputs, chunk.elements)).map((outputs) => ({
+  const sides = quarters(Math.min(whole.outputs, chunk.elements)).map((outputs) => ({
     outputs,
     pixels: Math.min(whole.pixels, Math.floor(chunk.elements / outputs)),
   }));
@@ -96,41 +98,44 @@ export function bestMappings(
     for (const registers of inRegisters)
       for (const across of sides) {
         const one = mapped(loops, { order, buffer, registers, across });
-        for (const aim of AIMS) if (isBetter(one, best[aim], aim)) best[aim] = one;
+        for (const aim of AIMS) if (AIM_ORDER[aim](one, best[aim]) < 0) best[aim] = one;
       }
   return best;
 }
 
-function isBetter(one: Mapped, other: Mapped, aim: Aim): boolean {
-  const [value, second] = AIM_VALUES[aim](one);
-  const [least, secondLeast] = AIM_VALUES[aim](other);
-  return value < least || (value === least && second < secondLeast);
-}
-
 export const ORDERS = Object.keys(LOOP_ORDERS) as LoopOrder[];
 
-/** A number and what halving it again and again gives, rounded up, down to 1. */
-function halves(whole: number): number[] {
+/** A number and what a quarter of it again and again is, rounded up, down to 1. */
+function quarters(whole: number): number[] {
   const found = [whole];
-  for (let part = whole; part > 1;) {
-    part = Math.ceil(part / 2);
+  for (let part = whole; part > 1; ) {
+    part = Math.ceil(part / 4);
     found.push(part);
   }
   return found;
 }
 
-/** Tiles that fit and that none contains which fits, too; a single window where nothing does. */
-function largestTiles(whole: Tile, fits: (tile: Tile) => boolean): readonly Tile[] {
-  const found: Tile[] = [];
-  for (const outputs of halves(whole.outputs))
-    for (const inputs of halves(whole.inputs)) {
-      const pixels = halves(whole.pixels).find((count) => fits({ outputs, inputs, pixels: count }));
-      if (pixels === undefined) continue;
-      // Larger ones came before.
-      const isInside = found.some(
-        (one) => one.outputs >= outputs && one.inputs >= inputs && one.pixels >= pixels,
-      );
-      if (!isInside) found.push({ outputs, inputs, pixels });
-    }
+/** Tiles that none contains, for registers that are filled. */
+const withoutParts = (tiles: readonly Tile[]): readonly Tile[] =>
+  tiles.filter(
+    (tile) =>
+      !tiles.some(
+        (other) =>
+          other !== tile &&
+          other.outputs >= tile.outputs &&
+          other.inputs >= tile.inputs &&
+          other.pixels >= tile.pixels,
+      ),
+  );
+
+/** All tiles that fit; a single window where none does. */
+function tilesThat(whole: Tile, fits: (tile: Tile) => boolean): readonly Tile[] {
+  const found = quarters(whole.outputs)
+    .flatMap((outputs) =>
+      quarters(whole.inputs).flatMap((inputs) =>
+        quarters(whole.pixels).map((pixels) => ({ outputs, inputs, pixels })),
+      ),
+    )
+    .filter(fits);
   return found.length > 0 ? found : [WINDOW_BY_WINDOW];
 }

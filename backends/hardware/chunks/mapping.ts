@@ -85,23 +85,24 @@ export interface Traffic {
   readonly registers: number;
 }
 
-interface Loop {
-  readonly over: Dimension;
-  readonly count: number;
-}
+const parts = (whole: number, part: number): number => Math.ceil(whole / part);
 
-/** How often a tensor is fetched that one loop does not change: once, unless a loop inside of that one changes it. */
-function fetches(loops: readonly Loop[], unchangedBy: Dimension): number {
+/**
+ * How often a tensor is fetched that one of the dimensions does not change: once, unless a loop inside of that
+ * dimension's changes it.
+ *
+ * @param counts of the loops from the outermost to the innermost: those over the buffer's tiles, then those inside of one
+ */
+function fetches(order: LoopOrder, counts: readonly number[], unchangedBy: Dimension): number {
+  const loops = LOOP_ORDERS[order];
   let [times, changed] = [1, false];
-  for (let at = loops.length - 1; at >= 0; at--) {
-    const { over, count } = loops[at] ?? { over: unchangedBy, count: 1 };
-    if (over !== unchangedBy) changed ||= count > 1;
+  for (let at = counts.length - 1; at >= 0; at--) {
+    const count = counts[at] ?? 1;
+    if (loops[at % loops.length] !== unchangedBy) changed ||= count > 1;
     else if (changed) times *= count;
   }
   return times;
 }
-
-const parts = (whole: number, part: number): number => Math.ceil(whole / part);
 
 /** What passes each level with one mapping. Halos between tiles of pixels are not read again. */
 export function trafficOf(loops: Loops, { order, buffer, registers, across }: Mapping): Traffic {
@@ -109,35 +110,32 @@ export function trafficOf(loops: Loops, { order, buffer, registers, across }: Ma
   const weights = groups * whole.outputs * whole.inputs * window * weightBytes;
   const inputs = groups * whole.inputs * loops.inputPixels * activationBytes;
   const outputs = groups * whole.outputs * whole.pixels;
-  const side = { outputs: across.outputs, inputs: 1, pixels: across.pixels };
-  const outer = LOOP_ORDERS[order].map((over) => ({
-    over,
-    count: parts(whole[over], buffer[over]),
-  }));
-  const inner = LOOP_ORDERS[order].map((over) => ({
-    over,
-    count: parts(buffer[over], registers[over] * side[over]),
-  }));
-  const moved = (through: readonly Loop[]) => ({
-    weights: weights * fetches(through, "pixels"),
-    inputs: inputs * fetches(through, "outputs"),
-    // Written once at its width; before, sums that are not complete are written and read again.
-    outputs: outputs * (activationBytes + 2 * SUM_BYTES * (fetches(through, "inputs") - 1)),
-  });
-  const total = (one: ReturnType<typeof moved>) => one.weights + one.inputs + one.outputs;
-  const fromDram = total(moved(outer));
-  const read = moved([...outer, ...inner]);
+  const outer = LOOP_ORDERS[order].map((over) => parts(whole[over], buffer[over]));
+  const inner = LOOP_ORDERS[order].map((over) =>
+    parts(buffer[over], registers[over] * (over === "inputs" ? 1 : across[over])),
+  );
+  const all = [...outer, ...inner];
+  // Written once at its width; before, sums that are not complete are written and read again.
+  const written = (counts: readonly number[]) =>
+    outputs * (activationBytes + 2 * SUM_BYTES * (fetches(order, counts, "inputs") - 1));
+  const dram =
+    weights * fetches(order, outer, "pixels") +
+    inputs * fetches(order, outer, "outputs") +
+    written(outer);
+  const weightsRead = weights * fetches(order, all, "pixels");
+  const inputsRead = inputs * fetches(order, all, "outputs");
+  const sums = written(all);
   // Each element has a copy of what others beside it read, too.
   const network =
-    read.weights * Math.min(across.pixels, parts(buffer.pixels, registers.pixels)) +
-    read.inputs * Math.min(across.outputs, parts(buffer.outputs, registers.outputs)) +
-    read.outputs;
+    weightsRead * Math.min(across.pixels, parts(buffer.pixels, registers.pixels)) +
+    inputsRead * Math.min(across.outputs, parts(buffer.outputs, registers.outputs)) +
+    sums;
   const kept = keptFor(order, registers, window);
   const perOperation =
     weightBytes / kept.weights + activationBytes / kept.inputs + (2 * SUM_BYTES) / kept.sums;
   return {
-    dram: fromDram,
-    buffer: fromDram + total(read),
+    dram,
+    buffer: dram + weightsRead + inputsRead + sums,
     network,
     registers: network + operations * perOperation,
   };

@@ -48,6 +48,40 @@ describe("a network's cost", () => {
     expect(cyclesOf(8, 8, "bitSerialEdge")).toBeGreaterThan(cyclesOf(16, 2, "bitSerialEdge"));
   });
 
+  test("counts shifts and differences apart from products, and hardware counts them as what they are", () => {
+    const id = "s0.0.a/kernel";
+    const whole = costOfNetwork(network, sites);
+    const operators = new Map([[id, "shift" as const]]);
+    const shifted = costOfNetwork(network, sites, { operators });
+    const shifts = 32 * 32 * 16 * 9 * 16;
+    expect(whole).not.toHaveProperty("shifts");
+    expect([shifted.macs, shifted.shifts]).toEqual([whole.macs - shifts, shifts]);
+    expect(shifted.bitOps).toBe(whole.bitOps - 16 * shifts);
+    expect(shifted.hardware["mpic"]).toEqual({
+      unsupported: "s0.0.a: it multiplies, and has no units that shift",
+    });
+    // 4 x 4 bits: a product takes 0.05 pJ, shifting 4 bits 0.012.
+    const microjoules = ({ hardware }: typeof whole) =>
+      "microjoules" in (hardware["eyeriss"] ?? {})
+        ? (hardware["eyeriss"] as { microjoules: number }).microjoules
+        : NaN;
+    expect(microjoules(whole) - microjoules(shifted)).toBeCloseTo((shifts * 0.038) / 1e6, 9);
+    const adder: Network = {
+      nodes: [
+        { op: "input", name: "image", shape: [6, 6, 4] },
+        {
+          ...{ op: "float", name: "far", inputs: ["image"] },
+          operation: { kind: "adder", filters: 8, size: 3, stride: 1 },
+        },
+      ],
+    };
+    expect(costOfNetwork(adder, [])).toMatchObject({
+      macs: 0,
+      differences: 36 * 36 * 8,
+      bitOps: 0,
+    });
+  });
+
   test("names the first layer that hardware has no arithmetic for", () => {
     expect(costOfNetwork(float, []).hardware["mpic"]).toEqual({
       unsupported: "stem: it has no float arithmetic",

@@ -1,0 +1,165 @@
+import type { ChannelGroup, Found, ImageBatch, Laboratory, Observation } from "../laboratory.js";
+import type { QuantizerValues } from "../quantizer.js";
+import { descend, startDescent, type Descent } from "./descent.js";
+import { keptFilters, keptParameters, type Kept } from "./keptChannels.js";
+import { imagesOf } from "./recalibration.js";
+
+/** Forwards, and twice as much backwards. */
+const GRADIENT_VISITS = 3;
+
+/** A channel that could go, and how much depends on it. */
+export interface Candidate {
+  readonly group: ChannelGroup;
+  readonly channel: number;
+  readonly score: number;
+}
+
+/**
+ * All channels that could go, the smallest scores of the whole network first; the largest of each group stays.
+ *
+ * @param scoresOf each channel of a group; nothing where they are not to be told apart
+ */
+export function candidates(
+  groups: readonly ChannelGroup[],
+  scoresOf: (group: ChannelGroup) => readonly number[] | undefined,
+): readonly Candidate[] {
+  return groups
+    .filter(({ fixedBy }) => fixedBy === undefined)
+    .flatMap((group) =>
+      (scoresOf(group) ?? [])
+        .map((score, channel) => ({ group, channel, score }))
+        .sort((a, b) => a.score - b.score)
+        .slice(0, -1),
+    )
+    .sort((a, b) => a.score - b.score);
+}
+
+/** What stays when the first `gone` of the candidates go. */
+function keptWithout(groups: readonly ChannelGroup[], gone: readonly Candidate[]): Kept {
+  return new Map(
+    groups.flatMap((group) => {
+      const lost = new Set(gone.filter((one) => one.group === group).map(({ channel }) => channel));
+      if (lost.size === 0) return [];
+      const all = Array.from({ length: group.channels }, (_, channel) => channel);
+      return [[group, all.filter((channel) => !lost.has(channel))] as const];
+    }),
+  );
+}
+
+/** Whether what stays costs no more than the limits. */
+export const fits = (
+  { cost }: Pick<Laboratory, "cost">,
+  kept: Kept,
+  limits: Laboratory["limits"],
+): boolean =>
+  limits.every(({ unit, allowed }) => cost({}, unit, { filters: keptFilters(kept) }) <= allowed);
+
+/**
+ * Lets as few of the first candidates go as make the network fit.
+ *
+ * @param limits the laboratory's, or others on the way there
+ * @throws RangeError when even one channel in each layer is too many
+ */
+export function keptThatFit(
+  laboratory: Pick<Laboratory, "groups" | "cost" | "budget">,
+  all: readonly Candidate[],
+  limits: Laboratory["limits"],
+): Kept {
+  const without = (count: number) => keptWithout(laboratory.groups, all.slice(0, count));
+  const fit = (count: number) => fits(laboratory, without(count), limits);
+  if (!fit(all.length))
+    throw new RangeError(
+      `the budget of ${String(laboratory.budget)} is below what is left with one channel in each layer`,
+    );
+  let [low, high] = [-1, all.length];
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (fit(middle)) high = middle;
+    else low = middle;
+  }
+  return without(high);
+}
+
+/** Steps of a training that leaves visits for judging what comes out. */
+export function affordableSteps({ visits, heldOut, epoch }: Laboratory): number {
+  const [first] = epoch("sparsify 0");
+  const perStep = GRADIENT_VISITS * (first?.labels.data.length ?? NaN);
+  return Math.max(0, Math.floor((visits.allowed - imagesOf(heldOut)) / perStep));
+}
+
+interface Trained<Extra> {
+  readonly descent: Descent;
+  readonly steps: number;
+  readonly extra: Extra;
+}
+
+/** A training of what decides which channels stay, at a rate that falls to 0 over all steps. */
+export async function trainSteps<Extra>(
+  { epoch, rounds, descent: rule }: Laboratory,
+  {
+    steps,
+    first,
+    extra,
+    peak,
+    step,
+  }: {
+    readonly steps: number;
+    readonly first: QuantizerValues;
+    /** What is known beside the tensors when the training starts. */
+    readonly extra: Extra;
+    readonly peak: number;
+    /** Looks at a batch; what it gives takes the place of what was known beside the tensors. */
+    readonly step: (
+      tensors: QuantizerValues,
+      batch: ImageBatch,
+      at: { readonly progress: number; readonly extra: Extra; readonly index: number },
+    ) => Promise<Observation & { readonly extra: Extra }>;
+  },
+): Promise<{ readonly tensors: QuantizerValues; readonly extra: Extra }> {
+  const start = (): Trained<Extra> => ({ descent: startDescent(first), steps: 0, extra });
+  const trained = await rounds("sparsify", start, {
+    most: Infinity,
+    done: (state) => state.steps >= steps,
+    async round(state, index) {
+      let { descent: current, steps: count, extra: known } = state;
+      for (const batch of epoch(`sparsify ${String(index)}`)) {
+        if (count >= steps) break;
+        const progress = count / steps;
+        const at = { progress, extra: known, index: count };
+        const { loss, gradients, statistics, extra: next } = await step(current.tensors, batch, at);
+        if (!Number.isFinite(loss))
+          throw new RangeError(
+            `the loss became ${String(loss)} at step ${String(count + 1)} of making scales sparse`,
+          );
+        const moved = descend(current, gradients, { ...rule, rate: peak * (1 - progress) });
+        current = { ...moved, tensors: { ...moved.tensors, ...statistics } };
+        known = next;
+        count++;
+      }
+      return { descent: current, steps: count, extra: known };
+    },
+  });
+  return { tensors: trained.descent.tensors, extra: trained.extra };
+}
+
+/** The network without the channels that go, judged on the images that are held out if visits are left. */
+export async function withKept(
+  laboratory: Laboratory,
+  tensors: QuantizerValues,
+  kept: Kept,
+): Promise<Found> {
+  const { visits, heldOut, prepare, note } = laboratory;
+  const filters = keptFilters(kept);
+  const found = { policy: {}, filters, tensors: keptParameters(laboratory, tensors, kept) };
+  const images = imagesOf(heldOut);
+  if (visits.used + images > visits.allowed) return found;
+  const judge = prepare({ filters, by: [], training: false });
+  let [correct, loss] = [0, 0];
+  for (const batch of heldOut) {
+    const seen = await judge(found.tensors, batch);
+    correct += seen.correct;
+    loss += seen.loss * batch.labels.data.length;
+  }
+  note({ policy: {}, filters, accuracy: correct / images, loss: loss / images });
+  return found;
+}

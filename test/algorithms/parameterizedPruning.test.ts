@@ -1,0 +1,80 @@
+import * as tf from "#tf";
+import { describe, expect, test } from "vitest";
+import type { Laboratory } from "../../algorithms/laboratory.js";
+import { parameterizedPruning, scaledStructures } from "../../algorithms/parameterizedPruning.js";
+import { searchToy } from "../searching.js";
+
+describe("structures with parameters", () => {
+  // Two channels of a 1 x 1 kernel that reads them, for two filters.
+  const weights = tf.tensor([1, -2, 3, 4], [1, 1, 2, 2]);
+  const parameters = tf.tensor([0.5, 0.125], [1, 1, 2, 1]);
+  const mask = tf.tensor([1, 0], [1, 1, 2, 1]);
+
+  test("are their weights times the parameter, and 0 below the threshold", () => {
+    const values = scaledStructures(weights, parameters, mask);
+    expect([...values.dataSync()]).toEqual([0.5, -1, 0, 0]);
+  });
+
+  test("have a gradient that passes the threshold: the sum of gradients times weights", () => {
+    const slopes = tf.tensor([10, 20, 30, 40], [1, 1, 2, 2]);
+    const loss = (v: tf.Tensor, alpha: tf.Tensor): tf.Scalar =>
+      tf.sum(tf.mul(scaledStructures(v, alpha, mask), slopes));
+    const [byWeights, byParameters] = tf.grads(loss)([weights, parameters]);
+    expect([...(byParameters?.dataSync() ?? [])]).toEqual([10 - 40, 90 + 160]);
+    expect([...(byWeights?.dataSync() ?? [])]).toEqual([5, 10, 0, 0]);
+  });
+});
+
+describe("parameterized structured pruning", () => {
+  test("that is killed at random ends with the same bits, within its budget", async () => {
+    const { deaths: none, ...whole } = await searchToy(parameterizedPruning);
+    const { deaths, ...killed } = await searchToy(parameterizedPruning, { killed: 0.1 });
+    expect(none).toBe(0);
+    expect(deaths).toBeGreaterThan(0);
+    expect(killed).toEqual(whole);
+    const { budget, cost = Infinity } = whole.search ?? {};
+    expect(budget).toMatchObject({ unit: "multiplications", share: 0.5 });
+    expect(cost).toBeLessThanOrEqual(budget?.allowed ?? 0);
+    expect(cost).toBeGreaterThan(0.8 * (budget?.allowed ?? 0));
+    expect(whole.tensors["s0.0.a/kernel"]?.shape).toEqual([
+      ...[3, 3, whole.filters?.["stem"], whole.filters?.["s0.0.a"]],
+    ]);
+  });
+
+  test("lets go what all that read it have the smallest weights for, and keeps the rest as it is", async () => {
+    const seen: { before?: number[]; after?: number[] } = {};
+    await searchToy({
+      ...parameterizedPruning,
+      search: {
+        ...parameterizedPruning.search,
+        mayExceed: true,
+        run: async (laboratory) => {
+          // Of what s1.0.b reads, the third channel has weights of a thousandth.
+          const name = "s1.0.b/kernel";
+          const kernel = laboratory.parameters[name];
+          if (kernel === undefined) throw new Error("there is no kernel");
+          const [inputs = 1, outputs = 1] = kernel.shape.slice(2);
+          const channel = (i: number) => Math.floor(i / outputs) % inputs;
+          const data = kernel.data.map((value, i) => (channel(i) === 2 ? value / 1000 : value));
+          const parameters = { ...laboratory.parameters, [name]: { ...kernel, data } };
+          const unit = { unit: "parameters" } as const;
+          const found = await parameterizedPruning.search.run({
+            ...{ ...laboratory, parameters },
+            // No visits for training, and a budget that one channel less fits.
+            visits: { allowed: 24, used: 0 },
+            limits: [{ unit, allowed: laboratory.cost({}, unit) - 1 }],
+          } satisfies Laboratory);
+          expect(found.filters?.["s1.0.a"]).toBe(inputs - 1);
+          seen.before = [...data].filter((_, i) => channel(i) !== 2);
+          seen.after = [...(found.tensors?.[name]?.data ?? [])];
+          return { policy: {} };
+        },
+      },
+    });
+    // Divided by a parameter and multiplied with it again.
+    expect(seen.after?.length).toBe(seen.before?.length);
+    seen.after?.forEach((value, i) => {
+      expect(value).toBeCloseTo(seen.before?.[i] ?? NaN, 6);
+    });
+  });
+});
