@@ -1,4 +1,12 @@
-import { AIMS, bestMappings, fixedMapping, ORDERS, type Chunk, type Mapped } from "./chunks/mapper.js";
+import {
+  AIMS,
+  bestMappings,
+  fixedMapping,
+  ORDERS,
+  type Chunk,
+  type Mapped,
+} from "./chunks/mapper.js";
+import { loopsOf } from "./chunks/mapping.js";
 import { perOperator, splitElements, type PerOperator } from "./chunks/split.js";
 import {
   OPERATORS,
@@ -53,7 +61,7 @@ function stagesOf(work: readonly LayerWork[], chunk: Chunk): readonly [Stage, ..
     const mappings = work.map((layer) => bestMappings(layer, chunk, order));
     return AIMS.map((aim) => stageOf(mappings.map((layer) => layer[aim])));
   });
-  return [stageOf(work.map((layer) => fixedMapping(layer, chunk))), ...found];
+  return [stageOf(work.map((layer) => fixedMapping(loopsOf(layer), chunk))), ...found];
 }
 
 /** Cycles and energy of one image with a stage for each chunk. */

@@ -38,6 +38,7 @@ export async function completedCell(
   const frozen = await staged.find("frozen");
   const widths = chosenWidths(algorithm, places, tensors);
   const stored = storedForms(algorithm, places, tensors);
+  const kinds = operatorsOf(algorithm, places);
   const sites = places.map((site) => describe(site, algorithm, tensors));
   return {
     id,
@@ -69,11 +70,9 @@ export async function completedCell(
     },
     cost: {
       float: costOfNetwork(floatNetwork, []),
-      quantized: costOfNetwork(network, places, {
-        ...{ channelBits: widths, stored, operators: operatorsOf(algorithm, places) },
-      }),
+      quantized: costOfNetwork(network, places, { channelBits: widths, stored, operators: kinds }),
     },
-    sparsity: sparsityOf(frozen, widths),
+    sparsity: sparsityOf(frozen, widths, kinds),
     sites,
     ...(trained.filters && { filters: filtersOf(parts.quantized.network, network) }),
     inspection: { ...inspection, sites: [...inspection.sites] },

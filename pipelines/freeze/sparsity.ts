@@ -1,5 +1,5 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
-import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
+import { FLOAT_BITS, type OperatorKind } from "../../backends/hardware/hardware.js";
 import { isLayer, multiplications, parameterSpecs } from "../network/index.js";
 import { isCodebook, type FrozenNetwork, type FrozenWeight } from "./freeze.js";
 
@@ -33,10 +33,12 @@ interface Kernel {
  * Counts the zeros of a frozen network, integers that stand for 0 or floats.
  *
  * @param channelBits widths of each output channel, where they differ, by the weight's site
+ * @param operators what weights do that do not multiply, by their site
  */
 export function sparsityOf(
   frozen: FrozenNetwork,
   channelBits: ReadonlyMap<string, readonly number[]> = new Map(),
+  operators: ReadonlyMap<string, OperatorKind> = new Map(),
 ): Sparsity {
   const { network, sites } = frozen;
   const macs = multiplications(network);
@@ -58,7 +60,8 @@ export function sparsityOf(
     const nonzero = kernel.isZero.filter((zero) => !zero).length;
     total.weights += weights;
     total.nonzero += nonzero;
-    total.effectiveMacs += ((macs.get(layer.name) ?? 0) / weights) * nonzero;
+    if ((operators.get(id) ?? "convolution") === "convolution")
+      total.effectiveMacs += ((macs.get(layer.name) ?? 0) / weights) * nonzero;
     for (const format of STORAGE_FORMATS) bits[format] += layerBits(kernel, nonzero, format);
   }
   const format = STORAGE_FORMATS.reduce((best, other) => (bits[other] < bits[best] ? other : best));

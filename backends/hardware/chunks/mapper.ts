@@ -46,8 +46,7 @@ function mapped(loops: Loops, mapping: Mapping): Mapped {
  * The mapping that all layers have which are not looked at: row stationary, one window at a time in each element, elements
  * for pixels first, and the buffer's tile by halving pixels, then output channels, then input channels until it fits.
  */
-export function fixedMapping(work: LayerWork, chunk: Chunk): Mapped {
-  const loops = loopsOf(work);
+export function fixedMapping(loops: Loops, chunk: Chunk): Mapped {
   let tile = loops.whole;
   while (bufferBytes(loops, tile) > chunk.bufferBytes) {
     const { outputs, inputs, pixels } = tile;
@@ -76,13 +75,21 @@ const AIM_ORDER = {
 export type Aim = keyof typeof AIM_ORDER;
 export const AIMS = Object.keys(AIM_ORDER) as Aim[];
 
+type Best = Readonly<Record<Aim, Mapped>>;
+
+/** Networks repeat layers, and cells networks. */
+const found = new Map<string, Best>();
+
 /** The mappings of one loop order that are best in one respect, out of all combinations of tiles. */
-export function bestMappings(
-  work: LayerWork,
-  chunk: Chunk,
-  order: LoopOrder,
-): Readonly<Record<Aim, Mapped>> {
+export function bestMappings(work: LayerWork, chunk: Chunk, order: LoopOrder): Best {
   const loops = loopsOf(work);
+  const key = JSON.stringify([loops, chunk, order]);
+  const known = found.get(key) ?? searched(loops, chunk, order);
+  found.set(key, known);
+  return known;
+}
+
+function searched(loops: Loops, chunk: Chunk, order: LoopOrder): Best {
   const { whole } = loops;
   const inBuffer = tilesThat(whole, (tile) => bufferBytes(loops, tile) <= chunk.bufferBytes);
   const inRegisters = withoutParts(
@@ -92,7 +99,7 @@ export function bestMappings(
     outputs,
     pixels: Math.min(whole.pixels, Math.floor(chunk.elements / outputs)),
   }));
-  const first = fixedMapping(work, chunk);
+  const first = fixedMapping(loops, chunk);
   const best: Record<Aim, Mapped> = { energy: first, dram: first, product: first };
   for (const buffer of inBuffer)
     for (const registers of inRegisters)
@@ -107,12 +114,12 @@ export const ORDERS = Object.keys(LOOP_ORDERS) as LoopOrder[];
 
 /** A number and what a quarter of it again and again is, rounded up, down to 1. */
 function quarters(whole: number): number[] {
-  const found = [whole];
-  for (let part = whole; part > 1; ) {
+  const parts = [whole];
+  for (let part = whole; part > 1;) {
     part = Math.ceil(part / 4);
-    found.push(part);
+    parts.push(part);
   }
-  return found;
+  return parts;
 }
 
 /** Tiles that none contains, for registers that are filled. */
@@ -130,12 +137,12 @@ const withoutParts = (tiles: readonly Tile[]): readonly Tile[] =>
 
 /** All tiles that fit; a single window where none does. */
 function tilesThat(whole: Tile, fits: (tile: Tile) => boolean): readonly Tile[] {
-  const found = quarters(whole.outputs)
+  const tiles = quarters(whole.outputs)
     .flatMap((outputs) =>
       quarters(whole.inputs).flatMap((inputs) =>
         quarters(whole.pixels).map((pixels) => ({ outputs, inputs, pixels })),
       ),
     )
     .filter(fits);
-  return found.length > 0 ? found : [WINDOW_BY_WINDOW];
+  return tiles.length > 0 ? tiles : [WINDOW_BY_WINDOW];
 }

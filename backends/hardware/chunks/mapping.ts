@@ -104,17 +104,28 @@ function fetches(order: LoopOrder, counts: readonly number[], unchangedBy: Dimen
   return times;
 }
 
+function inOrder(order: LoopOrder, counts: Tile): readonly [number, number, number] {
+  const [first, second, third] = LOOP_ORDERS[order];
+  return [counts[first], counts[second], counts[third]];
+}
+
 /** What passes each level with one mapping. Halos between tiles of pixels are not read again. */
 export function trafficOf(loops: Loops, { order, buffer, registers, across }: Mapping): Traffic {
   const { whole, groups, window, weightBytes, activationBytes, operations } = loops;
   const weights = groups * whole.outputs * whole.inputs * window * weightBytes;
   const inputs = groups * whole.inputs * loops.inputPixels * activationBytes;
   const outputs = groups * whole.outputs * whole.pixels;
-  const outer = LOOP_ORDERS[order].map((over) => parts(whole[over], buffer[over]));
-  const inner = LOOP_ORDERS[order].map((over) =>
-    parts(buffer[over], registers[over] * (over === "inputs" ? 1 : across[over])),
-  );
-  const all = [...outer, ...inner];
+  const outer = inOrder(order, {
+    outputs: parts(whole.outputs, buffer.outputs),
+    inputs: parts(whole.inputs, buffer.inputs),
+    pixels: parts(whole.pixels, buffer.pixels),
+  });
+  const inner = inOrder(order, {
+    outputs: parts(buffer.outputs, registers.outputs * across.outputs),
+    inputs: parts(buffer.inputs, registers.inputs),
+    pixels: parts(buffer.pixels, registers.pixels * across.pixels),
+  });
+  const all = [...outer, ...inner] as const;
   // Written once at its width; before, sums that are not complete are written and read again.
   const written = (counts: readonly number[]) =>
     outputs * (activationBytes + 2 * SUM_BYTES * (fetches(order, counts, "inputs") - 1));

@@ -13,7 +13,7 @@ const plan = (changes: Partial<typeof survey>) =>
 
 test("every cell of the survey can be run; only ResNet-8 starts from a stored network", async () => {
   const cells = await plan({ seeds: 1 });
-  expect(cells).toHaveLength(35);
+  expect(cells).toHaveLength(44);
   expect(cells.map(({ unsupported }) => unsupported)).toEqual(cells.map(() => undefined));
   for (const { config } of cells)
     expect(config.hyperparameters.pretrain === "stored").toBe(config.model.name === "resnet8");
