@@ -42,6 +42,7 @@ import { randomSearch } from "./randomSearch.js";
 import { schaefer } from "./schaefer.js";
 import { sdq } from "./sdq.js";
 import { slimming } from "./slimming.js";
+import { smartDeal } from "./smartDeal.js";
 import { smartExchange } from "./smartExchange.js";
 import { smartExchangeRetrained } from "./smartExchangeRetrained.js";
 import { spos } from "./spos.js";
@@ -100,6 +101,7 @@ export const algorithms: readonly Algorithm[] = [
   channelwiseSize,
   channelwiseEnergy,
   minMax,
+  smartDeal,
   smartExchange,
   movingAverage,
   parameterizedPruning,

@@ -115,10 +115,10 @@ function scoresOf(
 /** What may be left on the way to the budget: by the cubic schedule of gradual pruning. */
 function limitsAt(laboratory: Laboratory, progress: number): Laboratory["limits"] {
   const { limits, cost } = laboratory;
-  const left = (1 - Math.min(1, progress / RAMP)) ** 3;
+  const left = 1 - Math.min(1, progress / RAMP);
   return limits.map(({ unit, allowed }) => {
     const whole = cost({}, unit);
-    return { unit, allowed: Math.max(allowed, allowed + (whole - allowed) * left) };
+    return { unit, allowed: Math.max(allowed, allowed + (whole - allowed) * left * left * left) };
   });
 }
 

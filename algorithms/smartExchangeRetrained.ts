@@ -19,7 +19,7 @@ export const smartExchangeRetrained = {
     "Trained from the float network with the image visits of a search, an epoch between projections or less where that makes fewer than four, at a rate that falls linearly from the matrix's for quantized training; the code has up to 300 epochs at 0.05, halved every 30, and a stochastic weight average beside it, which is missing here.",
     "The best projection is chosen on held-out images, without quantized activations; the projection of the float network is a candidate, too.",
     "Three tenths of the rows are pruned in every layer of 3 x 3 filters; the code has a list for each network.",
-    "The sign-switch training that never leaves the decomposed form (SmartDeal) is missing.",
+    "The training that never leaves the decomposed form is `smartDeal`.",
     ...DECOMPOSITION_DEVIATIONS,
   ],
   search: {

@@ -1,4 +1,5 @@
-import type { CompletedCell, NetworkCost } from "../results/schema.js";
+import type { NetworkCost } from "../results/costSchema.js";
+import type { CompletedCell } from "../results/schema.js";
 import type { Sparsity } from "../results/sparsitySchema.js";
 import { bytes, milliseconds, prefixed } from "./format.js";
 

@@ -1,4 +1,4 @@
-import type { Found, Laboratory, Runs } from "../laboratory.js";
+import type { Found, Laboratory, Runs, Score } from "../laboratory.js";
 import type { QuantizerValues } from "../quantizer.js";
 import { descend, startDescent, type Descent } from "../search/descent.js";
 import { imagesOf } from "../search/recalibration.js";
@@ -64,7 +64,7 @@ export async function retrain(laboratory: Laboratory, options: ProjectionOptions
 }
 
 /** How often the visits allow to train and project, and how many steps lie between. */
-function roundsWithin({ visits, heldOut, epoch }: Laboratory) {
+export function roundsWithin({ visits, heldOut, epoch }: Laboratory) {
   const batches = [...epoch("retraining 0")];
   const perStep = GRADIENT_VISITS * (batches[0]?.labels.data.length ?? NaN);
   const judging = imagesOf(heldOut);
@@ -77,7 +77,7 @@ function roundsWithin({ visits, heldOut, epoch }: Laboratory) {
   return { most, steps };
 }
 
-function* firstOf<T>(values: Iterable<T>, count: number): Generator<T> {
+export function* firstOf<T>(values: Iterable<T>, count: number): Generator<T> {
   let taken = 0;
   for (const value of values) {
     if (taken++ === count) return;
@@ -85,7 +85,8 @@ function* firstOf<T>(values: Iterable<T>, count: number): Generator<T> {
   }
 }
 
-const judgeOf =
+/** Accuracy and loss on the images that are held out. */
+export const judgeOf =
   ({ heldOut }: Laboratory, run: Runs) =>
   async (tensors: QuantizerValues) => {
     let [correct, loss] = [0, 0];
@@ -97,8 +98,10 @@ const judgeOf =
     return { accuracy: correct / imagesOf(heldOut), loss: loss / imagesOf(heldOut) };
   };
 
-const isBetter = (a: State["best"], b: State["best"]): boolean =>
+/** Whether more images are right, or as many with less loss. */
+export const isBetter = (a: Score, b: Score): boolean =>
   a.accuracy > b.accuracy || (a.accuracy === b.accuracy && a.loss < b.loss);
 
-const trainedNames = ({ parameters }: Laboratory): string[] =>
+/** All parameters but running statistics. */
+export const trainedNames = ({ parameters }: Laboratory): string[] =>
   Object.keys(parameters).filter((name) => !/\/(mean|variance)$/.test(name));

@@ -1,29 +1,7 @@
-import * as tf from "#tf";
 import { describe, expect, test } from "vitest";
 import type { Laboratory } from "../../algorithms/laboratory.js";
-import { parameterizedPruning, scaledStructures } from "../../algorithms/parameterizedPruning.js";
+import { parameterizedPruning } from "../../algorithms/parameterizedPruning.js";
 import { searchToy } from "../searching.js";
-
-describe("structures with parameters", () => {
-  // Two channels of a 1 x 1 kernel that reads them, for two filters.
-  const weights = tf.tensor([1, -2, 3, 4], [1, 1, 2, 2]);
-  const parameters = tf.tensor([0.5, 0.125], [1, 1, 2, 1]);
-  const mask = tf.tensor([1, 0], [1, 1, 2, 1]);
-
-  test("are their weights times the parameter, and 0 below the threshold", () => {
-    const values = scaledStructures(weights, parameters, mask);
-    expect([...values.dataSync()]).toEqual([0.5, -1, 0, 0]);
-  });
-
-  test("have a gradient that passes the threshold: the sum of gradients times weights", () => {
-    const slopes = tf.tensor([10, 20, 30, 40], [1, 1, 2, 2]);
-    const loss = (v: tf.Tensor, alpha: tf.Tensor): tf.Scalar =>
-      tf.sum(tf.mul(scaledStructures(v, alpha, mask), slopes));
-    const [byWeights, byParameters] = tf.grads(loss)([weights, parameters]);
-    expect([...(byParameters?.dataSync() ?? [])]).toEqual([10 - 40, 90 + 160]);
-    expect([...(byWeights?.dataSync() ?? [])]).toEqual([5, 10, 0, 0]);
-  });
-});
 
 describe("parameterized structured pruning", () => {
   test("that is killed at random ends with the same bits, within its budget", async () => {

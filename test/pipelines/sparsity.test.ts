@@ -52,6 +52,12 @@ test("weights without zeros are stored dense", () => {
   });
 });
 
+test("weights that shift multiply nothing", () => {
+  const operators = new Map([["conv/kernel", "shift" as const]]);
+  const { weights, effectiveMacs } = sparsityOf(integers(() => false), new Map(), operators);
+  expect([weights, effectiveMacs]).toEqual([231, 15]);
+});
+
 test("scattered zeros are a bit each, and no multiplication", () => {
   // Every third input channel stays: 3 of 8 of the convolution, 1 of 3 of the dense layer.
   const { nonzero, effectiveMacs, storedBytes, format } = sparsityOf(
