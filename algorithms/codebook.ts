@@ -14,9 +14,11 @@ interface CodebookQuantizer extends Omit<Quantizer, "quantParams" | "codebook" |
 export function codebookQuantizer(own: CodebookQuantizer): Quantizer {
   const uniform = fixedGrid(minMaxObserver);
   const choose = ({ scheme }: QuantizerSite) => scheme.bitWidth >= UNIFORM_BITS;
+  const { operator } = own;
   return {
     ...own,
     levels: "codebook",
+    ...(operator && { operator: (site) => (choose(site) ? "convolution" : operator(site)) }),
     observe: (x, site) => (choose(site) ? uniform : own).observe(x, site),
     initialize: (batches, site) => (choose(site) ? uniform : own).initialize(batches, site),
     fakeQuantize: (x, values, site) => (choose(site) ? uniform : own).fakeQuantize(x, values, site),

@@ -32,6 +32,7 @@ export function signedPower(w: tf.Tensor, lowest: number): tf.Tensor {
 /** Weights that shift what they are multiplied with: a sign and an exponent, never 0. */
 export const shiftWeights = codebookQuantizer({
   learned: [],
+  operator: () => "shift",
   observe: () => ({}),
   initialize: () => ({}),
   fakeQuantize: (w, _, { scheme }) =>

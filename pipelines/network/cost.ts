@@ -152,15 +152,16 @@ export function layerWork(
       activationBits:
         findNode(network, input).op === "quantize" ? (bits.get(input) ?? FLOAT_BITS) : FLOAT_BITS,
     } as const;
+    // Filters of adder layers are on the grid of what these read.
+    const weightBits = isAdder(node) ? work.activationBits : (bits.get(id) ?? FLOAT_BITS);
     const widths = channelBits.get(id);
-    if (widths === undefined || work.groups > 1)
-      return [{ ...work, outputChannels, weightBits: bits.get(id) ?? FLOAT_BITS }];
+    if (widths === undefined || work.groups > 1) return [{ ...work, outputChannels, weightBits }];
     return [...new Set(widths)]
       .filter((width) => width > 0)
-      .map((weightBits) => ({
+      .map((width) => ({
         ...work,
-        weightBits,
-        outputChannels: widths.filter((width) => width === weightBits).length,
+        weightBits: width,
+        outputChannels: widths.filter((other) => other === width).length,
       }));
   });
 }

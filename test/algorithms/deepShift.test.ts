@@ -1,5 +1,6 @@
 import * as tf from "#tf";
 import { beforeAll, describe, expect, test } from "vitest";
+import { deepShift } from "../../algorithms/deepShift.js";
 import { nearestPower } from "../../algorithms/decomposition/powerOfTwo.js";
 import { lowestExponent, shiftWeights, signedPower } from "../../algorithms/shiftWeights.js";
 import type { Network } from "../../algorithms/network.js";
@@ -78,6 +79,12 @@ test.each(["portable", "onnxruntime"] as const)(
     expect([...(y?.data ?? [])]).toEqual(wanted);
   },
 );
+
+test("products are shifts below 8 bits, and multiplications from there", () => {
+  const at = (bitWidth: number) =>
+    deepShift.weight.operator?.(site({ scheme: { ...int4, bitWidth } }));
+  expect([at(2), at(6), at(8)]).toEqual(["shift", "shift", "convolution"]);
+});
 
 test("P1: a shift convolution is a sum of shifted integers", () => {
   const network: Network = {

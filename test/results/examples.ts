@@ -1,11 +1,6 @@
 import { canonicalHash } from "../../results/canonicalHash.js";
-import type {
-  CellConfig,
-  CellResult,
-  CompletedCell,
-  NetworkCost,
-  Environment,
-} from "../../results/schema.js";
+import type { NetworkCost } from "../../results/costSchema.js";
+import type { CellConfig, CellResult, CompletedCell, Environment } from "../../results/schema.js";
 
 export function cellConfig(overrides: Partial<CellConfig> = {}): CellConfig {
   return {
