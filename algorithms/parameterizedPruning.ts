@@ -25,42 +25,58 @@ const INTERVAL = 16;
 /** Structures that are 0 in the float network have a parameter, too, by which their weights are divided. */
 const LEAST = 1e-3;
 
-const parameterOf = (kernel: string): string => `${kernel} structures`;
-const maskOf = (kernel: string): string => `${kernel} above`;
+/** What reads the channels of a group: all weights that read one of them are a structure. */
+interface Structures {
+  readonly group: ChannelGroup;
+  /** Names of their parameters, and of what says which are above the threshold; both [channels]. */
+  readonly parameters: string;
+  readonly mask: string;
+  readonly readers: readonly ChannelAxis[];
+}
 
 /**
  * Weights of structures, W = nu V: nu is the structure's parameter where the mask has 1 (it is above the threshold), and
  * 0 where it has 0. Gradients pass the threshold, so that dL/dalpha = sum <dL/dW, V> and structures can come back.
+ *
+ * @param axis along which the weights of structures lie
  */
-export function scaledStructures(weights: tf.Tensor, parameters: tf.Tensor, mask: tf.Tensor) {
-  return tf.mul(
-    weights,
-    straightThrough(parameters, (alpha) => tf.mul(alpha, mask)),
-  );
+export function scaledStructures(
+  weights: tf.Tensor,
+  { parameters, mask }: Readonly<Record<"parameters" | "mask", tf.Tensor>>,
+  axis: number,
+): tf.Tensor {
+  const above = straightThrough(parameters, (alpha) => tf.mul(alpha, mask));
+  const repeated = weights.shape.map((size, at) => (at === axis ? size : 1));
+  return tf.mul(weights, tf.reshape(above, repeated));
 }
 
-/** A layer and where it reads channels: what it reads of one is a structure. */
-type Reader = ChannelAxis;
-
-const readersOf = (laboratory: Laboratory, weights: ReadonlySet<string>): readonly Reader[] =>
-  channelAxes(laboratory, laboratory.parameters).filter(
-    ({ role, name, group }) => role === "read" && weights.has(name) && group.fixedBy === undefined,
+function structuresOf(laboratory: Laboratory): readonly Structures[] {
+  const { groups, sites, parameters } = laboratory;
+  const weights = new Set(sites.filter(({ role }) => role === "weight").map(({ id }) => id));
+  const axes = channelAxes(laboratory, parameters).filter(
+    ({ role, name }) => role === "read" && weights.has(name),
   );
+  return groups.flatMap((group) => {
+    const readers = axes.filter((one) => one.group === group);
+    const [first = ""] = group.convolutions;
+    return group.fixedBy !== undefined || readers.length === 0
+      ? []
+      : [{ group, parameters: `${first} structures`, mask: `${first} above`, readers }];
+  });
+}
 
-/** The same for all weights of a structure, in a shape that is repeated over them. */
-const repeated = ({ shape }: QuantizerValue, axis: number): number[] =>
-  shape.map((size, at) => (at === axis ? size : 1));
-
-/** Structures as parameters (their root mean squares, in the layer's) times weights of one size. */
-function parted(laboratory: Laboratory, readers: readonly Reader[]): QuantizerValues {
+/** Structures as parameters times weights: the root mean squares of their weights, in those of whole layers. */
+function parted(laboratory: Laboratory, structures: readonly Structures[]): QuantizerValues {
   const found: Record<string, QuantizerValue> = { ...laboratory.parameters };
-  for (const { name, axis } of readers) {
-    const kernel = existing(found, name);
-    const squares = sumsAlong(kernel, axis);
-    const mean = squares.reduce((a, b) => a + b, 0) / squares.length;
-    const data = Float32Array.from(squares, (sum) => Math.max(LEAST, Math.sqrt(sum / mean) || 0));
-    found[parameterOf(name)] = { shape: repeated(kernel, axis), data };
-    found[name] = scaled(kernel, axis, (channel) => 1 / (data[channel] ?? NaN));
+  for (const { group, parameters, readers } of structures) {
+    const shares = readers.map(({ name, axis }) => sharesAlong(existing(found, name), axis));
+    const data = Float32Array.from({ length: group.channels }, (_, channel) => {
+      const mean = shares.reduce((sum, one) => sum + (one[channel] ?? 0), 0) / shares.length;
+      return Math.max(LEAST, Math.sqrt(mean));
+    });
+    found[parameters] = { shape: [data.length], data };
+    for (const { name, axis } of readers)
+      found[name] = scaled(existing(found, name), axis, (channel) => 1 / (data[channel] ?? NaN));
   }
   return found;
 }
@@ -68,49 +84,31 @@ function parted(laboratory: Laboratory, readers: readonly Reader[]): QuantizerVa
 /** Kernels as the network has them: without the parameters of their structures. */
 function merged(
   laboratory: Laboratory,
-  readers: readonly Reader[],
+  structures: readonly Structures[],
   tensors: QuantizerValues,
 ): QuantizerValues {
   const found = Object.fromEntries(
     Object.keys(laboratory.parameters).map((name) => [name, existing(tensors, name)]),
   );
-  for (const { name, axis } of readers) {
-    const { data } = existing(tensors, parameterOf(name));
-    found[name] = scaled(existing(tensors, name), axis, (channel) => data[channel] ?? NaN);
+  for (const { parameters, readers } of structures) {
+    const { data } = existing(tensors, parameters);
+    for (const { name, axis } of readers)
+      found[name] = scaled(existing(tensors, name), axis, (channel) => data[channel] ?? NaN);
   }
   return found;
 }
 
 /** What is above the threshold when so many channels stay. */
-const masksOf = (
-  readers: readonly Reader[],
-  kept: Kept,
-  { parameters }: Laboratory,
-): QuantizerValues =>
+const masksOf = (structures: readonly Structures[], kept: Kept): QuantizerValues =>
   Object.fromEntries(
-    readers.map(({ name, axis, group }) => {
-      const shape = repeated(existing(parameters, name), axis);
+    structures.map(({ group, mask }) => {
       const stays = kept.get(group);
       const data = Float32Array.from({ length: group.channels }, (_, channel) =>
         Number(stays?.includes(channel) ?? true),
       );
-      return [maskOf(name), { shape, data }];
+      return [mask, { shape: [data.length], data }];
     }),
   );
-
-/** The largest parameter of all that read a channel. */
-function scoresOf(
-  group: ChannelGroup,
-  readers: readonly Reader[],
-  tensors: QuantizerValues,
-): readonly number[] | undefined {
-  const own = readers.filter((reader) => reader.group === group);
-  if (own.length === 0) return undefined;
-  const parameters = own.map(({ name }) => existing(tensors, parameterOf(name)).data);
-  return Array.from({ length: group.channels }, (_, channel) =>
-    Math.max(...parameters.map((data) => Math.abs(data[channel] ?? 0))),
-  );
-}
 
 /** What may be left on the way to the budget: by the cubic schedule of gradual pruning. */
 function limitsAt(laboratory: Laboratory, progress: number): Laboratory["limits"] {
@@ -124,66 +122,75 @@ function limitsAt(laboratory: Laboratory, progress: number): Laboratory["limits"
 
 /** Trains structures with parameters of their own, below a threshold that rises until the network fits. */
 async function prune(laboratory: Laboratory): Promise<Found> {
-  const { sites, groups, limits, prepare, descent: rule } = laboratory;
-  const weights = new Set(sites.filter(({ role }) => role === "weight").map(({ id }) => id));
-  const readers = readersOf(laboratory, weights);
-  const ranked = (tensors: QuantizerValues) =>
-    candidates(groups, (group) => scoresOf(group, readers, tensors));
-  const first = parted(laboratory, readers);
-  const names = readers.map(({ name }) => parameterOf(name));
-  const read = new Set(readers.map(({ name }) => name));
+  const { groups, limits, prepare, descent: rule } = laboratory;
+  const structures = structuresOf(laboratory);
+  const first = parted(laboratory, structures);
+  const readBy = new Map(
+    structures.flatMap((one) => one.readers.map(({ name, axis }) => [name, { ...one, axis }])),
+  );
   const run = prepare({
     by: Object.keys(first).filter((name) => !/\/(mean|variance)$/.test(name)),
     training: true,
-    quantize: (x, { id }, inputs) =>
-      read.has(id)
-        ? scaledStructures(x, existing(inputs, parameterOf(id)), existing(inputs, maskOf(id)))
-        : x,
+    quantize(x, { id }, inputs) {
+      const one = readBy.get(id);
+      if (one === undefined) return x;
+      const [parameters, mask] = [existing(inputs, one.parameters), existing(inputs, one.mask)];
+      return scaledStructures(x, { parameters, mask }, one.axis);
+    },
     loss: ({ crossEntropy, inputs }) =>
-      names.reduce<tf.Scalar>(
-        (sum, name) => tf.add(sum, tf.mul(tf.sum(tf.abs(existing(inputs, name))), DECAY)),
+      structures.reduce<tf.Scalar>(
+        (sum, { parameters }) =>
+          tf.add(sum, tf.mul(tf.sum(tf.abs(existing(inputs, parameters))), DECAY)),
         crossEntropy,
       ),
   });
-  const none: Kept = new Map();
-  const keptOf = (tensors: QuantizerValues, within: Laboratory["limits"]) =>
-    keptThatFit(laboratory, ranked(tensors), within);
+  const keptOf = (tensors: QuantizerValues, within: Laboratory["limits"]) => {
+    const scores = new Map(
+      structures.map(({ group, parameters }) => [
+        group,
+        Array.from(existing(tensors, parameters).data, Math.abs),
+      ]),
+    );
+    const all = candidates(groups, (group) => scores.get(group));
+    return keptThatFit(laboratory, all, within);
+  };
   const { tensors, extra } = await trainSteps(laboratory, {
     ...{ first, steps: affordableSteps(laboratory), peak: RATE * rule.rate },
-    extra: masksOf(readers, none, laboratory),
+    extra: masksOf(structures, new Map()),
     async step(values, batch, { progress, extra: masks, index }) {
-      const looks = index % INTERVAL === 0 && !fits(laboratory, keptBy(readers, masks), limits);
+      const looks = index % INTERVAL === 0 && !fits(laboratory, keptBy(structures, masks), limits);
       const above = looks
-        ? masksOf(readers, keptOf(values, limitsAt(laboratory, progress)), laboratory)
+        ? masksOf(structures, keptOf(values, limitsAt(laboratory, progress)))
         : masks;
       return { ...(await run({ ...values, ...above }, batch)), extra: above };
     },
   });
-  const trained = keptBy(readers, extra);
+  const trained = keptBy(structures, extra);
   const kept = fits(laboratory, trained, limits) ? trained : keptOf(tensors, limits);
-  return withKept(laboratory, merged(laboratory, readers, tensors), kept);
+  return withKept(laboratory, merged(laboratory, structures, tensors), kept);
 }
 
 /** The channels that masks let through, of groups of which some go. */
-function keptBy(readers: readonly Reader[], masks: QuantizerValues): Kept {
+function keptBy(structures: readonly Structures[], masks: QuantizerValues): Kept {
   return new Map(
-    readers.flatMap(({ name, group }) => {
-      const { data } = existing(masks, maskOf(name));
+    structures.flatMap(({ group, mask }) => {
+      const { data } = existing(masks, mask);
       const kept = [...data.keys()].filter((channel) => data[channel] === 1);
       return kept.length < data.length ? [[group, kept] as const] : [];
     }),
   );
 }
 
-/** Sums of squares of each slice along an axis. */
-function sumsAlong({ shape, data }: QuantizerValue, axis: number): Float64Array {
+/** Mean squares of each slice along an axis, in that of all; 1 where all are 0. */
+function sharesAlong({ shape, data }: QuantizerValue, axis: number): Float64Array {
   const sums = new Float64Array(shape[axis] ?? 1);
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   data.forEach((value, i) => {
     const slice = Math.floor(i / inner) % sums.length;
     sums[slice] = (sums[slice] ?? 0) + value * value;
   });
-  return sums;
+  const mean = sums.reduce((a, b) => a + b, 0) / sums.length;
+  return sums.map((sum) => (mean === 0 ? 1 : sum / mean));
 }
 
 function scaled(
@@ -215,9 +222,9 @@ export const parameterizedPruning = {
   },
   deviations: [
     "Pruned and quantized: what is left is trained as LSQ with the matrix's training of quantized networks; the paper's networks are float.",
-    "A structure is what one layer reads of one channel, since batch norm would undo a parameter of what a convolution gives. A channel goes if all that read it are below the threshold, and they go together.",
+    "A structure is all weights that read one channel, since batch norm would undo a parameter of the filter that gives it; layers that read the same channel share its parameter, and the channel goes with them.",
     "The threshold is no constant: it rises over the first half of the training, by the cubic schedule of gradual pruning, until half of the multiplications are left, or what the budget's share says, and then stays. Every 16 steps it is looked at.",
-    "Starts from the float network: parameters are the root mean squares of their structures' weights, in the whole layer's, and weights are divided by them. The training has the image visits that the matrix allows and a rate that falls from five times the matrix's to 0.",
+    "Starts from the float network: parameters are the root mean squares of their structures' weights, in their layers', and weights are divided by them. The training has the image visits that the matrix allows and a rate that falls from five times the matrix's to 0.",
     "Decay is L1 with 0.001. Each layer keeps its channel with the largest parameter. Layers whose weights stay in float are not parted.",
   ],
   weight: lsq.weight,

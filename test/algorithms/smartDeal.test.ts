@@ -10,14 +10,14 @@ import { SYMMETRIC_PER_TENSOR } from "../../backends/scheme.js";
 import { searchToy } from "../searching.js";
 
 describe("the sign-switch rule", () => {
-  const options = { threshold: 0.1, bar: 1, smallest: 1 / 64, largest: 1 };
+  const options = { threshold: 0.125, bar: 1, smallest: 1 / 64, largest: 1 };
   const all = (values: number[]) => Float32Array.from(values);
 
   test("moves by an octave what steps count for, within the range, and leaves masked zeros", () => {
     const { coefficients, counters } = signSwitch(
       {
         coefficients: all([0.5, -0.5, 0.5, -0.5, 0.25, 1, 1 / 64, 0, 0, 0]),
-        steps: all([0.2, 0.2, -0.2, -0.2, 0.1, 0.2, -0.2, 0.2, -0.2, 0.2]),
+        steps: all([0.2, 0.2, -0.2, -0.2, 0.125, 0.2, -0.2, 0.2, -0.2, 0.2]),
         counters: new Float32Array(10),
         mask: all([1, 1, 1, 1, 1, 1, 1, 1, 1, 0]),
       },
