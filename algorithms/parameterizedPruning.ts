@@ -4,31 +4,19 @@ import { straightThrough } from "./gradients.js";
 import type { ChannelGroup, Found, Laboratory } from "./laboratory.js";
 import { lsq } from "./lsq.js";
 import type { QuantizerValue, QuantizerValues } from "./quantizer.js";
-import {
-  affordableSteps,
-  candidates,
-  fits,
-  keptThatFit,
-  trainSteps,
-  withKept,
-} from "./search/channelPruning.js";
-import { channelAxes, type ChannelAxis, type Kept } from "./search/keptChannels.js";
+import { withKept } from "./search/channelPruning.js";
+import { maskOf, pruneGradually } from "./search/gradualChannels.js";
+import { channelAxes, type ChannelAxis } from "./search/keptChannels.js";
 
-/** First rate of the training, in the matrix's peak rates of quantized training. */
-const RATE = 5;
 /** What pulls parameters to 0 (L1); the paper's decay is between 1e-4 and 1e-3. */
 const DECAY = 1e-3;
-/** The part of the training after which structures stay as they are. */
-const RAMP = 0.5;
-/** Steps between two looks at the threshold. */
-const INTERVAL = 16;
 /** Structures that are 0 in the float network have a parameter, too, by which their weights are divided. */
 const LEAST = 1e-3;
 
 /** What reads the channels of a group: all weights that read one of them are a structure. */
 interface Structures {
   readonly group: ChannelGroup;
-  /** Names of their parameters, and of what says which are above the threshold; both [channels]. */
+  /** Names of their parameters, and of the mask of those above the threshold; both [channels]. */
   readonly parameters: string;
   readonly mask: string;
   readonly readers: readonly ChannelAxis[];
@@ -61,7 +49,7 @@ function structuresOf(laboratory: Laboratory): readonly Structures[] {
     const [first = ""] = group.convolutions;
     return group.fixedBy !== undefined || readers.length === 0
       ? []
-      : [{ group, parameters: `${first} structures`, mask: `${first} above`, readers }];
+      : [{ group, parameters: `${first} structures`, mask: maskOf(group), readers }];
   });
 }
 
@@ -98,31 +86,9 @@ function merged(
   return found;
 }
 
-/** What is above the threshold when so many channels stay. */
-const masksOf = (structures: readonly Structures[], kept: Kept): QuantizerValues =>
-  Object.fromEntries(
-    structures.map(({ group, mask }) => {
-      const stays = kept.get(group);
-      const data = Float32Array.from({ length: group.channels }, (_, channel) =>
-        Number(stays?.includes(channel) ?? true),
-      );
-      return [mask, { shape: [data.length], data }];
-    }),
-  );
-
-/** What may be left on the way to the budget: by the cubic schedule of gradual pruning. */
-function limitsAt(laboratory: Laboratory, progress: number): Laboratory["limits"] {
-  const { limits, cost } = laboratory;
-  const left = 1 - Math.min(1, progress / RAMP);
-  return limits.map(({ unit, allowed }) => {
-    const whole = cost({}, unit);
-    return { unit, allowed: Math.max(allowed, allowed + (whole - allowed) * left * left * left) };
-  });
-}
-
 /** Trains structures with parameters of their own, below a threshold that rises until the network fits. */
 async function prune(laboratory: Laboratory): Promise<Found> {
-  const { groups, limits, prepare, descent: rule } = laboratory;
+  const { prepare } = laboratory;
   const structures = structuresOf(laboratory);
   const first = parted(laboratory, structures);
   const readBy = new Map(
@@ -144,41 +110,16 @@ async function prune(laboratory: Laboratory): Promise<Found> {
         crossEntropy,
       ),
   });
-  const keptOf = (tensors: QuantizerValues, within: Laboratory["limits"]) => {
-    const scores = new Map(
-      structures.map(({ group, parameters }) => [
-        group,
-        Array.from(existing(tensors, parameters).data, Math.abs),
-      ]),
-    );
-    const all = candidates(groups, (group) => scores.get(group));
-    return keptThatFit(laboratory, all, within);
-  };
-  const { tensors, extra } = await trainSteps(laboratory, {
-    ...{ first, steps: affordableSteps(laboratory), peak: RATE * rule.rate },
-    extra: masksOf(structures, new Map()),
-    async step(values, batch, { progress, extra: masks, index }) {
-      const looks = index % INTERVAL === 0 && !fits(laboratory, keptBy(structures, masks), limits);
-      const above = looks
-        ? masksOf(structures, keptOf(values, limitsAt(laboratory, progress)))
-        : masks;
-      return { ...(await run({ ...values, ...above }, batch)), extra: above };
+  const parametersOf = new Map(structures.map(({ group, parameters }) => [group, parameters]));
+  const { tensors, kept } = await pruneGradually(laboratory, {
+    first,
+    scoresOf(group, values) {
+      const name = parametersOf.get(group);
+      return name === undefined ? undefined : Array.from(existing(values, name).data, Math.abs);
     },
+    step: (values, batch, masks) => run({ ...values, ...masks }, batch),
   });
-  const trained = keptBy(structures, extra);
-  const kept = fits(laboratory, trained, limits) ? trained : keptOf(tensors, limits);
   return withKept(laboratory, merged(laboratory, structures, tensors), kept);
-}
-
-/** The channels that masks let through, of groups of which some go. */
-function keptBy(structures: readonly Structures[], masks: QuantizerValues): Kept {
-  return new Map(
-    structures.flatMap(({ group, mask }) => {
-      const { data } = existing(masks, mask);
-      const kept = [...data.keys()].filter((channel) => data[channel] === 1);
-      return kept.length < data.length ? [[group, kept] as const] : [];
-    }),
-  );
 }
 
 /** Mean squares of each slice along an axis, in that of all; 1 where all are 0. */

@@ -3,17 +3,10 @@ import { TRAIN_ALL, type Algorithm } from "./algorithm.js";
 import type { ChannelGroup, Found, Laboratory } from "./laboratory.js";
 import { lsq } from "./lsq.js";
 import type { Network } from "./network.js";
-import type { QuantizerValues } from "./quantizer.js";
-import {
-  affordableSteps,
-  candidates,
-  keptThatFit,
-  trainSteps,
-  withKept,
-} from "./search/channelPruning.js";
+import type { QuantizerValue, QuantizerValues } from "./quantizer.js";
+import { withKept } from "./search/channelPruning.js";
+import { maskOf, pruneGradually, trainingOf } from "./search/gradualChannels.js";
 
-/** First rate of the training that makes scales sparse, in the matrix's peak rates of quantized training. */
-const RATE = 5;
 /**
  * How far the penalty alone would move a scale in the whole training, but for momentum: 1e-4 at the rates of
  * the published code (160 epochs of 782 steps; 0.1, a tenth after half of them and after three quarters).
@@ -23,8 +16,10 @@ const PULL = 1e-4 * 160 * 782 * (0.1 / 2 + 0.01 / 4 + 0.001 / 4);
 /** In short trainings more would outweigh the loss. */
 const MOST_PENALTY = 0.001;
 
+type BatchNorms = ReadonlyMap<string, string>;
+
 /** Batch norms by the convolution whose output they scale, merged or not. */
-function batchNormsOf({ nodes }: Network): ReadonlyMap<string, string> {
+function batchNormsOf({ nodes }: Network): BatchNorms {
   return new Map(
     nodes.flatMap((node): (readonly [string, string])[] => {
       if (node.op === "batchNorm") return [[node.input, node.name]];
@@ -35,14 +30,51 @@ function batchNormsOf({ nodes }: Network): ReadonlyMap<string, string> {
   );
 }
 
-/** Trains the float network with an L1 penalty on the scales of batch norm (equation 1). */
-async function sparsify(
-  laboratory: Laboratory,
-  scales: readonly string[],
-  steps: number,
-): Promise<QuantizerValues> {
-  const { prepare, parameters, descent: rule } = laboratory;
-  const peak = RATE * rule.rate;
+/** Scales and shifts of channels that are masked are 0, so that nothing behind them is left. */
+function masked(
+  tensors: QuantizerValues,
+  groups: readonly ChannelGroup[],
+  { batchNorms, masks }: { readonly batchNorms: BatchNorms; readonly masks: QuantizerValues },
+): QuantizerValues {
+  const found: Record<string, QuantizerValue> = { ...tensors };
+  for (const group of groups) {
+    const { data: mask } = existing(masks, maskOf(group));
+    for (const convolution of group.convolutions)
+      for (const part of ["gamma", "beta"]) {
+        const name = `${batchNorms.get(convolution) ?? ""}/${part}`;
+        const value = tensors[name];
+        if (value === undefined) continue;
+        const data = value.data.map((one, channel) => one * (mask[channel] ?? NaN));
+        found[name] = { shape: value.shape, data };
+      }
+  }
+  return found;
+}
+
+/** How much the scales of a group's channels let through: of those that additions join the mean. */
+function scalesOf(
+  { convolutions, channels }: ChannelGroup,
+  batchNorms: BatchNorms,
+  parameters: QuantizerValues,
+): readonly number[] | undefined {
+  const scales = convolutions.flatMap((name) => {
+    const batchNorm = batchNorms.get(name);
+    return batchNorm === undefined ? [] : [existing(parameters, `${batchNorm}/gamma`).data];
+  });
+  if (scales.length === 0) return undefined;
+  return Array.from(
+    { length: channels },
+    (_, channel) =>
+      scales.reduce((sum, data) => sum + Math.abs(data[channel] ?? 0), 0) / scales.length,
+  );
+}
+
+/** Trains the float network with an L1 penalty on the scales of batch norm (equation 1), and lets the smallest go. */
+async function slim(laboratory: Laboratory): Promise<Found> {
+  const { network, groups, parameters, prepare } = laboratory;
+  const batchNorms = batchNormsOf(network);
+  const scales = [...batchNorms.values()].map((name) => `${name}/gamma`);
+  const { steps, peak } = trainingOf(laboratory);
   const penalty = Math.min(MOST_PENALTY, PULL / (Math.max(1, steps) * (peak / 2)));
   const run = prepare({
     by: Object.keys(parameters).filter((name) => !/\/(mean|variance)$/.test(name)),
@@ -53,37 +85,12 @@ async function sparsify(
         crossEntropy,
       ),
   });
-  const { tensors } = await trainSteps(laboratory, {
-    ...{ steps, peak, first: parameters, extra: undefined },
-    step: async (values, batch) => ({ ...(await run(values, batch)), extra: undefined }),
+  const { tensors, kept } = await pruneGradually(laboratory, {
+    first: parameters,
+    scoresOf: (group, values) => scalesOf(group, batchNorms, values),
+    step: (values, batch, masks) => run(masked(values, groups, { batchNorms, masks }), batch),
   });
-  return tensors;
-}
-
-/** How much the scales of a group's channels let through: of those that additions join the largest. */
-function scalesOf(
-  { convolutions, channels }: ChannelGroup,
-  batchNorms: ReadonlyMap<string, string>,
-  parameters: QuantizerValues,
-): readonly number[] | undefined {
-  const scales = convolutions.flatMap((name) => {
-    const batchNorm = batchNorms.get(name);
-    return batchNorm === undefined ? [] : [existing(parameters, `${batchNorm}/gamma`).data];
-  });
-  if (scales.length === 0) return undefined;
-  return Array.from({ length: channels }, (_, channel) =>
-    Math.max(...scales.map((data) => Math.abs(data[channel] ?? 0))),
-  );
-}
-
-/** Makes scales sparse, and lets as few of the smallest go as makes the network fit. */
-async function slim(laboratory: Laboratory): Promise<Found> {
-  const { network, groups, limits } = laboratory;
-  const batchNorms = batchNormsOf(network);
-  const scales = [...batchNorms.values()].map((name) => `${name}/gamma`);
-  const sparse = await sparsify(laboratory, scales, affordableSteps(laboratory));
-  const all = candidates(groups, (group) => scalesOf(group, batchNorms, sparse));
-  return withKept(laboratory, sparse, keptThatFit(laboratory, all, limits));
+  return withKept(laboratory, tensors, kept);
 }
 
 function existing<T>(entries: Readonly<Record<string, T>>, name: string): T {
@@ -96,7 +103,7 @@ function existing<T>(entries: Readonly<Record<string, T>>, name: string): T {
 export const slimming = {
   name: "slimming",
   title: "Network slimming",
-  version: 1,
+  version: 2,
   family: "pruning",
   source: {
     title:
@@ -107,8 +114,8 @@ export const slimming = {
     "Pruned and quantized: what is left is trained as LSQ with the matrix's training of quantized networks; the paper fine-tunes in float.",
     "Channels go until half of the multiplications are left, or what the budget's share says; the paper lets a share of all channels go. The smallest scales of the whole network go first, as there.",
     "Scales are made sparse from the float network, with the image visits that the matrix allows, at a rate that falls from five times the matrix's to 0; the code trains from scratch for 160 epochs. The penalty is as much larger as rates and steps are fewer, so that by itself it would move scales as far, but at most 0.001.",
-    "Channels that an addition joins go together, by the largest of their scales; the paper selects channels behind the addition. Each layer keeps its channel with the largest scale.",
-    "One round: what is pruned is not pruned again.",
+    "Channels go during the first half of that training, by the cubic schedule of gradual pruning, and may come back until the budget is met: in so short a training scales do not get to 0, and a network from which half is taken at once begins anew. The paper prunes once, or several times with trainings between.",
+    "Channels that an addition joins go together, by the mean of their scales; the paper selects channels behind the addition. Each layer keeps its channel with the largest scale.",
   ],
   weight: lsq.weight,
   activation: lsq.activation,

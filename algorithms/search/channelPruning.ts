@@ -1,11 +1,7 @@
-import type { ChannelGroup, Found, ImageBatch, Laboratory, Observation } from "../laboratory.js";
+import type { ChannelGroup, Found, Laboratory } from "../laboratory.js";
 import type { QuantizerValues } from "../quantizer.js";
-import { descend, startDescent, type Descent } from "./descent.js";
 import { keptFilters, keptParameters, type Kept } from "./keptChannels.js";
 import { imagesOf } from "./recalibration.js";
-
-/** Forwards, and twice as much backwards. */
-const GRADIENT_VISITS = 3;
 
 /** A channel that could go, and how much depends on it. */
 export interface Candidate {
@@ -78,68 +74,6 @@ export function keptThatFit(
     else low = middle;
   }
   return without(high);
-}
-
-/** Steps of a training that leaves visits for judging what comes out. */
-export function affordableSteps({ visits, heldOut, epoch }: Laboratory): number {
-  const [first] = epoch("sparsify 0");
-  const perStep = GRADIENT_VISITS * (first?.labels.data.length ?? NaN);
-  return Math.max(0, Math.floor((visits.allowed - imagesOf(heldOut)) / perStep));
-}
-
-interface Trained<Extra> {
-  readonly descent: Descent;
-  readonly steps: number;
-  readonly extra: Extra;
-}
-
-/** A training of what decides which channels stay, at a rate that falls to 0 over all steps. */
-export async function trainSteps<Extra>(
-  { epoch, rounds, descent: rule }: Laboratory,
-  {
-    steps,
-    first,
-    extra,
-    peak,
-    step,
-  }: {
-    readonly steps: number;
-    readonly first: QuantizerValues;
-    /** What is known beside the tensors when the training starts. */
-    readonly extra: Extra;
-    readonly peak: number;
-    /** Looks at a batch; what it gives takes the place of what was known beside the tensors. */
-    readonly step: (
-      tensors: QuantizerValues,
-      batch: ImageBatch,
-      at: { readonly progress: number; readonly extra: Extra; readonly index: number },
-    ) => Promise<Observation & { readonly extra: Extra }>;
-  },
-): Promise<{ readonly tensors: QuantizerValues; readonly extra: Extra }> {
-  const start = (): Trained<Extra> => ({ descent: startDescent(first), steps: 0, extra });
-  const trained = await rounds("sparsify", start, {
-    most: Infinity,
-    done: (state) => state.steps >= steps,
-    async round(state, index) {
-      let { descent: current, steps: count, extra: known } = state;
-      for (const batch of epoch(`sparsify ${String(index)}`)) {
-        if (count >= steps) break;
-        const progress = count / steps;
-        const at = { progress, extra: known, index: count };
-        const { loss, gradients, statistics, extra: next } = await step(current.tensors, batch, at);
-        if (!Number.isFinite(loss))
-          throw new RangeError(
-            `the loss became ${String(loss)} at step ${String(count + 1)} of making scales sparse`,
-          );
-        const moved = descend(current, gradients, { ...rule, rate: peak * (1 - progress) });
-        current = { ...moved, tensors: { ...moved.tensors, ...statistics } };
-        known = next;
-        count++;
-      }
-      return { descent: current, steps: count, extra: known };
-    },
-  });
-  return { tensors: trained.descent.tensors, extra: trained.extra };
 }
 
 /** The network without the channels that go, judged on the images that are held out if visits are left. */
