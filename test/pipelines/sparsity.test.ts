@@ -54,7 +54,11 @@ test("weights without zeros are stored dense", () => {
 
 test("weights that shift multiply nothing", () => {
   const operators = new Map([["conv/kernel", "shift" as const]]);
-  const { weights, effectiveMacs } = sparsityOf(integers(() => false), new Map(), operators);
+  const { weights, effectiveMacs } = sparsityOf(
+    integers(() => false),
+    new Map(),
+    operators,
+  );
   expect([weights, effectiveMacs]).toEqual([231, 15]);
 });
 
