@@ -143,18 +143,22 @@ interface State {
   readonly best: { readonly policy: Policy; readonly accuracy: number };
 }
 
+/** What an agent sees of the bits that it decided before, and of what it decides now. */
+type Ending = (previous: number, decision: Decision) => readonly number[];
+
 /**
  * Episodes of an agent that goes through the layers and decides their bits, which are lowered until they
  * fit the budget (HAQ, sections 3.1 to 3.4).
  */
-async function searchByAgent(laboratory: Laboratory): Promise<Found> {
+export async function agentEpisodes(laboratory: Laboratory, ending: Ending): Promise<Found> {
   const { visits, visitsPerEvaluation, random, rounds, evaluate } = laboratory;
   const decisions = decisionsOf(laboratory);
-  if (decisions.length === 0) return { policy: {} };
+  const [opening] = decisions;
+  if (opening === undefined) return { policy: {} };
   const floatAccuracy = await accuracyInFloat(laboratory);
   const episodes = Math.floor((visits.allowed - visits.used) / visitsPerEvaluation);
   const warmUp = Math.min(MOST_WARM_UP, Math.ceil(WARM_UP_SHARE * episodes));
-  const features = (decisions[0]?.features.length ?? 0) + 2;
+  const features = opening.features.length + ending(FIRST_BITS, opening).length;
   const { best } = await rounds<State>(
     "episodes",
     () => ({
@@ -171,7 +175,7 @@ async function searchByAgent(laboratory: Laboratory): Promise<Found> {
           episode < warmUp
             ? numbers.uniform()
             : truncatedNormal(actionOf(agent.actor, state), deviation, numbers);
-        const { policy, states, actions } = walk(decisions, laboratory, act);
+        const { policy, states, actions } = walk(decisions, laboratory, { act, ending });
         const tried = backOff(policy, laboratory);
         const { accuracy } = await evaluate(tried);
         const reward = REWARD_PER_POINT * 100 * (accuracy - floatAccuracy);
@@ -191,19 +195,26 @@ async function searchByAgent(laboratory: Laboratory): Promise<Found> {
   return { policy: best.policy };
 }
 
+/** States as in the code's modes for latency and energy. */
+const searchByAgent = (laboratory: Laboratory): Promise<Found> =>
+  agentEpisodes(laboratory, (previous, { role }) => {
+    const most = laboratory.widths[role].at(-1) ?? 8;
+    return [previous / most, Number(role === "weight")];
+  });
+
 /** One pass through the layers; what the agent sees last is what it did before, and what comes now. */
 function walk(
   decisions: readonly Decision[],
   { widths }: Pick<Laboratory, "widths">,
-  act: (state: Float64Array) => number,
+  { act, ending }: { readonly act: (state: Float64Array) => number; readonly ending: Ending },
 ) {
   const policy: Record<string, number> = {};
   const states: Float64Array[] = [];
   const actions: number[] = [];
   let previous = FIRST_BITS;
-  for (const { site, role, features } of decisions) {
-    const most = widths[role].at(-1) ?? 8;
-    const state = Float64Array.of(...features, previous / most, Number(role === "weight"));
+  for (const decision of decisions) {
+    const { site, role, features } = decision;
+    const state = Float64Array.of(...features, ...ending(previous, decision));
     const action = act(state);
     const bits = bitsOf(action, widths[role]);
     policy[site] = bits;
@@ -248,7 +259,7 @@ export const haq = {
     "What several layers read is decided with the first of them. The budget is what the matrix's bit widths cost; the code takes a part of what 8 bits cost. Only weights are searched where the budget is size.",
     "States have the ten features of the code's latency mode in all modes. The following state is stored with each transition; transitions keep the action from before the budget was enforced, as in the code.",
     "Below 5 bits, weights are clipped by the entropy calibration of NVIDIA's pytorch-quantization; the code compares distributions interpolated to the levels. Thresholds are per channel where the backend's scales are.",
-    "Scales of weights are set once and kept while they train. K-means quantization is not here: no backend computes with tables of its own for each layer.",
+    "Scales of weights are set once and kept while they train. K-means quantization is an algorithm of its own (haqKMeans).",
     "Details are those of the published code; array sizes of the bit-serial models are from memory of the paper.",
   ],
   weight: fixedGrid(weightObserver),

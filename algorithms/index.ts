@@ -16,6 +16,7 @@ import { dsq } from "./dsq.js";
 import { dsqMqbench } from "./dsqMqbench.js";
 import { equalization } from "./equalization.js";
 import { haq } from "./haq.js";
+import { haqKMeans } from "./haqKMeans.js";
 import { hawq } from "./hawq.js";
 import { kl } from "./kl.js";
 import { logarithmic } from "./logarithmic.js";
@@ -85,6 +86,7 @@ export const algorithms: readonly Algorithm[] = [
   twoFourPruning,
   hawq,
   haq,
+  haqKMeans,
   spos,
   sposBins,
   sdq,

@@ -237,6 +237,20 @@ export interface Found {
 /** Statistics of calibration batches, and scale and zero point from them at a site's bit width. */
 export type GridStart = Pick<Quantizer, "observe" | "initialize">;
 
+/** Values that share a number with others: a codebook of one tensor. */
+export interface Clusters {
+  /** [n], rising; the last ones are equal where there are fewer. */
+  readonly levels: Float32Array;
+  /** Of each value, the place of its level. */
+  readonly labels: Int32Array;
+}
+
+/** Clusters of weights while a policy is tried. */
+export interface SharedValues extends Clusters {
+  /** Whether weights leave their clusters while they train, and are clustered again before they are judged. */
+  readonly trainsAlone: boolean;
+}
+
 /** How an algorithm decides bits, or how many channels layers have, by looking at the network several times. */
 export interface Search {
   readonly budget: BudgetUnit;
@@ -250,5 +264,7 @@ export interface Search {
   readonly activations: boolean;
   /** On which policies are tried: quantizers that start from grids, such as those of `fixedGrid`. */
   readonly grids?: Readonly<Record<QuantizerSite["role"], GridStart>>;
+  /** The same for weights that share values instead of lying on a grid. */
+  readonly clusters?: (weights: Float32Array, bits: number, random: RandomNumbers) => SharedValues;
   readonly run: (laboratory: Laboratory) => Promise<Found>;
 }

@@ -209,7 +209,7 @@ async function describeAdapting(algorithm: Algorithm, adapts: NonNullable<Phase[
   if (site === undefined || unsupportedBy(algorithm, site) !== undefined) return "unsupported";
   const values = await firstValues(quantizerOf(algorithm, site), site);
   const data = Object.entries(values).map(([name, value]) => [name, value.data] as const);
-  const weights = values["mask"] ?? { data: new Float32Array(0) };
+  const weights = values["mask"] ?? values["labels"] ?? { data: new Float32Array(0) };
   const drawn = weights.data.map((_, i) => Math.fround(((i * 37) % 101) / 50 - 1));
   const seen = new Map([[site, { weights: drawn, values: Object.fromEntries(data) }]]);
   return [0.1, 0.3, 0.5, 1].map((progress) =>

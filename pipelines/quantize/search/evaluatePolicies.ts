@@ -7,11 +7,14 @@ import { parameterSpecs, valueName } from "../../network/index.js";
 import type { Hyperparameters, SearchEffort } from "../../train/index.js";
 import type { Network } from "../../../algorithms/network.js";
 import type { PreparedExperiment } from "./experiment.js";
+import type { SharedBits, SharedWeights } from "./sharedWeights.js";
 
 interface Subject {
   readonly network: Network;
   readonly sites: readonly QuantizerSite[];
   readonly grids: NonNullable<Search["grids"]>;
+  /** Where weights share values instead of lying on grids. */
+  readonly shared: SharedWeights | undefined;
   readonly parameters: QuantizerValues;
   /** Of each site, what its quantizer observed of each calibration batch. */
   readonly observed: readonly (readonly QuantizerValues[])[];
@@ -41,13 +44,17 @@ export class PolicyEvaluation {
   }
 
   async evaluate(policy: Policy, tuned: boolean): Promise<Score> {
-    const { sites, heldOut, fineTuning } = this.#subject;
+    const { sites, heldOut, fineTuning, shared } = this.#subject;
     const grids: Record<string, QuantizerValues[string]> = {};
+    const bitsOfShared = new Map<string, number>();
     sites.forEach((site, index) => {
-      Object.assign(grids, this.#gridOf(site, index, policy[site.id] ?? site.scheme.bitWidth));
+      const bits = policy[site.id] ?? site.scheme.bitWidth;
+      if (site.role === "weight" && shared !== undefined) bitsOfShared.set(site.id, bits);
+      else Object.assign(grids, this.#gridOf(site, index, bits));
     });
     const isTuned = tuned && fineTuning.steps > 0;
-    const parameters = isTuned ? await this.#tuned(grids) : this.#subject.parameters;
+    const start = shared?.start(bitsOfShared) ?? this.#subject.parameters;
+    const parameters = isTuned ? await this.#tuned(start, grids, bitsOfShared) : start;
     let [correct, loss, images] = [0, 0, 0];
     for (const batch of heldOut) {
       const found = await this.#judge({ ...parameters, ...grids }, batch);
@@ -59,10 +66,14 @@ export class PolicyEvaluation {
     return { accuracy: correct / images, loss: loss / images };
   }
 
-  async #tuned(grids: QuantizerValues): Promise<QuantizerValues> {
-    const { parameters, tuning, fineTuning, hyperparameters } = this.#subject;
+  async #tuned(
+    start: QuantizerValues,
+    grids: QuantizerValues,
+    bitsOfShared: SharedBits,
+  ): Promise<QuantizerValues> {
+    const { tuning, fineTuning, hyperparameters, shared } = this.#subject;
     const { momentum, weightDecay: decay } = hyperparameters;
-    let descent = startDescent(parameters);
+    let descent = startDescent(start);
     for (const batch of tuning()) {
       const { loss, gradients, statistics } = await this.#tune(
         { ...descent.tensors, ...grids },
@@ -71,9 +82,10 @@ export class PolicyEvaluation {
       if (!Number.isFinite(loss)) break; // judged as it is
       const rule = { rate: fineTuning.learningRate, momentum, decay };
       const { tensors, velocities } = descend(descent, gradients, rule);
-      descent = { tensors: { ...tensors, ...statistics }, velocities };
+      const moved = shared?.step(tensors, bitsOfShared) ?? tensors;
+      descent = { tensors: { ...moved, ...statistics }, velocities };
     }
-    return descent.tensors;
+    return shared?.end(descent.tensors, bitsOfShared) ?? descent.tensors;
   }
 
   #gridOf(site: QuantizerSite, index: number, bits: number): QuantizerValues {

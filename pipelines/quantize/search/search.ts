@@ -4,6 +4,7 @@ import type {
   BudgetUnit,
   Filters,
   Found,
+  ImageBatch,
   Laboratory,
   Search,
 } from "../../../algorithms/laboratory.js";
@@ -33,6 +34,7 @@ import { PolicyEvaluation } from "./evaluatePolicies.js";
 import { GRADIENT_VISITS, PreparedExperiment, toHostTensors } from "./experiment.js";
 import { splitImages } from "./heldOut.js";
 import { searchedLayers, searchedSites } from "./layers.js";
+import { SharedWeights } from "./sharedWeights.js";
 import { Notebook, type SearchKeeper, type SearchState, type TraceLine } from "./notebook.js";
 
 export type { SearchKeeper, SearchState };
@@ -157,20 +159,12 @@ function openLaboratory(
     unit,
     allowed: (unit.share ?? 1) * cost({}, unit),
   }));
-  const grids = method.grids ?? LEAST_ERROR;
+  const random: Laboratory["random"] = (name) => randomStream(seed, `search/${name}`);
   let evaluation: Promise<PolicyEvaluation> | undefined;
-  const openEvaluation = async () =>
-    new PolicyEvaluation({
-      ...{ network, sites, grids, parameters, hyperparameters, fineTuning },
-      observed: await observe(engine, { ...task, quantizers: grids, dataset: images }),
-      heldOut,
-      tuning: () => epoch("fineTuning", fineTuning.steps),
-      prepare: (by, trains) =>
-        prepare({
-          ...{ by, training: trains },
-          quantize: (x, site, inputs) => quantizeAtRuntime(x, valuesOf(site, inputs), site),
-        }),
-    });
+  const openEvaluation = () => {
+    const tuning = () => epoch("fineTuning", fineTuning.steps);
+    return evaluationOf(engine, task, { prepare, random, heldOut, tuning });
+  };
   return {
     ...{ network, sites, layers, free, parameters, calibration, prepare, cost },
     calibrate: async (quantizers) =>
@@ -188,7 +182,7 @@ function openLaboratory(
       },
     },
     ...{ heldOut, visitsPerEvaluation, epoch },
-    random: (name) => randomStream(seed, `search/${name}`),
+    random,
     async evaluate(policy, { tuned = true } = {}) {
       evaluation ??= openEvaluation();
       const score = await (await evaluation).evaluate(policy, tuned);
@@ -200,6 +194,37 @@ function openLaboratory(
     },
     rounds: (name, first, options) => notebook.rounds(name, first, options),
   };
+}
+
+/** What tries policies, on the search's grids or in its clusters. */
+async function evaluationOf(
+  engine: Engine,
+  task: SearchTask,
+  {
+    prepare,
+    random,
+    ...images
+  }: Pick<Laboratory, "prepare" | "random" | "heldOut"> & {
+    readonly tuning: () => Iterable<ImageBatch>;
+  },
+): Promise<PolicyEvaluation> {
+  const { network, sites, hyperparameters, search: method } = task;
+  const { fineTuning } = hyperparameters.search ?? DEFAULT_SEARCH;
+  const { grids = LEAST_ERROR, clusters } = method;
+  const parameters = task.parameters as QuantizerValues;
+  return new PolicyEvaluation({
+    ...{ network, sites, grids, parameters, hyperparameters, fineTuning, ...images },
+    observed: await observe(engine, { ...task, quantizers: grids, dataset: task.images }),
+    shared: clusters && new SharedWeights(clusters, parameters, random),
+    prepare: (by, trains) =>
+      prepare({
+        ...{ by, training: trains },
+        quantize: (x, site, inputs) =>
+          clusters !== undefined && site.role === "weight"
+            ? x
+            : quantizeAtRuntime(x, valuesOf(site, inputs), site),
+      }),
+  });
 }
 
 /** The images that a search judges by, and epochs of the others. */
