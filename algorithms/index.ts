@@ -48,6 +48,7 @@ import { smartExchange } from "./smartExchange.js";
 import { smartExchangeRetrained } from "./smartExchangeRetrained.js";
 import { spos } from "./spos.js";
 import { sposBins } from "./sposBins.js";
+import { sposChannels } from "./sposChannels.js";
 import { tas } from "./tas.js";
 import { tqt } from "./tqt.js";
 import { tqtMqbench } from "./tqtMqbench.js";
@@ -89,6 +90,7 @@ export const algorithms: readonly Algorithm[] = [
   haqKMeans,
   spos,
   sposBins,
+  sposChannels,
   sdq,
   schaefer,
   slimming,

@@ -1,8 +1,9 @@
 import * as tf from "#tf";
 import type { QuantizerSite, QuantizerValues } from "../algorithm.js";
-import type { Laboratory, Policy, RandomNumbers, Score } from "../laboratory.js";
+import type { Experiment, Laboratory, Policy, RandomNumbers, Score } from "../laboratory.js";
 import { learnedBound } from "../pact.js";
 import { descend, startDescent, type Descent } from "./descent.js";
+import type { Narrowing } from "./channelGenes.js";
 import type { Space } from "./evolution.js";
 import { drawAccepted, drawPath, policyOf, type Path } from "./genes.js";
 import { imagesOf, measuredBatches, measuredStatistics } from "./recalibration.js";
@@ -92,11 +93,17 @@ function ofSupernet(
   );
 }
 
-const quantize = (
-  x: tf.Tensor,
-  site: QuantizerSite,
-  inputs: Parameters<typeof valuesAt>[1],
-): tf.Tensor => runtimePact(x, valuesAt(site, inputs), site);
+/** How a path's network is computed; all of the channels where no narrowing says which. */
+function computing(narrowing: Narrowing | undefined): Pick<Experiment, "quantize" | "after"> {
+  return {
+    quantize(x, site, inputs) {
+      const isNarrowed = site.role === "weight" && narrowing !== undefined;
+      const own = isNarrowed ? narrowing.kernel(x, site.id, inputs) : x;
+      return runtimePact(own, valuesAt(site, inputs), site);
+    },
+    ...(narrowing && { after: narrowing.after }),
+  };
+}
 
 /** The path of a batch. */
 export function samplePath(
@@ -122,7 +129,15 @@ const LAST_BIN = 360 / 330;
 export async function trainSupernet(
   laboratory: Laboratory,
   space: Space,
-  { steps, sampling }: { readonly steps: number; readonly sampling: Sampling },
+  {
+    steps,
+    sampling,
+    narrowing,
+  }: {
+    readonly steps: number;
+    readonly sampling: Sampling;
+    readonly narrowing?: Narrowing | undefined;
+  },
 ): Promise<Supernet> {
   const { prepare, epoch, random, rounds, sites, parameters, descent: rule } = laboratory;
   const shared = Object.keys(parameters).filter((name) => !/\/(mean|variance)$/.test(name));
@@ -130,7 +145,7 @@ export async function trainSupernet(
     Object.keys(firstClips(site, site.scheme.bitWidth)).map((name) => nameAt(site, name)),
   );
   const run = prepare({
-    ...{ by: [...shared, ...clips], training: true, quantize },
+    ...{ by: [...shared, ...clips], training: true, ...computing(narrowing) },
     loss: ({ crossEntropy, logits }) =>
       tf.sub(
         tf.mul(crossEntropy, 1 - LABEL_SMOOTHING),
@@ -148,7 +163,8 @@ export async function trainSupernet(
         const step = known.length;
         if (step >= steps) break;
         const policy = policyOf(space.genes, samplePath(space, sampling, numbers));
-        const { loss, gradients } = await run(inputsOf(laboratory, current.tensors, policy), batch);
+        const own = inputsOf(laboratory, current.tensors, policy);
+        const { loss, gradients } = await run({ ...own, ...narrowing?.masks(policy) }, batch);
         if (!Number.isFinite(loss))
           throw new RangeError(
             `the loss of the supernet became ${String(loss)} at step ${String(step + 1)}`,
@@ -174,20 +190,24 @@ export interface Judge {
  *
  * @param options.measures false: with the running statistics of the float network, for seeing what
  * measuring is worth
+ * @param options.narrowing where policies say how many channels there are, too
  */
 export function judgeOf(
   laboratory: Laboratory,
   { descent: { tensors } }: Supernet,
-  { measures = true }: { readonly measures?: boolean } = {},
+  {
+    measures = true,
+    narrowing,
+  }: { readonly measures?: boolean; readonly narrowing?: Narrowing | undefined } = {},
 ): Judge {
   const { prepare, heldOut, note } = laboratory;
   const measured = measures ? measuredBatches(laboratory) : [];
-  const measure = prepare({ by: [], training: true, quantize });
-  const run = prepare({ by: [], training: false, quantize });
+  const measure = prepare({ by: [], training: true, ...computing(narrowing) });
+  const run = prepare({ by: [], training: false, ...computing(narrowing) });
   return {
     visits: imagesOf(measured) + imagesOf(heldOut),
     async judge(policy) {
-      const own = inputsOf(laboratory, tensors, policy);
+      const own = { ...inputsOf(laboratory, tensors, policy), ...narrowing?.masks(policy) };
       const inputs = { ...own, ...(await measuredStatistics(measure, own, measured)) };
       let [correct, loss] = [0, 0];
       for (const batch of heldOut) {
@@ -197,7 +217,7 @@ export function judgeOf(
       }
       const images = imagesOf(heldOut);
       const score = { accuracy: correct / images, loss: loss / images };
-      note({ policy, ...score });
+      note({ ...(narrowing?.decided(policy) ?? { policy }), ...score });
       return score;
     },
   };
