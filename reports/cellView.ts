@@ -23,7 +23,7 @@ import { divergenceOf, integerDivergenceOf } from "./divergence.js";
 import { layerRows } from "./layerRows.js";
 import { integersPay } from "./integersPay.js";
 import { operatorsOf, operatorsSum } from "./operators.js";
-import { verifyCommand, type ReportInput } from "./reportInput.js";
+import { verifyCommand, type MeasuredSensitivity, type ReportInput } from "./reportInput.js";
 import { deviceOf, runtimeRows, worstRuntime } from "./runtimes.js";
 import { searchView } from "./searchView.js";
 import { flatten } from "./settings.js";
@@ -76,11 +76,21 @@ export function cellView(
     reason: "reason" in result ? result.reason : undefined,
     completed,
     ...(completed ? completedView(result) : {}),
+    sensitivity: sensitivityView(input.sensitivities?.get(name)),
     configurationRows: configurationRows(config),
     command: commandFor(run.command, config),
     verify: `${verifyCommand(input)} --cell ${shortId(result)}`,
   };
 }
+
+/** The picture is a document of its own, whose style must not be that of the page. */
+const sensitivityView = (measured: MeasuredSensitivity | undefined) =>
+  measured && {
+    verdict: measured.verdict,
+    columns: measured.columns,
+    rows: rowsOf(measured.rows),
+    picture: `data:image/svg+xml;base64,${Buffer.from(measured.picture).toString("base64")}`,
+  };
 
 /** Rows of a table, the first cell its head: by hand, since pages come in thousands. */
 const rowsOf = (rows: readonly (readonly string[])[], attributes = ""): string =>

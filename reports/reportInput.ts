@@ -15,10 +15,24 @@ export interface ReportInput {
     readonly models: ReadonlySet<string>;
     readonly matrix: boolean;
   };
+  /** Of cells whose layers' sensitivities were measured, by name. */
+  readonly sensitivities?: ReadonlyMap<string, MeasuredSensitivity>;
   /** What it decides by, if not one point and five. */
   readonly margins?: Margins;
   /** The run's directory, as commands are to name it. */
   readonly directory?: string;
+}
+
+/** What each part of a network suffers from quantization, as people read it. */
+export interface MeasuredSensitivity {
+  /** What an accuracy costs. */
+  readonly verdict: string;
+  /** Of the table's columns; the first is the part's. */
+  readonly columns: readonly string[];
+  /** The most sensitive part first. */
+  readonly rows: readonly (readonly string[])[];
+  /** SVG. */
+  readonly picture: string;
 }
 
 /** A file of the report. */

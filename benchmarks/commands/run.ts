@@ -256,14 +256,13 @@ export async function runAndReport(
   const { file } = await writeReport(new RunDirectory(options.out));
   print(json ? JSON.stringify(results, null, 2) : renderTerminal(results));
   tellFailures(results, options);
-  if (plan.matrix.sensitivity !== undefined)
+  if (plan.matrix.sensitivity !== undefined) {
     await measureCells(new RunDirectory(options.out), results, {
-      ...plan.matrix.sensitivity,
-      ...{
-        dataDirectory: options.dataDirectory,
-        isQuiet: ["none", "json"].includes(options.progress),
-      },
+      ...{ ...plan.matrix.sensitivity, dataDirectory: options.dataDirectory },
+      isQuiet: ["none", "json"].includes(options.progress),
     });
+    await writeReport(new RunDirectory(options.out)); // pages show what was measured
+  }
   const faulty = await tellPublished(results, options);
   const failed = faulty || results.some(({ state }) => state === "failed");
   if (options.progress !== "none") {

@@ -10,6 +10,7 @@ import {
   contextFor,
   findCell,
   keepsAccuracy,
+  sensitivityFile,
   sensitivityOf,
   sensitivityPictureOf,
   sensitivityText,
@@ -94,15 +95,13 @@ async function measureCell(
     },
   );
   if (!isQuiet && isTTY) process.stderr.write("\r\u001b[K");
-  const file = sensitivityFile(directory, stored, out);
+  const file =
+    out === undefined ? sensitivityFile(directory, stored) : join(resolve(out), cellName(stored));
   await makeDirectory(dirname(file));
   await writeAtomically(`${file}.json`, `${JSON.stringify(found, null, 2)}\n`);
   await writeAtomically(`${file}.svg`, sensitivityPictureOf(found));
   return { found, file };
 }
-
-const sensitivityFile = (directory: RunDirectory, stored: CellResult, out?: string): string =>
-  join(resolve(out ?? join(directory.path, "sensitivity")), cellName(stored));
 
 /** What a matrix asks for: every completed cell's sensitivities, but those that are there already. */
 export async function measureCells(

@@ -11,5 +11,5 @@ export {
   sensitivityVerdict,
 } from "./sensitivityText.js";
 export { contextFor, findCell } from "./storedCell.js";
-export { packRun, readStoredRun, writeReport } from "./storedRun.js";
+export { packRun, readStoredRun, sensitivityFile, writeReport } from "./storedRun.js";
 export { compare, reproducible, verify } from "./verify.js";

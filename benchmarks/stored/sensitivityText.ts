@@ -3,6 +3,7 @@ import type { Behavior } from "../../pipelines/deploy/index.js";
 import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import { sensitivityPicture } from "../../reports/charts/sensitivityPicture.js";
 import { paretoFront } from "../../reports/pareto.js";
+import type { MeasuredSensitivity } from "../../reports/reportInput.js";
 import { losesAtMost, type Raised } from "./accuracyTarget.js";
 import { partName } from "./sensitivity.js";
 import type { SensitivityReport } from "./sensitivityOf.js";
@@ -41,29 +42,42 @@ export function sensitivityText(report: SensitivityReport): string {
   ].join("\n");
 }
 
-function rankingTable({ ranking }: SensitivityReport): string {
+const COLUMNS = [
+  ...["part", "alone: loss", "accuracy", "SQNR, dB", "simulated"],
+  ...["in float: loss", "accuracy", "SQNR, dB", "simulated"],
+];
+
+/** A row for each part, the most sensitive first. */
+const rankingRows = ({ ranking }: SensitivityReport): readonly (readonly string[])[] =>
+  ranking.map((part) => [
+    partName(part),
+    ...[part.alone, part.without].flatMap(({ deployed, simulated }) => [
+      deployed.loss.toFixed(4),
+      percent(deployed.accuracy),
+      decibel(deployed),
+      percent(simulated.accuracy),
+    ]),
+  ]);
+
+function rankingTable(report: SensitivityReport): string {
   const table = new Table({
-    head: [
-      ...["part", "alone: loss", "accuracy", "SQNR, dB", "simulated"],
-      ...["in float: loss", "accuracy", "SQNR, dB", "simulated"],
-    ],
+    head: [...COLUMNS],
     colAligns: ["left", ...Array.from({ length: 8 }, () => "right" as const)],
     style: { head: [], border: [] },
     // No lines between rows.
     chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
   });
-  for (const part of ranking)
-    table.push([
-      partName(part),
-      ...[part.alone, part.without].flatMap(({ deployed, simulated }) => [
-        deployed.loss.toFixed(4),
-        percent(deployed.accuracy),
-        decibel(deployed),
-        percent(simulated.accuracy),
-      ]),
-    ]);
+  for (const row of rankingRows(report)) table.push([...row]);
   return table.toString();
 }
+
+/** For the cell's page. */
+export const shownSensitivity = (report: SensitivityReport): MeasuredSensitivity => ({
+  verdict: sensitivityVerdict(report),
+  columns: COLUMNS,
+  rows: rankingRows(report),
+  picture: sensitivityPictureOf(report),
+});
 
 const raisedText = (layers: Raised["layers"]): string =>
   Object.entries(layers)

@@ -1,9 +1,12 @@
+import { readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { renderReport } from "../../reports/report.js";
-import type { ReportInput } from "../../reports/reportInput.js";
+import type { MeasuredSensitivity, ReportInput } from "../../reports/reportInput.js";
 import type { CellResult, Environment, Run } from "../../results/schema.js";
 import { makeDirectory } from "../../results/makeDirectory.js";
-import type { RunDirectory } from "../../results/store.js";
+import { cellName, type RunDirectory } from "../../results/store.js";
+import type { SensitivityReport } from "./sensitivityOf.js";
+import { shownSensitivity } from "./sensitivityText.js";
 
 /** A run as it lies in its directory. */
 export interface StoredRun {
@@ -37,6 +40,32 @@ export async function packRun(from: RunDirectory, to: RunDirectory): Promise<num
   return results.length;
 }
 
+/** Where a run keeps the sensitivities of a cell; JSON and a picture have their endings behind it. */
+export const sensitivityFile = (directory: RunDirectory, cell: CellResult): string =>
+  join(directory.path, "sensitivity", cellName(cell));
+
+/** What `quantbench sensitivity` left in the run, by the names of its cells. */
+async function measuredSensitivities(
+  directory: RunDirectory,
+  results: readonly CellResult[],
+): Promise<ReadonlyMap<string, MeasuredSensitivity>> {
+  const found = new Map<string, MeasuredSensitivity>();
+  for (const cell of results) {
+    const file = `${sensitivityFile(directory, cell)}.json`;
+    const text = await readFile(file, "utf8").catch(() => undefined);
+    if (text === undefined) continue;
+    try {
+      found.set(cellName(cell), shownSensitivity(JSON.parse(text) as SensitivityReport));
+    } catch (error) {
+      throw new Error(
+        `${file} holds no sensitivities (${(error as Error).message}); delete it, or measure them again`,
+        { cause: error },
+      );
+    }
+  }
+  return found;
+}
+
 /**
  * Writes tables and report of a run's stored results.
  *
@@ -53,6 +82,7 @@ export async function writeReport(
     renderReport({
       ...stored,
       files: await directory.linkedFiles(),
+      sensitivities: await measuredSensitivities(directory, stored.results),
       ...(margins && { margins }),
       directory: path.startsWith("..") ? directory.path : path,
     }),

@@ -5,6 +5,7 @@ import { accuracyTables } from "../../reports/summary.js";
 import { inert } from "../../reports/inert.js";
 import { renderTerminal } from "../../reports/terminal.js";
 import type { CellResult } from "../../results/schema.js";
+import { cellName } from "../../results/store.js";
 import { completedCell, exampleEnvironment, failedCell } from "../results/examples.js";
 
 const EMPTY_RUN = {
@@ -62,6 +63,30 @@ const pageOf = async (cell: CellResult, title?: string) => {
   const pages = await render([cell], title);
   return [...pages].find(([path]) => path.startsWith("cells/"))?.[1] ?? "";
 };
+
+test("a cell's page shows how sensitive its layers are, where that was measured", async () => {
+  const cell = completedCell();
+  const measured = {
+    verdict: "At most 1 points are lost with <b> 8 bits.",
+    columns: ["part", "alone: loss"],
+    rows: [["stem", "0.4321"]],
+    picture: "<svg>ä</svg>",
+  };
+  const input = { run: EMPTY_RUN, environment: exampleEnvironment, results: [cell] };
+  const pageWith = async (sensitivities: ReadonlyMap<string, typeof measured>) => {
+    for await (const { path, content } of renderReport({ ...input, sensitivities }))
+      if (path.startsWith("cells/")) return content;
+    return "";
+  };
+  const page = await pageWith(new Map([[cellName(cell), measured]]));
+  expect(page).toContain("<h2>Sensitivity</h2>");
+  expect(page).toContain("lost with &lt;b&gt; 8 bits");
+  expect(page).toContain('<tr><th scope="row">stem<td>0.4321');
+  const picture = /src="data:image\/svg\+xml;base64,([^"]+)"/.exec(page)?.[1] ?? "";
+  const encoded = picture.replaceAll("&#x3D;", "=");
+  expect(Buffer.from(encoded, "base64").toString()).toBe(measured.picture);
+  expect(await pageWith(new Map([["another cell", measured]]))).not.toContain("Sensitivity");
+});
 
 describe("the index", () => {
   test("shows every number, reason and setting, and what was not run", async () => {
