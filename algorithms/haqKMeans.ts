@@ -56,7 +56,9 @@ export const haqKMeans = {
   title: "HAQ (k-means)",
   version: 1,
   deviations: [
-    ...haq.deviations.slice(0, 3),
+    haq.deviations[0],
+    "Policies are fine-tuned for the matrix's few steps instead of an epoch, in clusters that stay.",
+    haq.deviations[2],
     "Bits are those of the places in a layer's table, from 1 on; tables themselves, of 2^bits numbers a layer, are not counted, as in the code. The budget is what the matrix's bits of weights take; the code takes a part of 32 bits.",
     "States have the nine features of the code's size mode, of which the last are the bits of the action before. The following state is stored with each transition; transitions keep the action from before the budget was enforced, as in the code.",
     "Clusters start by k-means++ and have 3 of Lloyd's iterations for each policy that is tried, 50 at the end. Random search in its place starts the final ones at quantiles.",
