@@ -156,6 +156,8 @@ export interface FloatOptions {
     readonly size: Pair;
     readonly stride: Pair;
     readonly padding?: Sides;
+    /** The quantizer of what it reads, where its filters are on the same grid. */
+    readonly grid?: string;
   };
   readonly averagePool: {
     readonly size: Pair;

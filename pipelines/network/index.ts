@@ -7,6 +7,7 @@ export { costOfNetwork, layerWork } from "./cost.js";
 export { describeSite, unquantizedTensors } from "./coverage.js";
 export { equalize } from "./equalize.js";
 export { featureShapes, outputShape } from "./featureShapes.js";
+export { adderTaps } from "./float/adder.js";
 export { definitionOf } from "./float/index.js";
 export { foldBatchNorm, mergeParameters } from "./foldBatchNorm.js";
 export { forward } from "./forward.js";

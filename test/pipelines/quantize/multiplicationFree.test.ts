@@ -4,8 +4,14 @@ import { deepShift } from "../../../algorithms/deepShift.js";
 import type { Network } from "../../../algorithms/network.js";
 import { academic } from "../../../backends/academic.js";
 import type { BackendProfile } from "../../../backends/backend.js";
-import { exportOnnx } from "../../../pipelines/export/index.js";
+import { lsq } from "../../../algorithms/lsq.js";
+import { minMax } from "../../../algorithms/minMax.js";
+import { onnxruntime } from "../../../backends/onnxruntime.js";
+import { tvm } from "../../../backends/tvm.js";
+import { resnet8Adder } from "../../../benchmarks/models/index.js";
+import { exportIntegers, exportOnnx } from "../../../pipelines/export/index.js";
 import { freeze, isCodebook } from "../../../pipelines/freeze/index.js";
+import type { HostTensors } from "../../../pipelines/engine/index.js";
 import {
   asDeployed,
   foldBatchNorm,
@@ -14,22 +20,32 @@ import {
 } from "../../../pipelines/network/index.js";
 import { quantize } from "../../../pipelines/quantize/index.js";
 import { preciseKernels } from "../../../pipelines/session.js";
-import { agreementOf, evaluate } from "../../../pipelines/train/index.js";
+import { accuracyOf, agreementOf, evaluate, train } from "../../../pipelines/train/index.js";
 import { deployedLogits } from "../../support.js";
-import { dataset, engine, floatNetwork, hyperparameters } from "./toyNetwork.js";
+import { checkpoint, dataset, engine, floatNetwork, hyperparameters } from "./toyNetwork.js";
 
 interface Training {
   readonly algorithm: Algorithm;
   readonly profile: BackendProfile;
   readonly bits: { readonly weights: number; readonly activations: number };
   readonly network: Network;
+  readonly checkpoint: HostTensors;
 }
 
-/** From random parameters over a few steps to integers, and what the simulation gives. */
-async function trained({ algorithm, profile, bits, network }: Training) {
+/** Float parameters that tell the classes apart: batch norm must have seen sums of distances. */
+async function pretrained(network: Network) {
+  const { tensors } = await train(engine, {
+    ...{ network, dataset, hyperparameters, seed: 0, name: "pretrain" },
+    tensors: initialParameters(network, 0),
+    schedule: { epochs: 10, learningRate: 0.05 },
+  });
+  return tensors;
+}
+
+/** From a float checkpoint over a few steps to integers, and what the simulation gives. */
+async function trained({ algorithm, profile, bits, network, checkpoint }: Training) {
   const { batchNorm } = profile;
   const quantized = placeQuantizers(foldBatchNorm(network, batchNorm), profile, bits);
-  const checkpoint = initialParameters(network, 0);
   const { tensors } = await quantize(engine, {
     ...{ algorithm, floatNetwork: network, checkpoint, rewritten: network, quantized, dataset },
     ...{ batchNorm, hyperparameters, seed: 0 },
@@ -48,7 +64,7 @@ describe.each([
 ])("shift weights, W$weights A$activations", (bits) => {
   test("are trained, frozen and deployed as powers of two", async () => {
     const { quantized, frozen, simulated } = await trained({
-      ...{ algorithm: deepShift, profile: academic, bits, network: floatNetwork },
+      ...{ algorithm: deepShift, profile: academic, bits, network: floatNetwork, checkpoint },
     });
     const inner = quantized.sites.filter(
       ({ role, scheme }) => role === "weight" && scheme.bitWidth === bits.weights,
@@ -64,6 +80,55 @@ describe.each([
     }
     const model = exportOnnx(frozen, "net");
     const deployed = await deployedLogits(model, dataset, preciseKernels(frozen));
-    expect(agreementOf(simulated, deployed, 4).share).toBeGreaterThan(0.9);
+    expect(agreementOf(simulated, deployed, 4).share).toBeGreaterThan(0.95);
   });
+});
+
+const adders = resnet8Adder.build({ inputShape: dataset.shape, classes: 4, width: 4 });
+const trainedAdders = await pretrained(adders);
+
+for (const [algorithm, profile, bits, used] of [
+  [lsq, academic, { weights: 8, activations: 8 }, 8],
+  [lsq, academic, { weights: 4, activations: 6 }, 6],
+  [lsq, onnxruntime, { weights: 8, activations: 8 }, 8],
+  [lsq, tvm, { weights: 8, activations: 8 }, 8],
+  [minMax, onnxruntime, { weights: 8, activations: 8 }, 8],
+] as const)
+  test(`${algorithm.name} on ${profile.name}, A${String(used)}: one grid for filters and what they read`, async () => {
+    const training = { algorithm, profile, bits, network: adders, checkpoint: trainedAdders };
+    const { quantized, frozen, simulated } = await trained(training);
+    const layers = quantized.network.nodes.flatMap((node) =>
+      node.op === "float" && node.operation.kind === "adder" ? [{ node, ...node.operation }] : [],
+    );
+    expect(layers).toHaveLength(8);
+    for (const { node, grid } of layers) {
+      expect(node.inputs).toEqual([grid]);
+      const site = quantized.sites.find(({ id }) => id === grid);
+      expect(site).toMatchObject({ role: "activation", nonNegative: false });
+      expect(site?.scheme.bitWidth).toBe(used);
+      expect(frozen.weights.get(`${node.name}/kernel`)?.on).toBe(
+        frozen.activations.get(grid ?? ""),
+      );
+      const codes = frozen.weights.get(`${node.name}/kernel`)?.codes ?? [];
+      expect(new Set(codes).size).toBeGreaterThan(8);
+    }
+    expect(accuracyOf(simulated, dataset)).toBeGreaterThan(0.8);
+    const model = exportOnnx(frozen, "net");
+    const deployed = await deployedLogits(model, dataset, preciseKernels(frozen));
+    expect(agreementOf(simulated, deployed, 4).share).toBeGreaterThan(0.95);
+    if (profile === academic) return;
+    const integers = exportIntegers(frozen, "net", profile.arithmetic);
+    const reference = await deployedLogits(integers, dataset, "shipped");
+    expect(agreementOf(simulated, reference, 4).share).toBeGreaterThan(0.95);
+  });
+
+test("filters of adder layers stay in float where activations do, or weights", () => {
+  for (const bits of [
+    { weights: 8, activations: 32 },
+    { weights: 32, activations: 8 },
+  ]) {
+    const { network } = placeQuantizers(adders, academic, bits);
+    for (const node of network.nodes)
+      if (node.op === "float") expect(node.operation).not.toHaveProperty("grid");
+  }
 });

@@ -1,6 +1,7 @@
-import { residualNetwork, type Model } from "../models/index.js";
+import type { Model } from "./model.js";
+import { residualNetwork } from "./resnet.js";
 
-/** For measuring alone, until matrices can quantize it: ResNet-8 whose layers between stem and classifier measure distances in place of products. */
+/** ResNet-8 whose layers between stem and classifier measure distances in place of products. */
 export const resnet8Adder = {
   name: "resnet8Adder",
   title: "ResNet-8 of adder layers",
