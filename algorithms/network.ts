@@ -8,6 +8,9 @@ export type Sides = readonly [number, number, number, number];
 /** A feature map's shape without the batch axis: [height, width, channels], or [features]. */
 export type FeatureShape = readonly number[];
 
+/** What a layer does with its weights: multiplies, shifts by powers of two, or measures distances. */
+export type OperatorKind = "convolution" | "shift" | "adder";
+
 interface NamedNode {
   readonly name: string;
 }
@@ -28,6 +31,8 @@ export interface ConvNode extends NamedNode {
   readonly depthwise: boolean;
   /** Equal parts of the channels that are convolved apart; 1 if absent. */
   readonly groups?: number;
+  /** Its weights are signed powers of two wherever they are quantized, whatever the algorithm. */
+  readonly operator?: "shift";
   /** Has a bias of its own. */
   readonly bias?: boolean;
   /** The batch norm that was merged into this convolution, whose parameters it uses. */

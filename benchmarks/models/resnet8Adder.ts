@@ -11,5 +11,5 @@ export const resnet8Adder = {
     title: "AdderNet: Do We Really Need Multiplications in Deep Learning? (Chen et al., CVPR 2020)",
     url: "https://arxiv.org/abs/1912.13200",
   },
-  build: (options) => residualNetwork(options, 1, { adder: true }),
+  build: (options) => residualNetwork(options, 1, { operatorOf: () => "adder" }),
 } as const satisfies Model;

@@ -1,4 +1,5 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
+import { MOST_SHIFT_BITS } from "../../algorithms/shiftWeights.js";
 import type { BackendProfile, GraphRule } from "../../backends/backend.js";
 import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import type { QuantScheme, TensorScheme } from "../../backends/scheme.js";
@@ -197,8 +198,13 @@ function weightSite(
   const id = `${layer.name}/kernel`;
   const shape = parameterSpecs(network).get(id)?.shape ?? [];
   const channelAxis = layer.op === "dense" ? 1 : layer.depthwise ? 2 : 3;
-  const scheme = resolveScheme(profile.weights, bitWidth, false);
-  return { id, role: "weight", scheme, shape, channelAxis, nonNegative: false };
+  const isShift = layer.op === "conv2d" && layer.operator === "shift";
+  const used = isShift ? Math.min(bitWidth, MOST_SHIFT_BITS) : bitWidth;
+  const scheme = resolveScheme(profile.weights, used, false);
+  return {
+    ...{ id, role: "weight", scheme, shape, channelAxis, nonNegative: false },
+    ...(isShift && { operator: "shift" }),
+  };
 }
 
 /** A scheme with everything decided. */

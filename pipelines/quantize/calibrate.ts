@@ -15,7 +15,7 @@ import {
 } from "../train/index.js";
 import type { Engine, HostTensor, HostTensors, StepTensors } from "../engine/index.js";
 import type { GridStart } from "../../algorithms/laboratory.js";
-import { forward, type QuantizedNetwork, toHost, valueName } from "../network/index.js";
+import { forward, type QuantizedNetwork, quantizerOf, toHost, valueName } from "../network/index.js";
 
 interface Observation extends QuantizedNetwork {
   readonly quantizers: Readonly<Record<QuantizerSite["role"], Pick<Quantizer, "observe">>>;
@@ -50,7 +50,7 @@ export async function firstValues(
   return Object.assign(
     {},
     ...sites.map((site, index) =>
-      toHost(site, quantizers[site.role].initialize(observed[index] ?? [], site)),
+      toHost(site, quantizerOf(quantizers, site).initialize(observed[index] ?? [], site)),
     ),
   ) as HostTensors;
 }
@@ -87,7 +87,7 @@ export async function observe(
         const before = read.get(id);
         const all = before === undefined ? x : together(before, x);
         read.set(id, all);
-        const values = quantizers[site.role].observe(all, site);
+        const values = quantizerOf(quantizers, site).observe(all, site);
         for (const [name, value] of Object.entries(values)) {
           statistics[valueName(site, name)] = value;
         }

@@ -8,7 +8,7 @@ import { lsq } from "../../../algorithms/lsq.js";
 import { minMax } from "../../../algorithms/minMax.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { tvm } from "../../../backends/tvm.js";
-import { resnet8Adder } from "../../../benchmarks/models/index.js";
+import { resnet8, resnet8Adder, resnet8ShiftAdd } from "../../../benchmarks/models/index.js";
 import { exportIntegers, exportOnnx } from "../../../pipelines/export/index.js";
 import { freeze, isCodebook } from "../../../pipelines/freeze/index.js";
 import type { HostTensors } from "../../../pipelines/engine/index.js";
@@ -17,6 +17,8 @@ import {
   foldBatchNorm,
   initialParameters,
   placeQuantizers,
+  withOperators,
+  type Operators,
 } from "../../../pipelines/network/index.js";
 import { quantize } from "../../../pipelines/quantize/index.js";
 import { preciseKernels } from "../../../pipelines/session.js";
@@ -132,3 +134,61 @@ test("filters of adder layers stay in float where activations do, or weights", (
       if (node.op === "float") expect(node.operation).not.toHaveProperty("grid");
   }
 });
+
+describe("a network of convolutions, shift and adder layers", () => {
+  const options = { inputShape: dataset.shape, classes: 4, width: 4 };
+  const hybrid = resnet8ShiftAdd.build(options);
+  const bits = { weights: 8, activations: 8 };
+
+  test("is trained, frozen and deployed, each layer with its own numbers", async () => {
+    const { quantized, frozen, simulated } = await trained({
+      ...{ algorithm: lsq, profile: academic, bits, network: hybrid },
+      checkpoint: await pretrained(hybrid),
+    });
+    const shifts = quantized.sites.filter(({ operator }) => operator === "shift");
+    expect(shifts.map(({ id }) => id)).toEqual(["s0.0.a", "s1.0.a", "s2.0.a"].map(kernel));
+    for (const { id, scheme } of shifts) {
+      expect(scheme.bitWidth).toBe(6);
+      const on = frozen.weights.get(id)?.on;
+      expect(on !== undefined && isCodebook(on) && on.levels.length).toBe(64);
+    }
+    for (const id of ["s0.0.b", "s1.0.b", "s2.0.b"].map(kernel))
+      expect(frozen.weights.get(id)?.on).toBe(
+        frozen.activations.get(id.replace("kernel", "input")),
+      );
+    const shortcut = frozen.weights.get("s1.0.d/kernel")?.on;
+    expect(shortcut !== undefined && isCodebook(shortcut)).toBe(false);
+    expect(accuracyOf(simulated, dataset)).toBeGreaterThan(0.8);
+    const deployed = await deployedLogits(exportOnnx(frozen, "net"), dataset, "inFloat");
+    expect(agreementOf(simulated, deployed, 4).share).toBeGreaterThan(0.95);
+  });
+
+  test("is the same whether its operators were there before quantizers or after", () => {
+    const kinds: Operators = Object.fromEntries(
+      ["s0.0", "s1.0", "s2.0"].flatMap((block) => [
+        [`${block}.a`, "shift"],
+        [`${block}.b`, "adder"],
+      ]),
+    );
+    for (const profileBits of [bits, { weights: 4, activations: 32 }]) {
+      const plain = placeQuantizers(resnet8.build(options), academic, profileBits);
+      const changed = withOperators(plain, kinds);
+      const built = placeQuantizers(hybrid, academic, profileBits);
+      expect(changed.network).toEqual(built.network);
+      // What a layer multiplies is counted where it is a convolution alone.
+      expect(changed.sites.toSorted(byId)).toEqual(built.sites.toSorted(byId));
+    }
+  });
+
+  test("what cannot be another operator says why", () => {
+    const placed = placeQuantizers(resnet8.build(options), onnxruntime, bits);
+    expect(() => withOperators(placed, { "s0.0.b": "adder" })).toThrow(/shares the quantizer/);
+    expect(() => withOperators(placed, { nothing: "shift" })).toThrow(/no convolution "nothing"/);
+    const folded = foldBatchNorm(resnet8.build(options), 4);
+    const merged = placeQuantizers(folded, onnxruntime, bits);
+    expect(() => withOperators(merged, { "s0.0.b": "adder" })).toThrow(/keep their batch norm/);
+  });
+});
+
+const kernel = (layer: string) => `${layer}/kernel`;
+const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : 1);
