@@ -11,6 +11,12 @@ export type FeatureShape = readonly number[];
 /** What a layer does with its weights: multiplies, shifts by powers of two, or measures distances. */
 export type OperatorKind = "convolution" | "shift" | "adder";
 
+/** What one of an operator's products, shifts or distances counts beside a product (NASA's code). */
+export const OPERATOR_COST = { convolution: 1, shift: 1 / 8, adder: 1 / 5 } as const;
+
+/** What layers are, by their names; one that is missing stays what it is. */
+export type Operators = Readonly<Record<string, OperatorKind>>;
+
 interface NamedNode {
   readonly name: string;
 }

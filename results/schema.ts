@@ -87,7 +87,7 @@ const share = z
   .describe("of what the matrix's bit widths cost; all of it if left out");
 const budgetUnitSchema = z.union([
   z.strictObject({
-    unit: z.enum(["multiplications", "parameters", "size", "memory", "bitOps"]),
+    unit: z.enum(["multiplications", "operations", "parameters", "size", "memory", "bitOps"]),
     share,
   }),
   z.strictObject({ unit: z.enum(["cycles", "picojoules"]), on: z.string(), share }),
@@ -119,6 +119,10 @@ export const variantSchema = z.strictObject({
     .max(1)
     .optional()
     .describe("share of weights that pruning leaves; the algorithm's own if left out"),
+  operators: z
+    .enum(["convolution", "shift", "adder", "random"])
+    .optional()
+    .describe("what all layers are in place of what a search of operators finds: its controls"),
 });
 export type Variant = z.infer<typeof variantSchema>;
 
@@ -258,6 +262,12 @@ const completedSchema = z.strictObject({
         given: z.number().int().positive(),
         found: z.number().int().positive(),
       }),
+    )
+    .optional(),
+  /** What each layer became, where the algorithm's search chose operators. */
+  operators: z
+    .array(
+      z.strictObject({ layer: z.string(), operator: z.enum(["convolution", "shift", "adder"]) }),
     )
     .optional(),
   inspection: inspectionSchema,

@@ -79,6 +79,11 @@ export async function completedCell(
     sparsity: sparsityOf(frozen, widths, kinds),
     sites,
     ...(trained.filters && { filters: filtersOf(parts.quantized.network, network) }),
+    ...(trained.operators && {
+      operators: Object.entries(trained.operators).map(([layer, operator]) => ({
+        ...{ layer, operator },
+      })),
+    }),
     inspection: { ...inspection, sites: [...inspection.sites] },
     unquantized: [
       ...unquantizedTensors(network, { inFloat: config.bits.activations === FLOAT_BITS }),

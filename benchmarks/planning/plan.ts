@@ -272,7 +272,7 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
   for (const site of quantized.sites) {
     const reason =
       unsupportedLevels(quantizerOf(algorithm, site), site) ??
-      algorithm.unsupported?.(site, quantized.network);
+      (site.operator === undefined ? algorithm.unsupported?.(site, quantized.network) : undefined);
     if (reason !== undefined) return `${site.role} quantization: ${reason}`;
   }
   const own = phasesOf(algorithm, quantized.network).find(({ loss }) => loss !== undefined);
@@ -280,6 +280,8 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
     return `it has a loss of its own ("${own.name}"), in whose place distillation would be`;
   if (config.variant?.density !== undefined && algorithm.atDensity === undefined)
     return "it does not prune to a density";
+  if (config.variant?.operators !== undefined && algorithm.atOperators === undefined)
+    return "it does not choose operators";
   return unsupportedInFloat(config, parts) ?? unsupportedSearch(config, parts);
 }
 
@@ -303,7 +305,9 @@ function unsupportedSearch({ variant }: CellConfig, { algorithm, backend }: Cell
   if (search.candidates.length === 0) {
     if (variant?.search !== undefined)
       return "it searches no bits, so that random search of bits is no control";
-    const findsChannels = ["multiplications", "parameters"].includes(search.budget.unit);
+    const findsChannels = ["multiplications", "operations", "parameters"].includes(
+      search.budget.unit,
+    );
     return variant?.budget !== undefined && !findsChannels
       ? "it searches neither bits nor channels, so that it keeps to no budget"
       : undefined;

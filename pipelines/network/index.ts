@@ -40,6 +40,6 @@ export { idleQuantizers } from "./idleQuantizers.js";
 export { leftInFloat } from "./leftInFloat.js";
 export { RowStorage, rowsOf, type Rows, type StoredRows } from "./rows.js";
 export { type Unit, blockUnits, layerUnits, unitBetween } from "./units.js";
-export { type Operators, withOperators } from "./withOperators.js";
+export { withOperators } from "./withOperators.js";
 export { withFilters } from "./withFilters.js";
 export { type Window, windowOf, windowOutput } from "./window.js";

@@ -1,11 +1,8 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
-import type { ConvNode, NetworkNode, OperatorKind } from "../../algorithms/network.js";
+import type { ConvNode, NetworkNode, Operators } from "../../algorithms/network.js";
 import { MOST_SHIFT_BITS } from "../../algorithms/shiftWeights.js";
 import { findNode, hasNode } from "./graph.js";
 import type { QuantizedNetwork } from "./placeQuantizers.js";
-
-/** What layers are, by their names; one that is missing stays a convolution. */
-export type Operators = Readonly<Record<string, OperatorKind>>;
 
 /**
  * A quantized network some of whose convolutions shift, or measure distances, in place of multiplying. Kernels

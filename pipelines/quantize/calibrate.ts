@@ -15,7 +15,13 @@ import {
 } from "../train/index.js";
 import type { Engine, HostTensor, HostTensors, StepTensors } from "../engine/index.js";
 import type { GridStart } from "../../algorithms/laboratory.js";
-import { forward, type QuantizedNetwork, quantizerOf, toHost, valueName } from "../network/index.js";
+import {
+  forward,
+  type QuantizedNetwork,
+  quantizerOf,
+  toHost,
+  valueName,
+} from "../network/index.js";
 
 interface Observation extends QuantizedNetwork {
   readonly quantizers: Readonly<Record<QuantizerSite["role"], Pick<Quantizer, "observe">>>;

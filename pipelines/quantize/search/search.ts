@@ -7,7 +7,7 @@ import type {
   Laboratory,
   Search,
 } from "../../../algorithms/laboratory.js";
-import type { Network } from "../../../algorithms/network.js";
+import type { Network, Operators } from "../../../algorithms/network.js";
 import { mseObserver } from "../../../algorithms/observers/index.js";
 import { quantizeAtRuntime } from "../../../algorithms/search/runtimeGrid.js";
 import type { BackendProfile } from "../../../backends/backend.js";
@@ -16,6 +16,7 @@ import {
   channelGroups,
   valuesOf,
   withFilters,
+  withOperators,
   type QuantizedNetwork,
 } from "../../network/index.js";
 import {
@@ -75,6 +76,7 @@ export interface SearchResult {
   /** With bits and filters as they were found. */
   readonly quantized: QuantizedNetwork;
   readonly filters: Filters | undefined;
+  readonly operators: Operators | undefined;
   /** Parameters and quantizer values that the search found. */
   readonly tensors: HostTensors;
   readonly record: SearchRecord;
@@ -94,7 +96,7 @@ export async function search(engine: Engine, task: SearchTask): Promise<SearchRe
   try {
     const laboratory = openLaboratory(engine, task, { notebook, experiments });
     const found = await task.search.run(laboratory);
-    const { policy, filters, tensors = {} } = found;
+    const { policy, filters, operators, tensors = {} } = found;
     const { budget } = laboratory;
     const costs = laboratory.limits.map(({ unit, allowed: most }) => ({
       ...unit,
@@ -105,8 +107,11 @@ export async function search(engine: Engine, task: SearchTask): Promise<SearchRe
     const [{ cost } = { cost: NaN }, ...within] = costs;
     const sites = withBits(task.sites, new Map(Object.entries(policy)));
     return {
-      quantized: withFilters({ network: task.network, sites }, filters ?? {}),
-      filters,
+      quantized: withOperators(
+        withFilters({ network: task.network, sites }, filters ?? {}),
+        operators ?? {},
+      ),
+      ...{ filters, operators },
       tensors: toHostTensors(tensors),
       record: {
         budget: { ...task.search.budget, allowed: budget },
@@ -137,7 +142,10 @@ function openLaboratory(
     const prepared = new PreparedExperiment(
       engine,
       {
-        ...withFilters({ network, sites }, experiment.filters ?? {}),
+        ...withFilters(
+          { network: experiment.network ?? network, sites: experiment.sites ?? sites },
+          experiment.filters ?? {},
+        ),
         classes: images.classes,
         onVisit: (count) => {
           notebook.visit(count);
