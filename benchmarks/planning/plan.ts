@@ -282,7 +282,26 @@ function unsupportedReason(config: CellConfig, parts: CellParts): string | undef
     return "it does not prune to a density";
   if (config.variant?.operators !== undefined && algorithm.atOperators === undefined)
     return "it does not choose operators";
-  return unsupportedInFloat(config, parts) ?? unsupportedSearch(config, parts);
+  return (
+    unsupportedInFloat(config, parts) ??
+    unsupportedOperators(parts) ??
+    unsupportedSearch(config, parts)
+  );
+}
+
+/** Why an algorithm that looks at layers one by one has no answer for what some of them are, or nothing. */
+function unsupportedOperators({ algorithm, floatNetwork }: CellParts): string | undefined {
+  const { search, reconstruction, corrections, rewrite } = algorithm;
+  const { equalize = false, correctBias = false } = corrections ?? {};
+  const looks = search ?? reconstruction ?? rewrite ?? (equalize || correctBias || undefined);
+  const other = floatNetwork.nodes.find(
+    (node) =>
+      (node.op === "conv2d" && node.operator !== undefined) ||
+      (node.op === "float" && node.operation.kind === "adder"),
+  );
+  return looks === undefined || other === undefined
+    ? undefined
+    : `it knows convolutions and dense layers alone, and ${other.name} is another operator`;
 }
 
 /** Why an algorithm has nothing to do where weights stay in float, or nothing. */

@@ -80,12 +80,13 @@ export function placeQuantizers(
     : quantizedOutputs(network, profile.graph.outputs)) {
     const site = `${producer}/output`;
     const isLast = producer === network.nodes.at(-1)?.name;
+    const readers = consumersOf(network, producer).filter((node) => !isAdder(node));
+    if (readers.length === 0 && !isLast) continue;
     if (!points.has(site)) {
       const width = isLast ? Math.max(profile.edgeBitWidth, bits.activations) : bits.activations;
       points.set(site, { producer, bitWidth: width, isShared: false });
     }
-    for (const consumer of consumersOf(network, producer))
-      if (!isAdder(consumer)) reads.set(`${consumer.name} <- ${producer}`, site);
+    for (const { name } of readers) reads.set(`${name} <- ${producer}`, site);
   }
   const nodes: NetworkNode[] = [];
   for (const node of network.nodes) {
