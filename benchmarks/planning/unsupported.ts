@@ -40,15 +40,19 @@ export function unsupportedReason(config: CellConfig, parts: CellParts): string 
 
 /** Why an algorithm that looks at layers one by one has no answer for what some of them are, or nothing. */
 function unsupportedOperators({ algorithm, floatNetwork }: CellParts): string | undefined {
-  const { search, reconstruction, corrections, rewrite } = algorithm;
-  const { equalize = false, correctBias = false } = corrections ?? {};
-  const looks = search ?? reconstruction ?? rewrite ?? (equalize || correctBias || undefined);
+  const { equalize = false, correctBias = false } = algorithm.corrections ?? {};
+  const looks =
+    algorithm.search !== undefined ||
+    algorithm.reconstruction !== undefined ||
+    algorithm.rewrite !== undefined ||
+    equalize ||
+    correctBias;
   const other = floatNetwork.nodes.find(
     (node) =>
       (node.op === "conv2d" && node.operator !== undefined) ||
       (node.op === "float" && node.operation.kind === "adder"),
   );
-  return looks === undefined || other === undefined
+  return !looks || other === undefined
     ? undefined
     : `it knows convolutions and dense layers alone, and ${other.name} is another operator`;
 }

@@ -2,6 +2,7 @@ import type { QuantizerSite, QuantizerValues } from "../../../algorithms/algorit
 import { fixedGrid } from "../../../algorithms/fixedGrid.js";
 import type {
   BudgetUnit,
+  Experiment,
   Filters,
   Found,
   Laboratory,
@@ -126,6 +127,10 @@ export async function search(engine: Engine, task: SearchTask): Promise<SearchRe
   }
 }
 
+/** The network that an experiment is of. */
+const subjectOf = (given: QuantizedNetwork, { network, sites, filters = {} }: Experiment) =>
+  withFilters({ network: network ?? given.network, sites: sites ?? given.sites }, filters);
+
 function openLaboratory(
   engine: Engine,
   task: SearchTask,
@@ -142,10 +147,7 @@ function openLaboratory(
     const prepared = new PreparedExperiment(
       engine,
       {
-        ...withFilters(
-          { network: experiment.network ?? network, sites: experiment.sites ?? sites },
-          experiment.filters ?? {},
-        ),
+        ...subjectOf({ network, sites }, experiment),
         classes: images.classes,
         onVisit: (count) => {
           notebook.visit(count);
