@@ -89,7 +89,8 @@ function compute(node: NetworkNode, pass: Pass): tf.Tensor {
 /** What an operation in float learned, on the grid of what it is compared with where it has one. */
 function floatParameter({ name, operation }: FloatNode, key: string, pass: Pass): tf.Tensor {
   const id = `${name}/${key}`;
-  const x = pass.parameter(id);
+  const given = pass.parameter(id);
+  const x = definitionOf(operation).learning?.(given) ?? given;
   if (operation.kind !== "adder" || operation.grid === undefined) return x;
   return pass.options.quantize(operation.grid, x, id);
 }

@@ -47,6 +47,7 @@ export const adder: DefinitionOf<"adder"> = {
     const [only = ""] = taps;
     return graph.add("Neg", [taps.length === 1 ? only : graph.add("Sum", taps)], {}, name);
   },
+  learning: withRescaledGradient,
   starts: { kernel: { uniform: UNIT } },
   parameters(operation, shapes) {
     const { size } = windowOf(operation);
@@ -113,7 +114,7 @@ export function adderLayer(
         const [values, weights] = saved as [tf.Tensor, tf.Tensor];
         return [
           adderInputGradient({ x: values, filter: weights, dy }, { strides }),
-          rescaled(adderFilterGradient({ x: values, filter: weights, dy }, strides)),
+          adderFilterGradient({ x: values, filter: weights, dy }, strides),
         ];
       },
     };
@@ -134,6 +135,15 @@ export function adderFilterGradient(
       { strides: [...strides], pad: "valid", dataFormat: "NHWC", filterShape: filter.shape },
     );
   return tf.sub(products, tf.mul(filter, tf.sum(dy, [0, 1, 2])));
+}
+
+/** The filters of a layer, with a gradient of fixed norm. */
+function withRescaledGradient(kernel: tf.Tensor): tf.Tensor {
+  const identity = tf.customGrad<tf.Tensor>((x) => ({
+    value: tf.clone(x as tf.Tensor),
+    gradFunc: (dy: tf.Tensor) => rescaled(dy),
+  }));
+  return identity(kernel);
 }
 
 function rescaled(gradient: tf.Tensor): tf.Tensor {

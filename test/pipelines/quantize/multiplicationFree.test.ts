@@ -1,3 +1,4 @@
+import * as tf from "#tf";
 import { describe, expect, test } from "vitest";
 import type { Algorithm } from "../../../algorithms/algorithm.js";
 import { deepShift } from "../../../algorithms/deepShift.js";
@@ -15,6 +16,7 @@ import type { HostTensors } from "../../../pipelines/engine/index.js";
 import {
   asDeployed,
   foldBatchNorm,
+  forward,
   initialParameters,
   placeQuantizers,
   withOperators,
@@ -22,7 +24,7 @@ import {
 import { quantize } from "../../../pipelines/quantize/index.js";
 import { preciseKernels } from "../../../pipelines/session.js";
 import { accuracyOf, agreementOf, evaluate, train } from "../../../pipelines/train/index.js";
-import { deployedLogits } from "../../support.js";
+import { deployedLogits, normalValues, numbers } from "../../support.js";
 import { checkpoint, dataset, engine, floatNetwork, hyperparameters } from "./toyNetwork.js";
 
 interface Training {
@@ -191,3 +193,31 @@ describe("a network of convolutions, shift and adder layers", () => {
 
 const kernel = (layer: string) => `${layer}/kernel`;
 const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : 1);
+
+test("the scale that filters share gets the loss's own gradient, filters that of fixed norm", async () => {
+  await tf.setBackend("cpu");
+  const { network, sites } = placeQuantizers(adders, academic, { weights: 8, activations: 8 });
+  const id = "s2.0.b/input";
+  const place = sites.find((site) => site.id === id);
+  if (place === undefined) throw new Error(id);
+  const tensors = Object.fromEntries(
+    Object.entries(trainedAdders).map(([name, { data, shape }]) => [
+      name,
+      tf.tensor(data, [...shape]),
+    ]),
+  );
+  const images = tf.tensor(normalValues(128, 9), [2, 8, 8, 1]);
+  const gradients = (factor: number) =>
+    tf.grads((kernel: tf.Tensor, scale: tf.Tensor) => {
+      const { logits } = forward(network, images, {
+        ...{ parameters: { ...tensors, "s2.0.b/kernel": kernel }, training: false },
+        quantize: (site, x) => (site === id ? lsq.activation.fakeQuantize(x, { scale }, place) : x),
+      });
+      return tf.mul(tf.sum(tf.square(logits)), factor);
+    })([tensors["s2.0.b/kernel"] as tf.Tensor, tf.scalar(0.05)]);
+  const [whole, tenth] = [gradients(1), gradients(0.1)].map((found) => found.map(numbers));
+  const norm = Math.hypot(...(whole?.[0] ?? []));
+  expect(norm).toBeCloseTo(0.2 * Math.sqrt(whole?.[0]?.length ?? NaN), 4);
+  expect(Math.hypot(...(tenth?.[0] ?? []))).toBeCloseTo(norm, 4);
+  expect((whole?.[1]?.[0] ?? NaN) / (tenth?.[1]?.[0] ?? NaN)).toBeCloseTo(10, 3);
+});
