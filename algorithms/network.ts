@@ -1,3 +1,6 @@
+import type { OperatorKind } from "../backends/hardware/hardware.js";
+export type { OperatorKind } from "../backends/hardware/hardware.js";
+
 /** What a network is: data that algorithms may look at and rewrite, and that pipelines compute. */
 
 /** [height, width], or one number for both. */
@@ -7,9 +10,6 @@ export type Sides = readonly [number, number, number, number];
 
 /** A feature map's shape without the batch axis: [height, width, channels], or [features]. */
 export type FeatureShape = readonly number[];
-
-/** What a layer does with its weights: multiplies, shifts by powers of two, or measures distances. */
-export type OperatorKind = "convolution" | "shift" | "adder";
 
 /** What one of an operator's products, shifts or distances counts beside a product (NASA's code). */
 export const OPERATOR_COST = { convolution: 1, shift: 1 / 8, adder: 1 / 5 } as const;
