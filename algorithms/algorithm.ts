@@ -1,7 +1,7 @@
 import type * as tf from "#tf";
 import type { Source } from "../backends/backend.js";
 import type { Search } from "./laboratory.js";
-import type { Network } from "./network.js";
+import type { Network, OperatorKind } from "./network.js";
 import type {
   Quantizer,
   QuantizerSite,
@@ -138,6 +138,8 @@ export interface Algorithm {
   readonly serves?: readonly number[];
   /** What differs where a matrix asks for another share of weights that are not 0, above 0 and up to 1. */
   readonly atDensity?: (density: number) => Pick<Algorithm, "phases">;
+  /** The control of a search of operators: all of one kind, or drawn at random. */
+  readonly atOperators?: (given: OperatorKind | "random") => Pick<Algorithm, "search">;
   /**
    * The reason why this site cannot be quantized as its scheme asks, or nothing.
    *

@@ -28,6 +28,7 @@ import { meanStd } from "./meanStd.js";
 import { minMax } from "./minMax.js";
 import { movingAverage } from "./movingAverage.js";
 import { mse } from "./mse.js";
+import { nasa } from "./nasa.js";
 import { nce } from "./nce.js";
 import { norm } from "./norm.js";
 import { pact } from "./pact.js";
@@ -97,6 +98,7 @@ export const algorithms: readonly Algorithm[] = [
   nce,
   tas,
   uniformWidth,
+  nasa,
   verticalLayering,
   truncation,
   smartExchangeRetrained,

@@ -1,6 +1,6 @@
 import type * as tf from "#tf";
 import type { LayerWork } from "../backends/hardware/hardware.js";
-import type { ConvNode, DenseNode, Network } from "./network.js";
+import type { ConvNode, DenseNode, Network, Operators } from "./network.js";
 import type { Quantizer, QuantizerSite, QuantizerTensors, QuantizerValues } from "./quantizer.js";
 
 /** Bits by site; a site that is missing keeps the matrix's. */
@@ -34,6 +34,8 @@ export type BudgetUnit = {
 export type CostUnit =
   /** Of one image, whatever the bits. */
   | { readonly unit: "multiplications" }
+  /** Of one image: products, shifts that count an eighth each, and distances that count a fifth (as in NASA's code). */
+  | { readonly unit: "operations" }
   /** Weights of convolutions and dense layers, whatever the bits. */
   | { readonly unit: "parameters" }
   /** Weights at their widths, in bits. */
@@ -86,6 +88,9 @@ export interface Experiment {
   readonly after?: (x: tf.Tensor, node: string, inputs: QuantizerTensors) => tf.Tensor;
   /** What is differentiated instead of the cross entropy. */
   readonly loss?: (terms: ExperimentTerms) => tf.Scalar;
+  /** Another network than the laboratory's, such as one that holds several, and all of its sites. */
+  readonly network?: Network;
+  readonly sites?: readonly QuantizerSite[];
   /** Output channels where they are not the network's; parameters then have the shapes that follow. */
   readonly filters?: Filters;
   /** The inputs by which the loss is differentiated; none to evaluate only. */
@@ -132,6 +137,7 @@ export interface Note {
   readonly policy: Policy;
   readonly channels?: ChannelBits;
   readonly filters?: Filters;
+  readonly operators?: Operators;
   readonly accuracy: number;
   readonly loss?: number;
 }
@@ -172,6 +178,7 @@ export interface Laboratory {
     changed?: {
       readonly channels?: ChannelBits | undefined;
       readonly filters?: Filters | undefined;
+      readonly operators?: Operators | undefined;
     },
   ) => number;
   /** Image visits that are allowed, and those that were made. */
@@ -230,6 +237,8 @@ export interface Found {
    * as in training from scratch.
    */
   readonly filters?: Filters;
+  /** Convolutions that become other operators; kernels keep their names and shapes. */
+  readonly operators?: Operators;
   /** Parameters and quantizer values ("site:value") that take the place of the float network's and of calibrated ones. */
   readonly tensors?: QuantizerValues;
 }

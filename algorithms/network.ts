@@ -1,3 +1,6 @@
+import type { OperatorKind } from "../backends/hardware/hardware.js";
+export type { OperatorKind } from "../backends/hardware/hardware.js";
+
 /** What a network is: data that algorithms may look at and rewrite, and that pipelines compute. */
 
 /** [height, width], or one number for both. */
@@ -7,6 +10,12 @@ export type Sides = readonly [number, number, number, number];
 
 /** A feature map's shape without the batch axis: [height, width, channels], or [features]. */
 export type FeatureShape = readonly number[];
+
+/** What one of an operator's products, shifts or distances counts beside a product (NASA's code). */
+export const OPERATOR_COST = { convolution: 1, shift: 1 / 8, adder: 1 / 5 } as const;
+
+/** What layers are, by their names; one that is missing stays what it is. */
+export type Operators = Readonly<Record<string, OperatorKind>>;
 
 interface NamedNode {
   readonly name: string;
@@ -28,6 +37,8 @@ export interface ConvNode extends NamedNode {
   readonly depthwise: boolean;
   /** Equal parts of the channels that are convolved apart; 1 if absent. */
   readonly groups?: number;
+  /** Its weights are signed powers of two wherever they are quantized, whatever the algorithm. */
+  readonly operator?: "shift";
   /** Has a bias of its own. */
   readonly bias?: boolean;
   /** The batch norm that was merged into this convolution, whose parameters it uses. */
@@ -156,6 +167,8 @@ export interface FloatOptions {
     readonly size: Pair;
     readonly stride: Pair;
     readonly padding?: Sides;
+    /** The quantizer of what it reads, where its filters are on the same grid. */
+    readonly grid?: string;
   };
   readonly averagePool: {
     readonly size: Pair;

@@ -14,6 +14,8 @@ export interface QuantizerSite {
   readonly channelAxis: number;
   /** Known from the network: no value is below 0. */
   readonly nonNegative: boolean;
+  /** Weights of a shift layer, which are signed powers of two whatever the algorithm. */
+  readonly operator?: "shift";
   /** Weights: multiplications with this tensor in one inference. Activations: 0. */
   readonly multiplications: number;
 }

@@ -1,5 +1,5 @@
 import * as tf from "#tf";
-import type { QuantizerSite } from "./algorithm.js";
+import type { Quantizer, QuantizerSite } from "./algorithm.js";
 import { codebookQuantizer } from "./codebook.js";
 import { signs } from "./fewLevels.js";
 import { straightThrough } from "./gradients.js";
@@ -29,8 +29,11 @@ export function signedPower(w: tf.Tensor, lowest: number): tf.Tensor {
   return tf.mul(signs(w), tf.pow(tf.fill([], 2), exponent));
 }
 
+/** More exponents than these bits give are below all weights that there are (as in NASA). */
+export const MOST_SHIFT_BITS = 6;
+
 /** Weights that shift what they are multiplied with: a sign and an exponent, never 0. */
-export const shiftWeights = codebookQuantizer({
+export const shiftWeights: Quantizer = codebookQuantizer({
   learned: [],
   operator: () => "shift",
   observe: () => ({}),

@@ -169,6 +169,7 @@ function completedView(cell: CompletedCell) {
     filterRows: rowsOf(
       (cell.filters ?? []).map(({ layer, given, found }) => [layer, String(given), String(found)]),
     ),
+    operatorOfRows: rowsOf((cell.operators ?? []).map(({ layer, operator }) => [layer, operator])),
     sideBySide: `../sideBySide.html#a=${encodeURIComponent(cellName(cell))}`,
     unquantized: [...groupBy(unquantized, ({ reason }) => reason)].map(([reason, tensors]) => ({
       reason,

@@ -9,6 +9,8 @@ import { agreementSchema, runtimeResultSchema } from "./runtimeSchema.js";
 import { searchSchema } from "./searchSchema.js";
 import { inspectionSchema, siteSchema } from "./siteSchema.js";
 import { sparsitySchema } from "./sparsitySchema.js";
+import { variantSchema } from "./variantSchema.js";
+export { type Variant, variantSchema } from "./variantSchema.js";
 
 const count = z.number().int().nonnegative();
 /** Becomes part of file names, and is shown everywhere. */
@@ -77,50 +79,6 @@ export const hyperparametersSchema = z.strictObject({
   trainImages: z.number().int().positive().optional(),
   testImages: z.number().int().positive().optional(),
 });
-
-const initialization = z.strictObject({ weights: z.string(), activations: z.string() });
-
-const share = z
-  .number()
-  .positive()
-  .optional()
-  .describe("of what the matrix's bit widths cost; all of it if left out");
-const budgetUnitSchema = z.union([
-  z.strictObject({
-    unit: z.enum(["multiplications", "parameters", "size", "memory", "bitOps"]),
-    share,
-  }),
-  z.strictObject({ unit: z.enum(["cycles", "picojoules"]), on: z.string(), share }),
-]);
-
-/** What a study varies beside algorithm, backend and bits; absent where the defaults hold. */
-export const variantSchema = z.strictObject({
-  batchNorm: z
-    .union([z.literal(-1), z.literal(0), z.literal(1), z.literal(2), z.literal(3), z.literal(4)])
-    .optional()
-    .describe("how training treats batch norm: MQBench's strategies -1 to 4"),
-  graph: z
-    .union([z.literal(1), z.literal(2), z.literal(3)])
-    .optional()
-    .describe("which tensors are quantized: MQBench's graphs 1 to 3"),
-  initialization: initialization
-    .optional()
-    .describe("observers that give learned grids their first values"),
-  budget: budgetUnitSchema
-    .optional()
-    .describe("what a search keeps to what the matrix's bit widths cost; its own if left out"),
-  search: z
-    .literal("random")
-    .optional()
-    .describe("random search in place of the algorithm's own, with as many image visits"),
-  density: z
-    .number()
-    .positive()
-    .max(1)
-    .optional()
-    .describe("share of weights that pruning leaves; the algorithm's own if left out"),
-});
-export type Variant = z.infer<typeof variantSchema>;
 
 /** Everything that decides a cell's numbers. Its hash is the cell's id. */
 export const cellConfigSchema = z.strictObject({
@@ -258,6 +216,12 @@ const completedSchema = z.strictObject({
         given: z.number().int().positive(),
         found: z.number().int().positive(),
       }),
+    )
+    .optional(),
+  /** What each layer became, where the algorithm's search chose operators. */
+  operators: z
+    .array(
+      z.strictObject({ layer: z.string(), operator: z.enum(["convolution", "shift", "adder"]) }),
     )
     .optional(),
   inspection: inspectionSchema,

@@ -9,7 +9,7 @@ const count = z.number().int().nonnegative();
 /** What may not cost more than the matrix's bit widths do, or than a share of that, and how much that is. */
 const budgetSchema = z.strictObject({
   unit: z.enum([
-    ...(["multiplications", "parameters", "size", "memory"] as const),
+    ...(["multiplications", "operations", "parameters", "size", "memory"] as const),
     ...(["bitOps", "cycles", "picojoules"] as const),
   ]),
   /** The hardware model. */
@@ -29,6 +29,8 @@ export const searchSchema = z.strictObject({
   within: z.array(budgetSchema.extend({ cost: z.number().nonnegative() })).optional(),
   /** Whose filters the lines of the trace list, in this order; absent where none were searched. */
   convolutions: z.array(z.string()).optional(),
+  /** Whose operators the lines of the trace list, in this order; absent where none were searched. */
+  layers: z.array(z.string()).optional(),
   /** Whose bits the policies of the trace list, in this order. */
   sites: z.array(z.string()),
   /** Every policy that was tried, in order. */
@@ -44,6 +46,11 @@ export const searchSchema = z.strictObject({
       bits: z.string(),
       /** Output channels of each convolution; null where the line says nothing. */
       filters: z.array(z.number().int().positive().nullable()).optional(),
+      /** A letter for each layer: a convolution, shift or adder layer. */
+      operators: z
+        .string()
+        .regex(/^[csa]*$/)
+        .optional(),
     }),
   ),
 });

@@ -7,7 +7,7 @@ const budgetLabel = (budget: NonNullable<Variant["budget"]>): string => {
 
 /** What a study varies in a cell, in words: "batch norm 2, start norm/percentile"; "" where nothing. */
 export function variantLabel({ variant = {}, hyperparameters }: CellConfig): string {
-  const { batchNorm, graph, initialization, budget, search, density } = variant;
+  const { batchNorm, graph, initialization, budget, search, density, operators } = variant;
   const { quantizerWeightDecay, distillation } = hyperparameters;
   return [
     ...(batchNorm === undefined ? [] : [`batch norm ${String(batchNorm)}`]),
@@ -18,6 +18,9 @@ export function variantLabel({ variant = {}, hyperparameters }: CellConfig): str
     ...(budget === undefined ? [] : [`for ${budgetLabel(budget)}`]),
     ...(search === undefined ? [] : [`${search} search`]),
     ...(density === undefined ? [] : [`density ${String(density)}`]),
+    ...(operators === undefined
+      ? []
+      : [operators === "random" ? "random operators" : `all ${operators}`]),
     ...(distillation === undefined
       ? []
       : [`distilled ${String(distillation.weight)} at ${String(distillation.temperature)}`]),

@@ -1,5 +1,6 @@
 import type * as tf from "#tf";
 import type { QuantizerSite } from "../algorithms/algorithm.js";
+import type { Network } from "../algorithms/network.js";
 import type { QuantScheme } from "../backends/scheme.js";
 import * as ort from "../pipelines/onnxruntime.js";
 export { toTensors, toValues } from "../pipelines/conformance/index.js";
@@ -44,6 +45,13 @@ export function site(overrides: Partial<QuantizerSite> = {}): QuantizerSite {
     ...overrides,
   };
 }
+
+/**
+ * Whether a network has adder layers: with batch norms that have seen nothing, their sums are far below 0, and
+ * nothing passes the ReLU behind them.
+ */
+export const hasAdders = ({ nodes }: Network): boolean =>
+  nodes.some((node) => node.op === "float" && node.operation.kind === "adder");
 
 export const numbers = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
 

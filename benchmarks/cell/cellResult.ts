@@ -65,7 +65,11 @@ export async function completedCell(
     size: {
       floatFileBytes: floatModel.length,
       quantizedFileBytes: model.length,
-      weightBytes: (weightBits(places, sites) + floatWeightBits(network, places)) / 8,
+      weightBytes:
+        (weightBits(places, sites) +
+          floatWeightBits(network, places) +
+          adderWeightBits(network, places)) /
+        8,
       ...(stored.size > 0 && { stored: storedSize(places, sites, stored) }),
     },
     cost: {
@@ -75,6 +79,11 @@ export async function completedCell(
     sparsity: sparsityOf(frozen, widths, kinds),
     sites,
     ...(trained.filters && { filters: filtersOf(parts.quantized.network, network) }),
+    ...(trained.operators && {
+      operators: Object.entries(trained.operators).map(([layer, operator]) => ({
+        ...{ layer, operator },
+      })),
+    }),
     inspection: { ...inspection, sites: [...inspection.sites] },
     unquantized: [
       ...unquantizedTensors(network, { inFloat: config.bits.activations === FLOAT_BITS }),
@@ -123,6 +132,17 @@ function floatWeightBits(network: Network, places: readonly QuantizerSite[]): nu
     .filter((id) => !places.some((site) => site.id === id))
     .map((id) => parameterSpecs(network).get(id)?.shape ?? [])
     .reduce((sum, shape) => sum + FLOAT_BITS * shape.reduce((a, b) => a * b, 1), 0);
+}
+
+/** Bits of the filters of adder layers, on the grid of what they read or in float. */
+function adderWeightBits(network: Network, places: readonly QuantizerSite[]): number {
+  return network.nodes.reduce((sum, node) => {
+    if (node.op !== "float" || node.operation.kind !== "adder") return sum;
+    const { grid } = node.operation;
+    const bits = places.find(({ id }) => id === grid)?.scheme.bitWidth ?? FLOAT_BITS;
+    const shape = parameterSpecs(network).get(`${node.name}/kernel`)?.shape ?? [];
+    return sum + bits * shape.reduce((a, b) => a * b, 1);
+  }, 0);
 }
 
 /** All quantized weights where some are compressed: those that are not have their bits. */

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Filters } from "../../algorithms/laboratory.js";
+import type { Operators } from "../../algorithms/network.js";
 import {
   decodeSafetensors,
   encodeSafetensors,
@@ -28,6 +29,8 @@ export interface Checkpoint {
   readonly bits: ReadonlyMap<string, number>;
   /** Output channels by convolution, where the algorithm's search chose them. */
   readonly filters?: Filters;
+  /** Convolutions that became other operators, where the algorithm's search chose them. */
+  readonly operators?: Operators;
   /** What quantized training made of a network that came trained. */
   readonly fineTuned?: FineTuned;
   /** What the algorithm's search did; absent where there was none. */
@@ -84,6 +87,7 @@ export async function storedOnce(
       ...(result.divergedAt !== undefined && { divergedAt: String(result.divergedAt) }),
       bits: JSON.stringify([...result.bits]),
       ...(result.filters && { filters: JSON.stringify(result.filters) }),
+      ...(result.operators && { operators: JSON.stringify(result.operators) }),
       ...(result.fineTuned && { fineTuned: JSON.stringify(result.fineTuned) }),
       ...(result.search !== undefined && { search: JSON.stringify(result.search) }),
     },
@@ -132,6 +136,9 @@ export function decodeCheckpoint(file: Uint8Array, key: string): Checkpoint {
     ...(metadata["divergedAt"] !== undefined && { divergedAt: Number(metadata["divergedAt"]) }),
     ...(metadata["filters"] !== undefined && {
       filters: JSON.parse(metadata["filters"]) as Filters,
+    }),
+    ...(metadata["operators"] !== undefined && {
+      operators: JSON.parse(metadata["operators"]) as Operators,
     }),
     ...(metadata["fineTuned"] !== undefined && {
       fineTuned: JSON.parse(metadata["fineTuned"]) as FineTuned,

@@ -14,7 +14,12 @@ import {
   roomForBiases,
   type FrozenNetwork,
 } from "../../pipelines/freeze/index.js";
-import { asDeployed, withFilters, type QuantizedNetwork } from "../../pipelines/network/index.js";
+import {
+  asDeployed,
+  withFilters,
+  withOperators,
+  type QuantizedNetwork,
+} from "../../pipelines/network/index.js";
 import { chosenWidths, withBits } from "../../pipelines/quantize/index.js";
 import { evaluate, type Logits } from "../../pipelines/train/index.js";
 import { cellName } from "../../results/store.js";
@@ -74,8 +79,11 @@ const stage = <F extends Finding, const Needs extends Finding = never>(
 /** The network with the bit widths and the output channels that its training chose. */
 export const quantizedBy = (
   { quantized: { network, sites } }: CellParts,
-  { bits, filters = {} }: Checkpoint,
-): QuantizedNetwork => withFilters({ network, sites: withBits(sites, bits) }, filters);
+  { bits, filters = {}, operators = {} }: Checkpoint,
+): QuantizedNetwork => {
+  const changed = withOperators(withFilters({ network, sites }, filters), operators);
+  return { ...changed, sites: withBits(changed.sites, bits) };
+};
 
 type Operators = Awaited<ReturnType<typeof profileOperators>>;
 

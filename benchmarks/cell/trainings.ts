@@ -134,17 +134,26 @@ export function trainQuantized(
 function searchResult({ budget, visits, cost, within, trace }: SearchRecord): SearchResult {
   const sites = [...new Set(trace.flatMap(({ policy }) => Object.keys(policy)))].sort();
   const convolutions = [...new Set(trace.flatMap(({ filters = {} }) => Object.keys(filters)))];
+  const layers = [...new Set(trace.flatMap(({ operators = {} }) => Object.keys(operators)))];
   return {
     ...{ budget, visits, cost, sites },
     ...(within.length > 0 && { within: [...within] }),
     ...(convolutions.length > 0 && { convolutions }),
-    trace: trace.map(({ policy, filters, accuracy, loss, cost: spent, visits: used }) => ({
-      visits: used,
-      cost: spent,
-      accuracy,
-      ...(loss !== undefined && { loss }),
-      bits: sites.map((id) => policy[id]?.toString(BITS_RADIX) ?? ".").join(""),
-      ...(filters && { filters: convolutions.map((name) => filters[name] ?? null) }),
-    })),
+    ...(layers.length > 0 && { layers }),
+    trace: trace.map(
+      ({ policy, filters, operators, accuracy, loss, cost: spent, visits: used }) => ({
+        visits: used,
+        cost: spent,
+        accuracy,
+        ...(loss !== undefined && { loss }),
+        bits: sites.map((id) => policy[id]?.toString(BITS_RADIX) ?? ".").join(""),
+        ...(operators && {
+          operators: layers
+            .map((layer) => (operators[layer] ?? "convolution").slice(0, 1))
+            .join(""),
+        }),
+        ...(filters && { filters: convolutions.map((name) => filters[name] ?? null) }),
+      }),
+    ),
   };
 }

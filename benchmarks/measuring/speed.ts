@@ -21,9 +21,8 @@ import { RunDirectory } from "../../results/store.js";
 import { runCell } from "../cell/index.js";
 import { packageVersion } from "../running/index.js";
 import { loadMatrix, planCells } from "../planning/index.js";
-import { mobileNetV2, type Model, resnet20, resnet8 } from "../models/index.js";
+import { mobileNetV2, type Model, resnet20, resnet8, resnet8Adder } from "../models/index.js";
 import { loadDataset } from "../inputs/index.js";
-import { resnet8Adder } from "./resnet8Adder.js";
 import { preparedTraining, runningTraining } from "./preparedTraining.js";
 
 const STEPS = 8;

@@ -9,6 +9,8 @@ import { resnet18 } from "./resnet18.js";
 import { resnet20 } from "./resnet20.js";
 import { resnet50 } from "./resnet50.js";
 import { resnet8 } from "./resnet8.js";
+import { resnet8Adder } from "./resnet8Adder.js";
+import { resnet8ShiftAdd } from "./resnet8ShiftAdd.js";
 import { structures } from "./structures.js";
 export { mobileNetV2 } from "./mobileNetV2.js";
 export { mobileNetV2Large } from "./mobileNetV2Large.js";
@@ -18,6 +20,8 @@ export { residualNetwork } from "./resnet.js";
 export { resnet20 } from "./resnet20.js";
 export { structures } from "./structures.js";
 export { resnet8 } from "./resnet8.js";
+export { resnet8Adder } from "./resnet8Adder.js";
+export { resnet8ShiftAdd } from "./resnet8ShiftAdd.js";
 
 /** Networks for small images, a family of them at equal multiplications, then those of the MQBench paper for ImageNet. */
 export const models: readonly Model[] = [
@@ -25,6 +29,8 @@ export const models: readonly Model[] = [
   resnet20,
   mobileNetV2,
   ...structures,
+  resnet8Adder,
+  resnet8ShiftAdd,
   resnet18,
   resnet50,
   mobileNetV2Large,

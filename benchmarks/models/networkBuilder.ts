@@ -1,4 +1,4 @@
-import type { Network, NetworkNode, Pair } from "../../algorithms/network.js";
+import type { Network, NetworkNode, OperatorKind, Pair } from "../../algorithms/network.js";
 
 interface Convolution {
   readonly filters: number;
@@ -7,8 +7,8 @@ interface Convolution {
   readonly depthwise?: boolean;
   readonly groups?: number;
   readonly activation?: "relu" | "relu6";
-  /** Distances in place of products. */
-  readonly adder?: boolean;
+  /** "convolution" if absent. */
+  readonly operator?: OperatorKind;
 }
 
 /** Appends nodes in order; every method returns the name of the node that holds the result. */
@@ -19,10 +19,10 @@ export class NetworkBuilder {
     return this.#push({ op: "input", name: "image", shape });
   }
 
-  /** Convolution (or adder layer) without bias, batch norm, and an activation if one is named. */
+  /** Convolution (or another operator) without bias, batch norm, and an activation if one is named. */
   convolution(name: string, input: string, options: Convolution): string {
     const { filters, kernelSize, stride = 1, depthwise = false, groups, activation } = options;
-    const { adder = false } = options;
+    const { operator = "convolution" } = options;
     const shape = {
       filters,
       kernelSize,
@@ -30,10 +30,13 @@ export class NetworkBuilder {
       depthwise,
       ...(groups !== undefined && { groups }),
     };
-    if (adder) {
+    if (operator === "adder") {
       const operation = { kind: "adder", filters, size: kernelSize, stride } as const;
       this.#push({ op: "float", name, inputs: [input], operation });
-    } else this.#push({ op: "conv2d", name, input, ...shape });
+    } else {
+      const shift = operator === "shift" && { operator };
+      this.#push({ op: "conv2d", name, input, ...shape, ...shift });
+    }
     const normalized = this.#push({ op: "batchNorm", name: `${name}.bn`, input: name });
     if (activation === undefined) return normalized;
     return this.#push({ op: activation, name: `${name}.${activation}`, input: normalized });

@@ -1,19 +1,23 @@
-import type { Network } from "../../algorithms/network.js";
+import type { Network, OperatorKind } from "../../algorithms/network.js";
 import type { ModelOptions } from "./model.js";
 import { NetworkBuilder } from "./networkBuilder.js";
+
+interface Operators {
+  readonly operatorOf?: (layer: string) => OperatorKind;
+}
 
 /**
  * A CIFAR-style residual network: a 3x3 stem, three stages of basic blocks whose width doubles
  * and whose size halves, mean, dense. Where a block changes the shape, its shortcut is a strided
  * 1x1 convolution with batch norm (option B of the paper, which uses option A for CIFAR).
  *
- * @param options.adder all but the stem and the classifier are adder layers
+ * @param options.operatorOf what layers between stem and classifier are, by their names, such as "s0.0.a"
  * @see He et al., Deep Residual Learning for Image Recognition, 2016, section 4.2
  */
 export function residualNetwork(
   { inputShape, classes, width }: ModelOptions,
   blocksPerStage: number,
-  { adder = false }: { readonly adder?: boolean } = {},
+  { operatorOf = () => "convolution" }: Operators = {},
 ): Network {
   const net = new NetworkBuilder();
   const image = net.input(inputShape);
@@ -27,14 +31,21 @@ export function residualNetwork(
         filters,
         kernelSize: 3,
         stride,
-        adder,
+        operator: operatorOf(`${name}.a`),
         activation: "relu",
       });
-      const b = net.convolution(`${name}.b`, a, { filters, kernelSize: 3, adder });
+      const b = net.convolution(`${name}.b`, a, {
+        filters,
+        kernelSize: 3,
+        operator: operatorOf(`${name}.b`),
+      });
       const shortcut =
         stride === 1
           ? x
-          : net.convolution(`${name}.d`, x, { filters, kernelSize: 1, stride, adder });
+          : net.convolution(`${name}.d`, x, {
+              ...{ filters, kernelSize: 1, stride },
+              operator: operatorOf(`${name}.d`),
+            });
       x = net.relu(`${name}.relu`, net.add(`${name}.add`, [b, shortcut]));
     }
   }

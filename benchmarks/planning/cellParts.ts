@@ -50,7 +50,10 @@ export function buildFloatNetwork(config: CellConfig, dataset: Dataset): Network
 /** An algorithm as cells of a variant use it. */
 export const algorithmOf = (name: string, variant: Variant = {}): Algorithm =>
   searchingFor(
-    startingFrom(prunedTo(lookup("algorithm", name, algorithms), variant.density), variant),
+    startingFrom(
+      controlledBy(prunedTo(lookup("algorithm", name, algorithms), variant.density), variant),
+      variant,
+    ),
     variant,
   );
 
@@ -114,15 +117,26 @@ function prunedTo(algorithm: Algorithm, density: Variant["density"]): Algorithm 
   return known;
 }
 
+const controls = new Map<string, Algorithm>();
+
+/** The control of a search of operators. */
+function controlledBy(algorithm: Algorithm, { operators, density }: Variant): Algorithm {
+  if (operators === undefined || algorithm.atOperators === undefined) return algorithm;
+  const key = JSON.stringify([algorithm.name, operators, density]);
+  const known = controls.get(key) ?? { ...algorithm, ...algorithm.atOperators(operators) };
+  controls.set(key, known);
+  return known;
+}
+
 const startedElsewhere = new Map<string, Algorithm>();
 
 /** The algorithm with quantizers whose first grids come from other observers. */
 function startingFrom(
   algorithm: Algorithm,
-  { initialization, density }: Pick<Variant, "initialization" | "density">,
+  { initialization, density, operators }: Variant,
 ): Algorithm {
   if (initialization === undefined) return algorithm;
-  const key = JSON.stringify([algorithm.name, initialization, density]);
+  const key = JSON.stringify([algorithm.name, initialization, density, operators]);
   const known = startedElsewhere.get(key);
   if (known !== undefined) return known;
   const change = (quantizer: Quantizer, name: string): Quantizer => {
@@ -146,10 +160,10 @@ function startingFrom(
 const searchingElsewhere = new Map<string, Algorithm>();
 
 /** The algorithm with another budget for its search, or with random search in its place. */
-function searchingFor(algorithm: Algorithm, { budget, search }: Variant): Algorithm {
+function searchingFor(algorithm: Algorithm, { budget, search, operators }: Variant): Algorithm {
   const { search: method } = algorithm;
   if ((budget === undefined && search === undefined) || method === undefined) return algorithm;
-  const key = JSON.stringify([algorithm.name, budget, search]);
+  const key = JSON.stringify([algorithm.name, budget, search, operators]);
   const known = searchingElsewhere.get(key);
   if (known !== undefined) return known;
   const changed = {

@@ -1,16 +1,9 @@
-import {
-  type Algorithm,
-  phasesOf,
-  UnsupportedNetwork,
-  unsupportedLevels,
-} from "../../algorithms/algorithm.js";
+import { type Algorithm, UnsupportedNetwork } from "../../algorithms/algorithm.js";
 import { algorithms } from "../../algorithms/index.js";
-import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import { backends } from "../../backends/index.js";
 import type { Dataset } from "../../pipelines/train/index.js";
 import { engineIdentity, type Engine } from "../../pipelines/engine/index.js";
-import { type QuantizedNetwork, quantizerOf } from "../../pipelines/network/index.js";
-import { widthsWithin } from "../../pipelines/quantize/index.js";
+import type { QuantizedNetwork } from "../../pipelines/network/index.js";
 import { canonicalHash } from "../../results/canonicalHash.js";
 import type { CellConfig, Variant } from "../../results/schema.js";
 import { buildCell, type CellParts } from "./cellParts.js";
@@ -19,6 +12,7 @@ import { identifyAlgorithm } from "./identity.js";
 import { storedFloat } from "../checkpoints/index.js";
 import { lookup } from "../lookup.js";
 import { modelName, seedsOf, type Matrix } from "./matrix.js";
+import { missingLabels, unsupportedReason } from "./unsupported.js";
 import { ownRecipe, ownVariant } from "./ownRecipe.js";
 import { models } from "../models/index.js";
 import type { OwnNetwork } from "../inputs/index.js";
@@ -255,72 +249,4 @@ export function planCell(
     ...(served !== undefined && { searchKey: canonicalHash({ served, ...training }) }),
     ...(unsupported !== undefined && { unsupported }),
   };
-}
-
-/** Why a cell cannot be run, or nothing. */
-function unsupportedReason(config: CellConfig, parts: CellParts): string | undefined {
-  const { algorithm, backend, quantized } = parts;
-  for (const role of ["weights", "activations"] as const) {
-    const { min, max, float = false } = backend.bitWidths[role];
-    const wanted = config.bits[role];
-    if (wanted === FLOAT_BITS && !float) return `${backend.title} does not leave ${role} in float`;
-    if (wanted !== FLOAT_BITS && (wanted < min || wanted > max)) {
-      const range = min === max ? String(min) : `${String(min)} to ${String(max)}`;
-      return `${backend.title} holds ${role} of ${range} bits, not ${String(wanted)}`;
-    }
-  }
-  for (const site of quantized.sites) {
-    const reason =
-      unsupportedLevels(quantizerOf(algorithm, site), site) ??
-      algorithm.unsupported?.(site, quantized.network);
-    if (reason !== undefined) return `${site.role} quantization: ${reason}`;
-  }
-  const own = phasesOf(algorithm, quantized.network).find(({ loss }) => loss !== undefined);
-  if (config.hyperparameters.distillation !== undefined && own !== undefined)
-    return `it has a loss of its own ("${own.name}"), in whose place distillation would be`;
-  if (config.variant?.density !== undefined && algorithm.atDensity === undefined)
-    return "it does not prune to a density";
-  return unsupportedInFloat(config, parts) ?? unsupportedSearch(config, parts);
-}
-
-/** Why an algorithm has nothing to do where weights stay in float, or nothing. */
-function unsupportedInFloat({ bits }: CellConfig, { algorithm }: CellParts): string | undefined {
-  if (bits.weights !== FLOAT_BITS) return undefined;
-  if (algorithm.search !== undefined) return "there are no weights whose bits it could choose";
-  if (algorithm.family === "pruning") return "it prunes weights where they are quantized";
-  if (algorithm.reconstruction !== undefined)
-    return "there are no weights whose rounding it could learn";
-  return undefined;
-}
-
-/** Why an algorithm's search has nothing to choose, or is not what the variant asks for. */
-function unsupportedSearch({ variant }: CellConfig, { algorithm, backend }: CellParts) {
-  const { search } = algorithm;
-  if (search === undefined)
-    return variant?.budget !== undefined || variant?.search !== undefined
-      ? "it does not search bits"
-      : undefined;
-  if (search.candidates.length === 0) {
-    if (variant?.search !== undefined)
-      return "it searches no bits, so that random search of bits is no control";
-    const findsChannels = ["multiplications", "parameters"].includes(search.budget.unit);
-    return variant?.budget !== undefined && !findsChannels
-      ? "it searches neither bits nor channels, so that it keeps to no budget"
-      : undefined;
-  }
-  const widths = widthsWithin(search.candidates, backend.bitWidths.weights);
-  if (widths.length < 2)
-    return `there is no choice of bits: ${backend.title} holds weights of ${widths.join(", ") || "none"} of ${search.candidates.join(", ")} bits`;
-  return undefined;
-}
-
-/** Training images without labels are only good for calibration. */
-function missingLabels(
-  { train }: Dataset,
-  { algorithm, quantized }: CellParts,
-): string | undefined {
-  const learns = phasesOf(algorithm, quantized.network).length > 0 || algorithm.search;
-  return learns && train.labels.length === 0 && train.count > 0
-    ? "it learns from labels, which the training images do not have"
-    : undefined;
 }

@@ -149,8 +149,9 @@ function simulation({ network, sites }: FrozenNetwork, algorithm: Algorithm): St
       parameters: current,
       training: false,
       bias: mode.bias,
-      quantize(id, x) {
+      quantize(id, x, parameter) {
         const quantized = mode.quantize(id, x);
+        if (parameter !== undefined) return quantized;
         results[before(id)] = x;
         results[after(id)] = quantized;
         return quantized;

@@ -42,8 +42,9 @@ export function dequantized({ weights, sites }: FrozenNetwork, id: string): Floa
   const { codes, on } = weight;
   if (isCodebook(on)) return Float32Array.from(codes, (code) => on.levels[code] ?? NaN);
   const site = sites.find((other) => other.id === id);
-  if (site === undefined) throw new Error(`no quantizer site "${id}"`);
-  const inner = site.shape.slice(site.channelAxis + 1).reduce((a, b) => a * b, 1);
+  // What shares the grid of an activation has no site of its own, and one scale.
+  if (site === undefined && on.scale.length > 1) throw new Error(`no quantizer site "${id}"`);
+  const inner = site?.shape.slice(site.channelAxis + 1).reduce((a, b) => a * b, 1) ?? 1;
   const channels = on.scale.length;
   const values = new Float32Array(codes.length); // from() with a function takes twenty times as long
   codes.forEach((code, i) => {

@@ -95,13 +95,13 @@ export async function freeze(
   const activations = new Map<string, FrozenLevels>();
   for (const site of sites) {
     const on = levelsOf(site, outputs);
-    if (site.role === "activation") activations.set(site.id, on);
-    else {
+    if (site.role === "activation") {
+      activations.set(site.id, on);
+      for (const id of filtersOn(site, network))
+        weights.set(id, frozenWeight(site, on, values(outputs, onSharedGrid(id))));
+    } else {
       const dequantized = values(outputs, valueName(site, "dequantized"));
-      const codes = isCodebook(on)
-        ? codebookCodes(site, dequantized, on)
-        : integerCodes(site, dequantized, on);
-      weights.set(site.id, { on, codes });
+      weights.set(site.id, frozenWeight(site, on, dequantized));
     }
   }
   const kernels = new Map<string, HostTensor>();
@@ -123,6 +123,21 @@ export async function freeze(
   };
 }
 
+/** The filters of adder layers that are on the grid of what they read. */
+const filtersOn = ({ id }: QuantizerSite, { nodes }: Network): readonly string[] =>
+  nodes.flatMap((node) =>
+    node.op === "float" && node.operation.kind === "adder" && node.operation.grid === id
+      ? [`${node.name}/kernel`]
+      : [],
+  );
+
+const onSharedGrid = (id: string) => `${id} on a shared grid`;
+
+function frozenWeight(site: QuantizerSite, on: FrozenLevels, filters: Float32Array): FrozenWeight {
+  const codes = isCodebook(on) ? codebookCodes(site, filters, on) : integerCodes(site, filters, on);
+  return { on, codes };
+}
+
 /** How the kernel of a layer is called that is left in float, as a folded batch norm makes it. */
 const inFloat = (id: string) => `${id} in float`;
 
@@ -141,8 +156,13 @@ async function frozenValues(
     forward(network, tf.zeros([1, height, width, channels]), {
       parameters: current,
       training: false,
-      quantize(id, x) {
+      quantize(id, x, parameter) {
         const site = byId.get(id);
+        if (parameter !== undefined && site !== undefined) {
+          const onGrid = deployed.quantize(id, x);
+          results[onSharedGrid(parameter)] = onGrid;
+          return onGrid;
+        }
         if (site === undefined) {
           if (layers.has(id)) results[inFloat(id)] = x;
           return x;

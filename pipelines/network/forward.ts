@@ -1,5 +1,5 @@
 import * as tf from "#tf";
-import type { MaxPoolNode, Network, NetworkNode } from "../../algorithms/network.js";
+import type { FloatNode, MaxPoolNode, Network, NetworkNode } from "../../algorithms/network.js";
 import { normalizeByBatch, normalizeByRunning } from "./batchNorm.js";
 import { convolution } from "./convolution.js";
 import { definitionOf } from "./float/index.js";
@@ -79,11 +79,20 @@ function compute(node: NetworkNode, pass: Pass): tf.Tensor {
     case "float":
       return definitionOf(node.operation).compute(node.operation, {
         inputs: node.inputs.map(value),
-        parameter: (name) => parameter(`${node.name}/${name}`),
+        parameter: (name) => floatParameter(node, name, pass),
       });
     default:
       return node satisfies never;
   }
+}
+
+/** What an operation in float learned, on the grid of what it is compared with where it has one. */
+function floatParameter({ name, operation }: FloatNode, key: string, pass: Pass): tf.Tensor {
+  const id = `${name}/${key}`;
+  const given = pass.parameter(id);
+  const x = definitionOf(operation).learning?.(given) ?? given;
+  if (operation.kind !== "adder" || operation.grid === undefined) return x;
+  return pass.options.quantize(operation.grid, x, id);
 }
 
 function normalize(name: string, pass: Pass, x: tf.Tensor): tf.Tensor {

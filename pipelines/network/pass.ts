@@ -8,8 +8,11 @@ export interface ForwardOptions {
   readonly parameters: ParameterTensors;
   /** Batch norm uses the batch's statistics and updates the running ones. */
   readonly training: boolean;
-  /** Called where a tensor is quantized, with the site's id; gives back what to go on with. */
-  readonly quantize: (site: string, x: tf.Tensor) => tf.Tensor;
+  /**
+   * Called where a tensor is quantized, with the site's id; gives back what to go on with. Where a parameter shares
+   * the grid of an activation, once more with the same site and that parameter's name.
+   */
+  readonly quantize: (site: string, x: tf.Tensor, parameter?: string) => tf.Tensor;
   /** Called with what a node gave; gives back what others read instead. */
   readonly after?: (node: string, x: tf.Tensor) => tf.Tensor;
   /** Called for the bias of a dense layer or folded convolution, unless training. */

@@ -1,4 +1,5 @@
 import type { QuantizerSite } from "../../algorithms/algorithm.js";
+import { MOST_SHIFT_BITS } from "../../algorithms/shiftWeights.js";
 import type { BackendProfile, GraphRule } from "../../backends/backend.js";
 import { FLOAT_BITS } from "../../backends/hardware/hardware.js";
 import type { QuantScheme, TensorScheme } from "../../backends/scheme.js";
@@ -28,7 +29,8 @@ export interface QuantizedNetwork {
  * Puts quantizers where the backend's graph rule wants them: on the weights and inputs of every
  * convolution and dense layer, and on what else the rule names. The first convolution and the
  * last dense layer, and what they read, have the backend's edge bit width. Tensors of FLOAT_BITS get
- * no quantizer.
+ * no quantizer. What an adder layer reads and its filters share one signed grid, of the larger of both bit
+ * widths, and stay in float if either does.
  *
  * @throws Error when the network has nothing to quantize
  */
@@ -58,16 +60,18 @@ export function placeQuantizers(
   }
 
   /** Bit width each tensor needs, by the name of the site that quantizes it. */
-  const points = new Map<string, { readonly producer: string; bitWidth: number }>();
+  const points = new Map<string, Point>();
   const reads = new Map<string, string>(); // "consumer <- producer" -> site
   const activationsInFloat = bits.activations === FLOAT_BITS;
   for (const node of activationsInFloat ? [] : network.nodes) {
-    for (const producer of quantizedInputs(network, node, profile)) {
-      const shared = profile.graph.quantizers === "shared";
-      const site = shared ? `${producer}/output` : `${node.name}/input`;
-      const wanted = isLayer(node) ? bitWidth(node, "activations") : bits.activations;
+    for (const producer of quantizedInputs(network, node, { profile, bits })) {
+      const isShared = isAdder(node);
+      const joins = profile.graph.quantizers === "shared" && !isShared;
+      const site = joins ? `${producer}/output` : inputSite(node);
+      const wanted = isLayer(node) || isShared ? bitWidth(node, "activations") : bits.activations;
+      const filters = isShared ? bitWidth(node, "weights") : 0;
       const known = points.get(site)?.bitWidth ?? 0;
-      points.set(site, { producer, bitWidth: Math.max(known, wanted) });
+      points.set(site, { producer, bitWidth: Math.max(known, wanted, filters), isShared });
       reads.set(`${node.name} <- ${producer}`, site);
     }
   }
@@ -76,19 +80,21 @@ export function placeQuantizers(
     : quantizedOutputs(network, profile.graph.outputs)) {
     const site = `${producer}/output`;
     const isLast = producer === network.nodes.at(-1)?.name;
+    const readers = consumersOf(network, producer).filter((node) => !isAdder(node));
+    if (readers.length === 0 && !isLast) continue;
     if (!points.has(site)) {
       const width = isLast ? Math.max(profile.edgeBitWidth, bits.activations) : bits.activations;
-      points.set(site, { producer, bitWidth: width });
+      points.set(site, { producer, bitWidth: width, isShared: false });
     }
-    for (const { name } of consumersOf(network, producer))
-      reads.set(`${name} <- ${producer}`, site);
+    for (const { name } of readers) reads.set(`${name} <- ${producer}`, site);
   }
   const nodes: NetworkNode[] = [];
   for (const node of network.nodes) {
-    nodes.push(withInputs(node, (name) => reads.get(`${node.name} <- ${name}`) ?? name));
-    for (const [id, { producer, bitWidth: width }] of points) {
+    const moved = withInputs(node, (name) => reads.get(`${node.name} <- ${name}`) ?? name);
+    nodes.push(points.get(inputSite(node))?.isShared === true ? onGrid(moved) : moved);
+    for (const [id, { producer, bitWidth: width, isShared }] of points) {
       if (producer !== node.name) continue;
-      const isNonNegative = nonNegative.has(producer);
+      const isNonNegative = !isShared && nonNegative.has(producer);
       const shape = shapes.get(producer) ?? [];
       nodes.push({ op: "quantize", name: id, input: producer });
       sites.push({
@@ -105,13 +111,33 @@ export function placeQuantizers(
   return { network: { nodes }, sites };
 }
 
+/** Where an activation is quantized. */
+interface Point {
+  readonly producer: string;
+  readonly bitWidth: number;
+  /** Filters are on its grid, too. */
+  readonly isShared: boolean;
+}
+
+const inputSite = ({ name }: NetworkNode): string => `${name}/input`;
+
+const isAdder = (node: NetworkNode): boolean =>
+  node.op === "float" && node.operation.kind === "adder";
+
+/** An adder layer whose filters are on the grid of what it reads. */
+function onGrid(node: NetworkNode): NetworkNode {
+  if (node.op !== "float" || node.operation.kind !== "adder") return node;
+  return { ...node, operation: { ...node.operation, grid: inputSite(node) } };
+}
+
 /** The inputs of a node that the graph rule wants quantized. */
 function quantizedInputs(
   network: Network,
   node: NetworkNode,
-  { graph }: BackendProfile,
+  { profile: { graph }, bits }: { readonly profile: BackendProfile; readonly bits: BitWidths },
 ): readonly string[] {
   if (isLayer(node)) return inputsOf(node);
+  if (isAdder(node)) return bits.weights === FLOAT_BITS ? [] : inputsOf(node);
   if (pools(node)) return graph.poolInputs ? inputsOf(node) : [];
   if (node.op === "add") return quantizedAddends(network, node, graph.addOperands);
   return [];
@@ -173,8 +199,13 @@ function weightSite(
   const id = `${layer.name}/kernel`;
   const shape = parameterSpecs(network).get(id)?.shape ?? [];
   const channelAxis = layer.op === "dense" ? 1 : layer.depthwise ? 2 : 3;
-  const scheme = resolveScheme(profile.weights, bitWidth, false);
-  return { id, role: "weight", scheme, shape, channelAxis, nonNegative: false };
+  const isShift = layer.op === "conv2d" && layer.operator === "shift";
+  const used = isShift ? Math.min(bitWidth, MOST_SHIFT_BITS) : bitWidth;
+  const scheme = resolveScheme(profile.weights, used, false);
+  return {
+    ...{ id, role: "weight", scheme, shape, channelAxis, nonNegative: false },
+    ...(isShift && { operator: "shift" }),
+  };
 }
 
 /** A scheme with everything decided. */

@@ -2,20 +2,23 @@ import * as tf from "#tf";
 import type {
   Algorithm,
   QuantParams,
-  Quantizer,
   QuantizerSite,
   QuantizerTensors,
   QuantizerValue,
   QuantizerValues,
 } from "../../algorithms/algorithm.js";
+import { shiftWeights } from "../../algorithms/shiftWeights.js";
 import type { HostTensor, HostTensors, StepTensors } from "../engine/index.js";
 import type { ForwardOptions } from "./pass.js";
 import { findNode } from "./graph.js";
 import type { QuantizedNetwork } from "./placeQuantizers.js";
 
-/** The quantizer that an algorithm has for a site. */
-export function quantizerOf(algorithm: Algorithm, site: QuantizerSite): Quantizer {
-  return site.role === "weight" ? algorithm.weight : algorithm.activation;
+/** The quantizer that an algorithm has for a site; shift layers have theirs. */
+export function quantizerOf<Q>(
+  algorithm: Readonly<Record<QuantizerSite["role"], Q>>,
+  { role, operator }: QuantizerSite,
+): Q | typeof shiftWeights {
+  return operator === "shift" ? shiftWeights : algorithm[role];
 }
 
 /** Name of a quantizer's value among all tensors of a training. */

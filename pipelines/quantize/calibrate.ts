@@ -1,3 +1,4 @@
+import * as tf from "#tf";
 import type {
   Algorithm,
   Quantizer,
@@ -14,7 +15,13 @@ import {
 } from "../train/index.js";
 import type { Engine, HostTensor, HostTensors, StepTensors } from "../engine/index.js";
 import type { GridStart } from "../../algorithms/laboratory.js";
-import { forward, type QuantizedNetwork, toHost, valueName } from "../network/index.js";
+import {
+  forward,
+  type QuantizedNetwork,
+  quantizerOf,
+  toHost,
+  valueName,
+} from "../network/index.js";
 
 interface Observation extends QuantizedNetwork {
   readonly quantizers: Readonly<Record<QuantizerSite["role"], Pick<Quantizer, "observe">>>;
@@ -49,7 +56,7 @@ export async function firstValues(
   return Object.assign(
     {},
     ...sites.map((site, index) =>
-      toHost(site, quantizers[site.role].initialize(observed[index] ?? [], site)),
+      toHost(site, quantizerOf(quantizers, site).initialize(observed[index] ?? [], site)),
     ),
   ) as HostTensors;
 }
@@ -76,13 +83,17 @@ export async function observe(
     if (images === undefined) throw new TypeError("calibration needs images");
     const statistics: Record<string, StepTensors[string]> = {};
     const byId = new Map(sites.map((site) => [site.id, site]));
+    const read = new Map<string, tf.Tensor>();
     forward(network, images, {
       parameters: tensors,
       training: false,
       quantize(id, x) {
         const site = byId.get(id);
         if (site === undefined) return x;
-        const values = quantizers[site.role].observe(x, site);
+        const before = read.get(id);
+        const all = before === undefined ? x : together(before, x);
+        read.set(id, all);
+        const values = quantizerOf(quantizers, site).observe(all, site);
         for (const [name, value] of Object.entries(values)) {
           statistics[valueName(site, name)] = value;
         }
@@ -109,6 +120,10 @@ export async function observe(
   }
   return observed;
 }
+
+/** All values of two tensors that share one grid. */
+const together = (a: tf.Tensor, b: tf.Tensor): tf.Tensor =>
+  tf.concat([tf.reshape(a, [-1]), tf.reshape(b, [-1])]);
 
 function statisticsOf(site: QuantizerSite, outputs: HostTensors): Record<string, QuantizerValue> {
   const prefix = valueName(site, "");

@@ -30,7 +30,7 @@ import {
   type RowStorage,
   valueName,
 } from "../network/index.js";
-import type { Network } from "../../algorithms/network.js";
+import type { Network, Operators } from "../../algorithms/network.js";
 import type { Filters } from "../../algorithms/laboratory.js";
 import { foundTensors } from "./foundTensors.js";
 import { trainKept, type FineTuned } from "./trainKept.js";
@@ -71,6 +71,8 @@ export interface QuantizationResult extends TrainingResult {
   readonly fineTuned?: FineTuned;
   /** Output channels by convolution, where the search chose them. */
   readonly filters?: Filters;
+  /** Convolutions that became other operators, where the search chose them. */
+  readonly operators?: Operators;
   /** What the search did, where there was one. */
   readonly search?: SearchRecord;
 }
@@ -148,6 +150,7 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
     tensors: finished(algorithm, allocated, result.tensors),
     sites: allocated,
     ...(searched?.filters && { filters: searched.filters }),
+    ...(searched?.operators && { operators: searched.operators }),
     ...(searched && { search: searched.record }),
   };
 }

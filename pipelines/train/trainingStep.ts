@@ -93,8 +93,8 @@ function lossOf(
   const { logits, statistics, outputs } = forward(network, images, {
     parameters: current,
     training: hyperparameters.fineTuning?.batchNorm !== "frozen",
-    quantize(id, x) {
-      read.set(id, x);
+    quantize(id, x, parameter) {
+      if (parameter === undefined) read.set(id, x);
       return quantize(id, x);
     },
   });

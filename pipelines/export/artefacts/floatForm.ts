@@ -19,15 +19,18 @@ export function floatForm(frozen: FrozenNetwork): FrozenNetwork {
   });
   const specs = parameterSpecs(frozen.network);
   const kernels = new Map<string, HostTensor>(frozen.kernels);
+  const floats: Record<string, HostTensor> = { ...frozen.floats };
   for (const id of frozen.weights.keys()) {
     const shape = specs.get(id)?.shape ?? [];
-    kernels.set(id, { dtype: "float32", shape, data: dequantized(frozen, id) });
+    const values = { dtype: "float32", shape, data: dequantized(frozen, id) } as const;
+    if (id in floats) floats[id] = values;
+    else kernels.set(id, values);
   }
   return {
     ...frozen,
     network: { nodes },
     sites: [],
-    kernels,
+    ...{ kernels, floats },
     weights: new Map(),
     activations: new Map(),
   };

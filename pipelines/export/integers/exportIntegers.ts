@@ -1,8 +1,14 @@
-import type { AddNode, GlobalAveragePoolNode, MaxPoolNode } from "../../../algorithms/network.js";
+import type {
+  AddNode,
+  GlobalAveragePoolNode,
+  MaxPoolNode,
+  UnaryNode,
+} from "../../../algorithms/network.js";
 import type { IntegerArithmetic } from "../../../backends/backend.js";
 import { type FrozenNetwork, isClippedByCodes } from "../../freeze/index.js";
 import {
   addOutputs,
+  batchNormalization,
   exposeActivations,
   floatOperation,
   graphFor,
@@ -10,6 +16,8 @@ import {
   poolAttributes,
 } from "../onnx/model.js";
 import { walk, type Writer } from "../walk.js";
+import { findNode } from "../../network/index.js";
+import { adder } from "./adder.js";
 import { layer } from "./layers.js";
 import { quantizer } from "./quantizer.js";
 import {
@@ -50,7 +58,7 @@ const writer: Writer<Writing, Value> = {
   quantize: quantizer,
   conv2d: layer,
   dense: layer,
-  batchNorm: ({ name }) => refuse(name, "batch norm is not part of a convolution"),
+  batchNorm,
   relu(node, { graph, valueOf }) {
     const value = valueOf(node.input);
     return isSum(value) ? { ...value, rectified: true } : { real: graph.add("Relu", [value.real]) };
@@ -73,11 +81,20 @@ const writer: Writer<Writing, Value> = {
     const inputs = [realOf(writing, node.input), writing.graph.integers(node.order)];
     return { real: writing.graph.add("Gather", inputs, { axis: 1 }) };
   },
-  float: (node, writing) => ({ real: floatOperation(node, writing, realsOf(node, writing)) }),
+  float: (node, writing) =>
+    adder(node, writing) ?? { real: floatOperation(node, writing, realsOf(node, writing)) },
 };
 
 const realsOf = ({ inputs }: { readonly inputs: readonly string[] }, writing: Writing): string[] =>
   inputs.map((input) => realOf(writing, input));
+
+/** Behind an adder layer, which no factor can be merged into, in float. */
+function batchNorm({ name, input }: UnaryNode, writing: Writing): Value {
+  const producer = findNode(writing.frozen.network, input);
+  if (producer.op !== "float" || producer.operation.kind !== "adder")
+    return refuse(name, "batch norm is not part of a convolution");
+  return { real: batchNormalization(name, writing, realOf(writing, input)) };
+}
 
 /** Sums that are added stay sums, of more terms. */
 function add(node: AddNode, writing: Writing): Value {

@@ -1,10 +1,12 @@
 import { rangeOf } from "../../../algorithms/affine.js";
-import type { NetworkNode, UnaryNode } from "../../../algorithms/network.js";
+import type { NetworkNode } from "../../../algorithms/network.js";
 import { type FrozenNetwork, isClippedByCodes } from "../../freeze/index.js";
 import { walk, type Writer } from "../walk.js";
+import { adder } from "./adder.js";
 import { convolution, dense } from "./layers.js";
 import {
   addOutputs,
+  batchNormalization,
   exposeActivations,
   floatOperation,
   graphFor,
@@ -53,7 +55,8 @@ const writer: Writer<Writing, string> = {
   input: imageInput,
   conv2d: convolution,
   dense,
-  batchNorm,
+  batchNorm: ({ name, input }, writing) =>
+    batchNormalization(name, writing, valueOf(writing, input)),
   quantize: quantizer,
   relu: (node, writing) => writing.graph.add("Relu", [valueOf(writing, node.input)], {}, node.name),
   relu6(node, writing) {
@@ -75,22 +78,11 @@ const writer: Writer<Writing, string> = {
     const inputs = [valueOf(writing, node.input), writing.graph.integers(node.order)];
     return writing.graph.add("Gather", inputs, { axis: 1 }, node.name);
   },
-  float: (node, writing) => floatOperation(node, writing, valuesOf(node, writing)),
+  float: (node, writing) =>
+    adder(node, writing) ?? floatOperation(node, writing, valuesOf(node, writing)),
 };
 
 const valuesOf = (
   { inputs }: Extract<NetworkNode, { readonly inputs: unknown }>,
   writing: Writing,
 ): string[] => inputs.map((input) => valueOf(writing, input));
-
-function batchNorm({ name, input }: UnaryNode, writing: Writing): string {
-  const { frozen, graph } = writing;
-  const x = valueOf(writing, input);
-  const parameters = frozen.batchNorms.get(name);
-  if (parameters === undefined) throw new Error(`batch norm "${name}" was not frozen`);
-  const { gamma, beta, mean, variance, epsilon } = parameters;
-  const vectors = [gamma, beta, mean, variance].map((data) =>
-    graph.constant("float32", [data.length], data),
-  );
-  return graph.add("BatchNormalization", [x, ...vectors], { epsilon: { float: epsilon } }, name);
-}

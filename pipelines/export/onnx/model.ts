@@ -1,5 +1,5 @@
 import type { ConvNode, FloatNode, InputNode, MaxPoolNode } from "../../../algorithms/network.js";
-import type { FrozenNetwork } from "../../freeze/index.js";
+import { dequantized, type FrozenNetwork } from "../../freeze/index.js";
 import { definitionOf, existing, windowOf } from "../../network/index.js";
 import { type Attributes, OnnxGraph, type OnnxType } from "../../onnx/index.js";
 import type { KernelOrder } from "../layers.js";
@@ -78,6 +78,21 @@ export function poolAttributes(node: MaxPoolNode): Attributes {
   return { kernel_shape: size, strides: stride, pads: padding };
 }
 
+/** A batch norm that stays. @param x in real numbers */
+export function batchNormalization(
+  name: string,
+  { frozen, graph }: OnnxWalked<unknown>,
+  x: string,
+): string {
+  const parameters = frozen.batchNorms.get(name);
+  if (parameters === undefined) throw new Error(`batch norm "${name}" was not frozen`);
+  const { gamma, beta, mean, variance, epsilon } = parameters;
+  const vectors = [gamma, beta, mean, variance].map((data) =>
+    graph.constant("float32", [data.length], data),
+  );
+  return graph.add("BatchNormalization", [x, ...vectors], { epsilon: { float: epsilon } }, name);
+}
+
 /** @param inputs values in real numbers */
 export function floatOperation(
   { name, operation, inputs: nodes }: FloatNode,
@@ -87,6 +102,10 @@ export function floatOperation(
   return definitionOf(operation).onnx(operation, {
     ...{ graph, inputs, name },
     shapes: nodes.map(shapeOf),
-    parameter: (key) => existing(frozen.floats, `${name}/${key}`),
+    parameter(key) {
+      const id = `${name}/${key}`;
+      const given = existing(frozen.floats, id);
+      return frozen.weights.has(id) ? { ...given, data: dequantized(frozen, id) } : given;
+    },
   });
 }

@@ -1,5 +1,7 @@
 import * as tf from "#tf";
 import { adderDistances, adderInputGradient } from "../../engine/index.js";
+import type { FeatureShape, FloatOptions } from "../../../algorithms/network.js";
+import type { OnnxGraph } from "../../onnx/index.js";
 import { windowOf, windowOutput } from "../window.js";
 import { first, one, type DefinitionOf } from "./definition.js";
 
@@ -34,43 +36,65 @@ export const adder: DefinitionOf<"adder"> = {
     return adderLayer(padded, parameter("kernel"), stride);
   },
   onnx(operation, { graph, inputs, parameter, shapes, name }) {
-    const { size, stride, padding } = windowOf(operation);
-    const [, , channels = 1] = first(shapes);
-    const [height, width] = adder.shape(operation, shapes);
-    const { filters } = operation;
-    const [top, left, bottom, right] = padding;
-    const sides = graph.integers([0, 0, top, left, 0, 0, bottom, right]);
-    const padded = graph.add("Pad", [one(inputs), sides, graph.scalar(0)]);
     const kernel = parameter("kernel").data;
-    // Standard operators alone, so every runtime can: a difference of all pixels, channels and filters for each tap.
-    const taps = Array.from({ length: size[0] * size[1] }, (_, tap) => {
-      const [row, column] = [Math.floor(tap / size[1]), tap % size[1]];
-      const ends = [
-        row + ((height ?? 1) - 1) * stride[0] + 1,
-        column + ((width ?? 1) - 1) * stride[1] + 1,
-      ];
-      const pixels = graph.add("Slice", [
-        padded,
-        ...[[row, column], ends, [2, 3], [...stride]].map((values) => graph.integers(values)),
-      ]);
-      const apart = graph.add("Unsqueeze", [pixels, graph.integers([1])]);
-      const weights = Float32Array.from({ length: filters * channels }, (__, i) => {
-        const [filter, channel] = [Math.floor(i / channels), i % channels];
-        return kernel[(tap * channels + channel) * filters + filter] ?? NaN;
-      });
-      const own = graph.constant("float32", [filters, channels, 1, 1], weights);
-      const distance = graph.add("Abs", [graph.add("Sub", [apart, own])]);
-      return graph.add("ReduceSum", [distance, graph.integers([2])], { keepdims: 0 });
+    const taps = adderTaps(graph, {
+      ...{ operation, shape: first(shapes), x: one(inputs), zero: graph.scalar(0) },
+      filter: (shape, places) => {
+        const values = Float32Array.from(places, (place) => kernel[place] ?? NaN);
+        return graph.constant("float32", shape, values);
+      },
     });
     const [only = ""] = taps;
     return graph.add("Neg", [taps.length === 1 ? only : graph.add("Sum", taps)], {}, name);
   },
+  learning: withRescaledGradient,
   starts: { kernel: { uniform: UNIT } },
   parameters(operation, shapes) {
     const { size } = windowOf(operation);
     return { kernel: [...size, first(shapes)[2] ?? 1, operation.filters] };
   },
 };
+
+interface Taps {
+  readonly operation: FloatOptions["adder"];
+  /** Of x: [height, width, channels]. */
+  readonly shape: FeatureShape;
+  readonly x: string;
+  /** What the padding is. */
+  readonly zero: string;
+  /** A tap's filters as a constant of a shape, from their places in the kernel. */
+  readonly filter: (shape: readonly number[], places: readonly number[]) => string;
+}
+
+/**
+ * The sums of distances of each tap, in standard operators alone, so that every runtime can compute them: a
+ * difference of all pixels, channels and filters.
+ */
+export function adderTaps(graph: OnnxGraph, { operation, shape, x, zero, filter }: Taps): string[] {
+  const { size, stride, padding } = windowOf(operation);
+  const [, , channels = 1] = shape;
+  const [height = 1, width = 1] = adder.shape(operation, [shape]);
+  const { filters } = operation;
+  const [top, left, bottom, right] = padding;
+  const sides = graph.integers([0, 0, top, left, 0, 0, bottom, right]);
+  const padded = graph.add("Pad", [x, sides, zero]);
+  return Array.from({ length: size[0] * size[1] }, (_, tap) => {
+    const [row, column] = [Math.floor(tap / size[1]), tap % size[1]];
+    const ends = [row + (height - 1) * stride[0] + 1, column + (width - 1) * stride[1] + 1];
+    const pixels = graph.add("Slice", [
+      padded,
+      ...[[row, column], ends, [2, 3], [...stride]].map((values) => graph.integers(values)),
+    ]);
+    const apart = graph.add("Unsqueeze", [pixels, graph.integers([1])]);
+    const places = Array.from({ length: filters * channels }, (__, i) => {
+      const [own, channel] = [Math.floor(i / channels), i % channels];
+      return (tap * channels + channel) * filters + own;
+    });
+    const weights = filter([filters, channels, 1, 1], places);
+    const distance = graph.add("Abs", [graph.add("Sub", [apart, weights])]);
+    return graph.add("ReduceSum", [distance, graph.integers([2])], { keepdims: 0 });
+  });
+}
 
 /**
  * @param x [batch, height, width, channels], padded already
@@ -90,7 +114,7 @@ export function adderLayer(
         const [values, weights] = saved as [tf.Tensor, tf.Tensor];
         return [
           adderInputGradient({ x: values, filter: weights, dy }, { strides }),
-          rescaled(adderFilterGradient({ x: values, filter: weights, dy }, strides)),
+          adderFilterGradient({ x: values, filter: weights, dy }, strides),
         ];
       },
     };
@@ -111,6 +135,15 @@ export function adderFilterGradient(
       { strides: [...strides], pad: "valid", dataFormat: "NHWC", filterShape: filter.shape },
     );
   return tf.sub(products, tf.mul(filter, tf.sum(dy, [0, 1, 2])));
+}
+
+/** The filters of a layer, with a gradient of fixed norm. */
+function withRescaledGradient(kernel: tf.Tensor): tf.Tensor {
+  const identity = tf.customGrad<tf.Tensor>((x) => ({
+    value: tf.clone(x as tf.Tensor),
+    gradFunc: (dy: tf.Tensor) => rescaled(dy),
+  }));
+  return identity(kernel);
 }
 
 function rescaled(gradient: tf.Tensor): tf.Tensor {

@@ -36,6 +36,8 @@ export interface Definition<O> {
   ): Readonly<Record<string, readonly number[]>>;
   /** Parameters that start as random numbers: uniform between minus and plus this. */
   readonly starts?: Readonly<Record<string, { readonly uniform: number }>>;
+  /** A parameter as it is, with another gradient; before it is put on a grid, whose scale then gets the loss's own. */
+  readonly learning?: (parameter: tf.Tensor) => tf.Tensor;
   /** "never": the result cannot be negative; "kept": not where no input is. */
   readonly negative?: (operation: O) => "never" | "kept" | "possible";
   /** Averages windows: backends that pool integers quantize its input. */

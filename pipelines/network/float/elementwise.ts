@@ -154,8 +154,12 @@ export const div: DefinitionOf<"div"> = {
   ...binary((a, b) => tf.div(a, b), "Div"),
   negative: () => "kept",
 };
+/** Of any number of values. */
 export const sum: DefinitionOf<"sum"> = {
-  ...binary((a, b) => tf.add(a, b), "Add"),
+  shape: (_, shapes) => broadcast(shapes),
+  compute: (_, { inputs }) => inputs.reduce((a, b) => tf.add(a, b)),
+  onnx: (_, { graph, inputs, name }) =>
+    graph.add(inputs.length === 2 ? "Add" : "Sum", inputs, {}, name),
   negative: () => "kept",
 };
 export const sub: DefinitionOf<"sub"> = binary((a, b) => tf.sub(a, b), "Sub");

@@ -19,10 +19,12 @@ function outputOf(task: ReconstructionTask, unit: LearnedUnit, current: StepTens
   const { outputs } = forward(unit.network, (name) => existing(current, inputName(name)), {
     parameters: current,
     training: false,
-    quantize(id, x) {
+    quantize(id, x, parameter) {
       const y = quantize(id, x);
       const kept = current[`${id} kept`];
-      return kept === undefined ? y : tf.add(x, tf.mul(kept, tf.sub(y, x)));
+      return kept === undefined || parameter !== undefined
+        ? y
+        : tf.add(x, tf.mul(kept, tf.sub(y, x)));
     },
   });
   const output = outputs.get(unit.output);

@@ -99,10 +99,10 @@ function stepOf({ network, sites, classes }: Subject, experiment: Experiment): S
         parameters: inputs,
         training,
         ...(after && { after: (node: string, x: tf.Tensor) => after(x, node, inputs) }),
-        quantize: (id, x) => {
+        quantize: (id, x, parameter) => {
           const site = byId.get(id);
           if (site === undefined) return x;
-          read.set(id, x);
+          if (parameter === undefined) read.set(id, x);
           return quantize?.(x, site, inputs) ?? x;
         },
       });

@@ -1,4 +1,5 @@
 import type { BudgetUnit, ChannelBits, Filters, Policy } from "../../../algorithms/laboratory.js";
+import { OPERATOR_COST, type Network, type Operators } from "../../../algorithms/network.js";
 import {
   hardwareCost,
   macsOf,
@@ -6,7 +7,14 @@ import {
   type LayerWork,
 } from "../../../backends/hardware/hardware.js";
 import { hardwareModels } from "../../../backends/hardware/index.js";
-import { layerWork, withFilters, type QuantizedNetwork } from "../../network/index.js";
+import {
+  featureShapes,
+  layerWork,
+  parameterSpecs,
+  withFilters,
+  withOperators,
+  type QuantizedNetwork,
+} from "../../network/index.js";
 import { withBits } from "../withBits.js";
 
 /**
@@ -19,16 +27,34 @@ export function policyCost(
   quantized: QuantizedNetwork,
   policy: Policy,
   unit: BudgetUnit,
-  {
-    channels = {},
-    filters = {},
-  }: { readonly channels?: ChannelBits | undefined; readonly filters?: Filters | undefined } = {},
+  { channels = {}, filters = {}, operators = {} }: Changed = {},
 ): number {
-  const { network, sites } = withFilters(quantized, filters);
+  const { network, sites } = withOperators(withFilters(quantized, filters), operators);
+  if (unit.unit === "operations") return weighedOperations(network);
   const places = withBits(sites, new Map(Object.entries(policy)));
   const work = layerWork(network, places, new Map(Object.entries(channels)));
   const ofLayers = costIn(unit)(work);
   return unit.unit === "memory" ? ofLayers + activationBits(places) : ofLayers;
+}
+
+interface Changed {
+  readonly channels?: ChannelBits | undefined;
+  readonly filters?: Filters | undefined;
+  readonly operators?: Operators | undefined;
+}
+
+/** Products, and what shifts and distances count beside them. */
+function weighedOperations(network: Network): number {
+  const shapes = featureShapes(network);
+  const specs = parameterSpecs(network);
+  return network.nodes.reduce((sum, node) => {
+    const isAdder = node.op === "float" && node.operation.kind === "adder";
+    if (node.op !== "conv2d" && node.op !== "dense" && !isAdder) return sum;
+    const weights = (specs.get(`${node.name}/kernel`)?.shape ?? []).reduce((a, b) => a * b, 1);
+    const [height = 1, width = 1] = node.op === "dense" ? [] : (shapes.get(node.name) ?? []);
+    const kind = isAdder ? "adder" : "operator" in node ? node.operator : undefined;
+    return sum + weights * height * width * OPERATOR_COST[kind ?? "convolution"];
+  }, 0);
 }
 
 /** Of all quantized activations of one image, each counted once. */
@@ -37,7 +63,9 @@ const activationBits = (sites: QuantizedNetwork["sites"]): number =>
     .filter(({ role }) => role === "activation")
     .reduce((sum, { shape, scheme }) => sum + shape.reduce((a, b) => a * b, scheme.bitWidth), 0);
 
-function costIn(unit: BudgetUnit): (work: readonly LayerWork[]) => number {
+function costIn(
+  unit: Exclude<BudgetUnit, { readonly unit: "operations" }>,
+): (work: readonly LayerWork[]) => number {
   switch (unit.unit) {
     case "multiplications":
       return sumOf(macsOf);

@@ -2,13 +2,14 @@ import type { QuantizerSite, QuantizerValues } from "../../../algorithms/algorit
 import { fixedGrid } from "../../../algorithms/fixedGrid.js";
 import type {
   BudgetUnit,
+  Experiment,
   Filters,
   Found,
   ImageBatch,
   Laboratory,
   Search,
 } from "../../../algorithms/laboratory.js";
-import type { Network } from "../../../algorithms/network.js";
+import type { Network, Operators } from "../../../algorithms/network.js";
 import { mseObserver } from "../../../algorithms/observers/index.js";
 import { quantizeAtRuntime } from "../../../algorithms/search/runtimeGrid.js";
 import type { BackendProfile } from "../../../backends/backend.js";
@@ -17,6 +18,7 @@ import {
   channelGroups,
   valuesOf,
   withFilters,
+  withOperators,
   type QuantizedNetwork,
 } from "../../network/index.js";
 import {
@@ -77,6 +79,7 @@ export interface SearchResult {
   /** With bits and filters as they were found. */
   readonly quantized: QuantizedNetwork;
   readonly filters: Filters | undefined;
+  readonly operators: Operators | undefined;
   /** Parameters and quantizer values that the search found. */
   readonly tensors: HostTensors;
   readonly record: SearchRecord;
@@ -96,7 +99,7 @@ export async function search(engine: Engine, task: SearchTask): Promise<SearchRe
   try {
     const laboratory = openLaboratory(engine, task, { notebook, experiments });
     const found = await task.search.run(laboratory);
-    const { policy, filters, tensors = {} } = found;
+    const { policy, filters, operators, tensors = {} } = found;
     const { budget } = laboratory;
     const costs = laboratory.limits.map(({ unit, allowed: most }) => ({
       ...unit,
@@ -107,8 +110,11 @@ export async function search(engine: Engine, task: SearchTask): Promise<SearchRe
     const [{ cost } = { cost: NaN }, ...within] = costs;
     const sites = withBits(task.sites, new Map(Object.entries(policy)));
     return {
-      quantized: withFilters({ network: task.network, sites }, filters ?? {}),
-      filters,
+      quantized: withOperators(
+        withFilters({ network: task.network, sites }, filters ?? {}),
+        operators ?? {},
+      ),
+      ...{ filters, operators },
       tensors: toHostTensors(tensors),
       record: {
         budget: { ...task.search.budget, allowed: budget },
@@ -122,6 +128,10 @@ export async function search(engine: Engine, task: SearchTask): Promise<SearchRe
     for (const experiment of experiments) await experiment.release();
   }
 }
+
+/** The network that an experiment is of. */
+const subjectOf = (given: QuantizedNetwork, { network, sites, filters = {} }: Experiment) =>
+  withFilters({ network: network ?? given.network, sites: sites ?? given.sites }, filters);
 
 function openLaboratory(
   engine: Engine,
@@ -139,7 +149,7 @@ function openLaboratory(
     const prepared = new PreparedExperiment(
       engine,
       {
-        ...withFilters({ network, sites }, experiment.filters ?? {}),
+        ...subjectOf({ network, sites }, experiment),
         classes: images.classes,
         onVisit: (count) => {
           notebook.visit(count);

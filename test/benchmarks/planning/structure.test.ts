@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { loadDataset } from "../../../benchmarks/inputs/index.js";
 import { loadMatrix } from "../../../benchmarks/planning/matrix.js";
 import { planCells } from "../../../benchmarks/planning/plan.js";
@@ -28,4 +28,47 @@ test("what finds neither bits nor channels keeps to no budget, and has no random
   expect(await reasons({ seeds: 1, cells: [{ ...random, algorithms: ["uniformWidth"] }] })).toEqual(
     ["it searches no bits, so that random search of bits is no control"],
   );
+});
+
+describe("networks of shift and adder layers", () => {
+  const reasonFor = async (model: string, algorithm: string, backend: string, changes = {}) => {
+    const [reason] = await reasons({
+      seeds: 1,
+      models: [{ name: model, width: 4 }],
+      cells: [
+        {
+          ...{ algorithms: [algorithm], backends: [backend] },
+          ...{ bits: [{ weights: 8, activations: 8 }], ...changes },
+        },
+      ],
+      hyperparameters: {
+        ...structure.hyperparameters,
+        pretrain: { epochs: 1, learningRate: 0.1 },
+      },
+    });
+    return reason;
+  };
+
+  test("are quantized by what quantizes tensors, where a backend has their levels", async () => {
+    expect(await reasonFor("resnet8Adder", "lsq", "onnxruntime")).toBeUndefined();
+    expect(await reasonFor("resnet8ShiftAdd", "lsq", "academic")).toBeUndefined();
+    expect(await reasonFor("resnet8ShiftAdd", "lsq", "onnxruntime")).toMatch(/not uniform/);
+    // Ternary weights have 2 or 8 bits; those of shift layers have their own.
+    expect(await reasonFor("resnet8ShiftAdd", "twn", "academic")).toBeUndefined();
+  });
+
+  test("are none for what looks at convolutions one by one", async () => {
+    for (const algorithm of ["adaRound", "nce", "nasa"])
+      expect(await reasonFor("resnet8Adder", algorithm, "academic")).toMatch(
+        /s0.0.a is another operator/,
+      );
+  });
+
+  test("are searched on backends that leave batch norm alone, or given in its place", async () => {
+    expect(await reasonFor("resnet8", "nasa", "academic")).toBeUndefined();
+    expect(await reasonFor("resnet8", "nasa", "onnxruntime")).toMatch(/have a batch norm each/);
+    const all = { variants: [{ operators: "adder" as const }] };
+    expect(await reasonFor("resnet8", "nasa", "academic", all)).toBeUndefined();
+    expect(await reasonFor("resnet8", "lsq", "academic", all)).toMatch(/does not choose operators/);
+  });
 });
