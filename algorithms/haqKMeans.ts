@@ -63,7 +63,7 @@ export const haqKMeans = {
     "States have the nine features of the code's size mode, of which the last are the bits of the action before. The following state is stored with each transition; transitions keep the action from before the budget was enforced, as in the code.",
     "Clusters start by k-means++ and have 3 of Lloyd's iterations for each policy that is tried, 50 at the end. Random search in its place starts the final ones at quantiles.",
     "Layers of more than 6 bits train freely, as in the code; there they stay so, here they are clustered again, since what is deployed must have the bits that it says: before a policy is judged, and before the last step of the final training.",
-    "In the final training the means of clusters are taken before each step, so that the last one changes none. Between activations of 8 bits onnxruntime rounds the weights that it looks up to a grid of 8 bits of its own, which deployed accuracies include. First and last layer have 8 bits. Activations are those of HAQ with a grid, at the matrix's bits.",
+    "In the final training the means of clusters are taken before each step, so that the last one changes none. First and last layer have 8 bits. Activations are those of HAQ with a grid, at the matrix's bits.",
   ],
   weight: clusteredWeight,
   phases: [{ name: "train", share: 1, trains: ["weights", "quantizers"], adapts: followWeights }],

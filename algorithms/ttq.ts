@@ -92,7 +92,7 @@ export const ttq = {
   name: "ttq",
   title: "TTQ",
   family: "binary and ternary",
-  version: 1,
+  version: 2,
   source: {
     title: "Trained Ternary Quantization (Zhu et al., ICLR 2017)",
     url: "https://arxiv.org/abs/1612.01064",

@@ -84,7 +84,7 @@ function needsNesting(
 /** All but names and what training goes through. */
 export const nested = (trained: readonly number[]) =>
   ({
-    version: 1,
+    version: 2,
     source: {
       title:
         "Vertical Layering of Quantized Neural Networks for Heterogeneous Inference (Wu et al., IEEE TPAMI 2023)",

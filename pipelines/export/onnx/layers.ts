@@ -32,7 +32,7 @@ function layer(node: ConvNode | DenseNode, writing: Writing, attributes: Attribu
 }
 
 /**
- * What a layer reads. One whose weights are in float gets a quantized input that was given its one scale for each channel
+ * What a layer reads. One whose weights are in float, or levels of a table, gets a quantized input that was given its one scale for each channel
  * (for each row, where there is one channel): behind a single scale onnxruntime 1.30 quantizes such weights by
  * itself, per tensor, and computes something else.
  *
@@ -45,8 +45,9 @@ function inputOf(node: ConvNode | DenseNode, writing: Writing): string {
   const [...pixels] = shapeOf(node.input);
   const extents = [pixels.pop() ?? 1, ...pixels];
   const axis = extents.findIndex((extent) => extent > 1);
-  if (frozen.weights.has(`${node.name}/kernel`) || quantized === undefined || axis < 0)
-    return valueOf(writing, node.input);
+  const weight = frozen.weights.get(`${node.name}/kernel`);
+  const inSteps = weight !== undefined && !isCodebook(weight.on);
+  if (inSteps || quantized === undefined || axis < 0) return valueOf(writing, node.input);
   if (grid === undefined || isCodebook(grid)) return valueOf(writing, node.input);
   const ofEach = ([value = 0]: Float32Array) => new Float32Array(extents[axis] ?? 1).fill(value);
   const many = { scale: ofEach(grid.scale), zeroPoint: ofEach(grid.zeroPoint) };
