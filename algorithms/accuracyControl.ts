@@ -3,6 +3,7 @@ import { fixedGrid } from "./fixedGrid.js";
 import type { Found, Laboratory, Policy } from "./laboratory.js";
 import { mseObserver } from "./observers/index.js";
 import { accuracyInFloat } from "./search/accuracyInFloat.js";
+import { imagesOf } from "./search/batches.js";
 
 /** What may be lost against the float network, as a share of images. */
 const MOST_LOST = 0.01;
@@ -29,7 +30,7 @@ async function raiseBits(laboratory: Laboratory): Promise<Found> {
   const enough = (await accuracyInFloat(laboratory)) - MOST_LOST;
   const start = await evaluate({}, { tuned: false });
   if (start.accuracy >= enough) return { policy: {} };
-  const images = heldOut.reduce((sum, { labels }) => sum + labels.data.length, 0);
+  const images = imagesOf(heldOut);
   const tries = () => Math.floor((visits.allowed - visits.used) / images);
   // One try is left for raising.
   const together = Math.ceil(low.length / Math.max(1, Math.min(low.length, tries() - 1)));

@@ -4,6 +4,7 @@ import { lsq } from "./lsq.js";
 import { coverRange, quantizerOn, scaleIndex } from "./observers/index.js";
 import { cheapestHarm } from "./search/knapsack.js";
 import { atWidth } from "./search/runtimeGrid.js";
+import { imagesOf } from "./search/batches.js";
 
 /** Random directions at most; each costs two gradients on every calibration batch. */
 const DIRECTIONS = 8;
@@ -42,7 +43,7 @@ async function hessianTraces(laboratory: Laboratory): Promise<Readonly<Record<st
   const { calibration, free, parameters, visits, prepare, random, rounds } = laboratory;
   const names = free.map(({ id }) => id);
   const run = prepare({ by: names, training: false });
-  const images = calibration.reduce((sum, { labels }) => sum + labels.data.length, 0);
+  const images = imagesOf(calibration);
   const perDirection = 2 * 3 * images;
   const left = Math.floor((visits.allowed - visits.used) / perDirection);
   const directions = Math.max(1, Math.min(DIRECTIONS, left));

@@ -1,6 +1,7 @@
 import * as tf from "#tf";
 import { TRAIN_ALL, type Algorithm } from "./algorithm.js";
 import { straightThrough } from "./gradients.js";
+import { existing } from "./existing.js";
 import type { ChannelGroup, Found, Laboratory } from "./laboratory.js";
 import { lsq } from "./lsq.js";
 import type { QuantizerValue, QuantizerValues } from "./quantizer.js";
@@ -142,12 +143,6 @@ function scaled(
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const length = shape[axis] ?? 1;
   return { shape, data: data.map((value, i) => value * factor(Math.floor(i / inner) % length)) };
-}
-
-function existing<T>(entries: Readonly<Record<string, T>>, name: string): T {
-  const entry = entries[name];
-  if (entry === undefined) throw new TypeError(`"${name}" is missing`);
-  return entry;
 }
 
 /** Structures with parameters of their own, which decay and a threshold put on 0. */

@@ -6,6 +6,7 @@ import { startDescent } from "./search/descent.js";
 import { atWidth } from "./search/runtimeGrid.js";
 import { CHECKPOINTS, SliceTraining, type Mixed, type State } from "./search/sliceTraining.js";
 import { bitsOf, firstSlices, LEAST_BITS, stepAndRange, usedStep } from "./search/stepAndRange.js";
+import { imagesOf } from "./search/batches.js";
 
 /** Bits beyond the budget's with which training at one width begins. */
 const BITS_BEYOND = 2;
@@ -69,7 +70,7 @@ async function learnBits(laboratory: Laboratory): Promise<Found> {
   };
   const first = await calibrate({ weight: started, activation: started });
   const batch = calibration[0]?.labels.data.length ?? 1;
-  const judged = laboratory.heldOut.reduce((sum, { labels }) => sum + labels.data.length, 0);
+  const judged = imagesOf(laboratory.heldOut);
   const steps = Math.floor(visits.allowed / (VISITS_OF_STEP * batch));
   const alone = Math.floor(SHARE_AT_ONE_WIDTH * steps);
   const left = visits.allowed - VISITS_OF_STEP * batch * alone - CHECKPOINTS * judged;

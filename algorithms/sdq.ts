@@ -5,6 +5,7 @@ import { fixedGrid } from "./fixedGrid.js";
 import type { Experiment, Found, ImageBatch, Laboratory, Policy } from "./laboratory.js";
 import { lsq } from "./lsq.js";
 import { mseObserver } from "./observers/index.js";
+import { imagesOf } from "./search/batches.js";
 import { binDistance, entropySquashed } from "./search/binRegularization.js";
 import { descend, startDescent, type Descent } from "./search/descent.js";
 import { nameAt, valuesAt } from "./search/siteValues.js";
@@ -208,9 +209,6 @@ function drawOf(draws: State["draws"], { id }: QuantizerSite): WidthDraw {
   if (draw === undefined) throw new TypeError(`nothing is drawn for ${id}`);
   return draw;
 }
-
-const imagesOf = (batches: readonly ImageBatch[]): number =>
-  batches.reduce((sum, { labels }) => sum + labels.data.length, 0);
 
 /** lambda_E; 0.1 is the paper's best. */
 const BIN_STRENGTH = 0.1;

@@ -1,5 +1,6 @@
 import * as tf from "#tf";
 import { TRAIN_ALL, type Algorithm } from "./algorithm.js";
+import { existing } from "./existing.js";
 import type { ChannelGroup, Found, Laboratory } from "./laboratory.js";
 import { lsq } from "./lsq.js";
 import type { Network } from "./network.js";
@@ -91,12 +92,6 @@ async function slim(laboratory: Laboratory): Promise<Found> {
     step: (values, batch, masks) => run(masked(values, groups, { batchNorms, masks }), batch),
   });
   return withKept(laboratory, tensors, kept);
-}
-
-function existing<T>(entries: Readonly<Record<string, T>>, name: string): T {
-  const entry = entries[name];
-  if (entry === undefined) throw new TypeError(`"${name}" is missing`);
-  return entry;
 }
 
 /** Network slimming: channels whose batch norm has small scales go. */

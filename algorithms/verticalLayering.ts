@@ -5,7 +5,8 @@ import { lsq } from "./lsq.js";
 import { TOP_BITS } from "./search/nestedCodes.js";
 import { nestedStep } from "./search/nestedStep.js";
 import { drawWidths, finishWidths, trainOnce } from "./search/onceTraining.js";
-import { imagesOf, measuredBatches } from "./search/recalibration.js";
+import { imagesOf } from "./search/batches.js";
+import { measuredBatches } from "./search/recalibration.js";
 import { nameAtWidth, servedAt } from "./search/servedWidths.js";
 import { nameAt } from "./search/siteValues.js";
 

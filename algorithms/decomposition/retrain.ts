@@ -1,7 +1,7 @@
 import type { Found, Laboratory, Runs, Score } from "../laboratory.js";
 import type { QuantizerValues } from "../quantizer.js";
 import { descend, startDescent, type Descent } from "../search/descent.js";
-import { imagesOf } from "../search/recalibration.js";
+import { imagesOf } from "../search/batches.js";
 import { projectAll } from "./projectAll.js";
 import type { ProjectionOptions } from "./project.js";
 

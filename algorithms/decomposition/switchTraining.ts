@@ -1,3 +1,4 @@
+import { existing } from "../existing.js";
 import type { Found, Laboratory } from "../laboratory.js";
 import type { QuantizerSite, QuantizerValue, QuantizerValues } from "../quantizer.js";
 import { descend, startDescent, type Descent } from "../search/descent.js";
@@ -243,10 +244,4 @@ function storedTensors(layers: readonly Layer[], tensors: QuantizerValues): Quan
     found[site.id] = { shape: site.shape, data: rebuiltKernel(form, decodeBlocks(form, bytes)) };
   }
   return found;
-}
-
-function existing<T>(entries: Readonly<Record<string, T>>, name: string): T {
-  const entry = entries[name];
-  if (entry === undefined) throw new TypeError(`"${name}" is missing`);
-  return entry;
 }

@@ -1,7 +1,7 @@
 import type { ChannelGroup, Found, Laboratory } from "../laboratory.js";
 import type { QuantizerValues } from "../quantizer.js";
 import { keptFilters, keptParameters, type Kept } from "./keptChannels.js";
-import { imagesOf } from "./recalibration.js";
+import { imagesOf } from "./batches.js";
 
 /** A channel that could go, and how much depends on it. */
 export interface Candidate {

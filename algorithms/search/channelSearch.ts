@@ -3,6 +3,7 @@ import type { Quantizer } from "../algorithm.js";
 import type { ChannelGroup, Found, ImageBatch, Laboratory } from "../laboratory.js";
 import type { QuantizerSite, QuantizerValue } from "../quantizer.js";
 import { atChoice, logitGradient, partsOf, sampleTwo } from "./channelMixing.js";
+import { endless, parted } from "./batches.js";
 import { descend, startDescent, type Descent } from "./descent.js";
 import { grown, resized } from "./grownChannels.js";
 import { choicesOf, MixedNetwork, sampleOf } from "./mixedNetwork.js";
@@ -168,26 +169,6 @@ export class ChannelSearch {
     const found = await run(this.mixed.inputs(choices, descent.tensors, samples), batch);
     return { samples, found };
   }
-}
-
-/** Batches of at most so many images each; what is left over is left out. */
-function parted({ images, labels }: ImageBatch, size: number): readonly ImageBatch[] {
-  const count = labels.data.length;
-  const each = images.data.length / count;
-  const used = Math.min(size, count);
-  return Array.from({ length: Math.floor(count / used) }, (_, i) => ({
-    images: {
-      ...images,
-      shape: [used, ...images.shape.slice(1)],
-      data: images.data.slice(i * used * each, (i + 1) * used * each),
-    },
-    labels: { ...labels, shape: [used], data: labels.data.slice(i * used, (i + 1) * used) },
-  }));
-}
-
-/** Training batches, epoch after epoch. */
-function* endless(laboratory: Laboratory, name: string): Generator<ImageBatch> {
-  for (let i = 0; ; i++) yield* laboratory.epoch(`${name} ${String(i)}`);
 }
 
 /** Searches channels: weights and preferences in turn, growth after each round. */

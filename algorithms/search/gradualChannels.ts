@@ -3,7 +3,7 @@ import type { QuantizerValues } from "../quantizer.js";
 import { candidates, fits, keptThatFit } from "./channelPruning.js";
 import { descend, startDescent, type Descent } from "./descent.js";
 import type { Kept } from "./keptChannels.js";
-import { imagesOf } from "./recalibration.js";
+import { imagesOf } from "./batches.js";
 
 /** Forwards, and twice as much backwards. */
 const GRADIENT_VISITS = 3;

@@ -1,3 +1,4 @@
+import { existing } from "../existing.js";
 import type { Quantizer } from "../algorithm.js";
 import type { ChannelGroup, Laboratory, Runs } from "../laboratory.js";
 import type { QuantizerSite, QuantizerValue, QuantizerValues } from "../quantizer.js";
@@ -159,9 +160,3 @@ const mixedGroup = ({ name, batchNorms }: SearchedGroup, choices: AllChoices): M
   batchNorms,
   choices: choicesOf(choices, name),
 });
-
-function existing(tensors: QuantizerValues, name: string): QuantizerValue {
-  const found = tensors[name];
-  if (found === undefined) throw new TypeError(`"${name}" is missing`);
-  return found;
-}

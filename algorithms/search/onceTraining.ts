@@ -13,7 +13,8 @@ import { descend, startDescent, type Descent } from "./descent.js";
 import { gramOf, minNormShares } from "./minNorm.js";
 import { nestedAtRuntime, nestedStep, nestingAt } from "./nestedStep.js";
 import { TOP_BITS } from "./nestedCodes.js";
-import { imagesOf, measuredStatistics } from "./recalibration.js";
+import { imagesOf } from "./batches.js";
+import { measuredStatistics } from "./recalibration.js";
 import { nameAtWidth } from "./servedWidths.js";
 import { nameAt, valuesAt } from "./siteValues.js";
 

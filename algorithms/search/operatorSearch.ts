@@ -2,6 +2,7 @@ import pow from "@stdlib/math-base-special-pow";
 import type { Found, ImageBatch, Laboratory, Runs } from "../laboratory.js";
 import type { OperatorKind, Operators } from "../network.js";
 import type { QuantizerValues } from "../quantizer.js";
+import { endless, parted } from "./batches.js";
 import { descend, startDescent, type Descent } from "./descent.js";
 import {
   activated,
@@ -217,26 +218,6 @@ function kindsFor(
     searched.map(({ node }) => [node.name, ALL[numbers.integer(ALL.length)] ?? "convolution"]),
   );
   return (layer) => [drawn.get(layer) ?? "convolution"];
-}
-
-/** Training batches, epoch after epoch. */
-function* endless({ epoch }: Laboratory, name: string): Generator<ImageBatch> {
-  for (let i = 0; ; i++) yield* epoch(`${name} ${String(i)}`);
-}
-
-/** Held-out batches of a training batch's size; what is left over is left out. */
-function parted({ images, labels }: ImageBatch, size: number): readonly ImageBatch[] {
-  const count = labels.data.length;
-  const each = images.data.length / count;
-  const used = Math.min(size, count);
-  return Array.from({ length: Math.floor(count / used) }, (_, i) => ({
-    images: {
-      ...images,
-      shape: [used, ...images.shape.slice(1)],
-      data: images.data.slice(i * used * each, (i + 1) * used * each),
-    },
-    labels: { ...labels, shape: [used], data: labels.data.slice(i * used, (i + 1) * used) },
-  }));
 }
 
 /** Searches the operators of layers, or trains those that are given over as many image visits. */

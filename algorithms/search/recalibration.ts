@@ -1,11 +1,9 @@
 import type { QuantizerValue, QuantizerValues } from "../algorithm.js";
 import type { ImageBatch, Laboratory, Runs } from "../laboratory.js";
+import { imagesOf } from "./batches.js";
 
 /** Images that batch norm is measured on. */
 const MEASURED_IMAGES = 512;
-
-export const imagesOf = (batches: readonly ImageBatch[]): number =>
-  batches.reduce((sum, { labels }) => sum + labels.data.length, 0);
 
 /** Training batches that batch norm is measured on: 512 images, or all. */
 export function measuredBatches({ epoch }: Pick<Laboratory, "epoch">): readonly ImageBatch[] {

@@ -3,7 +3,7 @@ import { BATCH_NORM_EPSILON } from "./batchNorm.js";
 import { scaleFilters } from "./foldBatchNorm.js";
 import { consumersOf, isLayer } from "./graph.js";
 import type { ConvNode, DenseNode, Network, NetworkNode } from "../../algorithms/network.js";
-import { existing } from "./parts.js";
+import { existing } from "../../algorithms/existing.js";
 
 /** Passes over all pairs; ranges settle within a few. */
 const EQUALIZATION_PASSES = 20;

@@ -1,6 +1,7 @@
 // The network on its way: shapes and parameters of the graph, its rewrites, where quantizers sit and how
 // they act, and the one interpreter (forward) that trains, calibrates and evaluates. A newcomer adds
 // operations that stay in float (float/) and rewrites; what a node is stands in algorithms/network.ts.
+export { existing } from "../../algorithms/existing.js";
 export { BATCH_NORM_EPSILON, normalizeByBatch } from "./batchNorm.js";
 export { channelGroups } from "./channelGroups.js";
 export { costOfNetwork, layerWork } from "./cost.js";
@@ -15,14 +16,7 @@ export type { ForwardOptions } from "./pass.js";
 export { consumersOf, findNode, hasNode, inputsOf, isLayer, withInputs } from "./graph.js";
 export { multiplications, parameterSpecs } from "./parameterSpecs.js";
 export { inheritParameters, initialParameters } from "./parameters.js";
-export {
-  type NodeValues,
-  existing,
-  inputName,
-  mapBatches,
-  runPart,
-  valuesOfNode,
-} from "./parts.js";
+export { type NodeValues, inputName, mapBatches, runPart, valuesOfNode } from "./parts.js";
 export { type QuantizedNetwork, placeQuantizers, resolveScheme } from "./placeQuantizers.js";
 export {
   asDeployed,

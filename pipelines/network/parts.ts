@@ -1,3 +1,4 @@
+import { existing } from "../../algorithms/existing.js";
 import type * as tf from "#tf";
 import type { Engine, HostTensors, StepFunction } from "../engine/index.js";
 import { forward } from "./forward.js";
@@ -91,10 +92,4 @@ export function valuesOfNode(values: NodeValues, name: string): Rows {
   const found = values.get(name);
   if (found === undefined) throw new Error(`the values of node "${name}" are missing`);
   return found;
-}
-
-export function existing<T>(entries: Readonly<Record<string, T>>, name: string): T {
-  const entry = entries[name];
-  if (entry === undefined) throw new Error(`"${name}" is missing`);
-  return entry;
 }

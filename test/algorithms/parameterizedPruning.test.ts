@@ -4,21 +4,6 @@ import { parameterizedPruning } from "../../algorithms/parameterizedPruning.js";
 import { searchToy } from "../searching.js";
 
 describe("parameterized structured pruning", () => {
-  test("that is killed at random ends with the same bits, within its budget", async () => {
-    const { deaths: none, ...whole } = await searchToy(parameterizedPruning);
-    const { deaths, ...killed } = await searchToy(parameterizedPruning, { killed: 0.1 });
-    expect(none).toBe(0);
-    expect(deaths).toBeGreaterThan(0);
-    expect(killed).toEqual(whole);
-    const { budget, cost = Infinity } = whole.search ?? {};
-    expect(budget).toMatchObject({ unit: "multiplications", share: 0.5 });
-    expect(cost).toBeLessThanOrEqual(budget?.allowed ?? 0);
-    expect(cost).toBeGreaterThan(0.8 * (budget?.allowed ?? 0));
-    expect(whole.tensors["s0.0.a/kernel"]?.shape).toEqual([
-      ...[3, 3, whole.filters?.["stem"], whole.filters?.["s0.0.a"]],
-    ]);
-  });
-
   test("lets go what all that read it have the smallest weights for, and keeps the rest as it is", async () => {
     const seen: { before?: number[]; after?: number[] } = {};
     await searchToy({

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Algorithm } from "../../algorithms/algorithm.js";
 import type { ChannelGroup, Found, Laboratory } from "../../algorithms/laboratory.js";
 import { keptFilters, keptParameters } from "../../algorithms/search/keptChannels.js";
+import { parameterizedPruning } from "../../algorithms/parameterizedPruning.js";
 import { slimming } from "../../algorithms/slimming.js";
 import { fbgemm } from "../../backends/fbgemm.js";
 import { resnet8 } from "../../benchmarks/models/index.js";
@@ -80,10 +81,11 @@ describe("channels that are taken away", () => {
   });
 });
 
-describe("slimming", () => {
-  test("that is killed at random ends with the same bits, within its budget", async () => {
-    const { deaths: none, ...whole } = await searchToy(slimming);
-    const { deaths, ...killed } = await searchToy(slimming, { killed: 0.1 });
+test.each([slimming, parameterizedPruning])(
+  "$name that is killed at random ends with the same bits, within its budget",
+  async (algorithm) => {
+    const { deaths: none, ...whole } = await searchToy(algorithm);
+    const { deaths, ...killed } = await searchToy(algorithm, { killed: 0.1 });
     expect(none).toBe(0);
     expect(deaths).toBeGreaterThan(0);
     expect(killed).toEqual(whole);
@@ -94,8 +96,10 @@ describe("slimming", () => {
     expect(whole.tensors["s0.0.a/kernel"]?.shape).toEqual([
       ...[3, 3, whole.filters?.["stem"], whole.filters?.["s0.0.a"]],
     ]);
-  });
+  },
+);
 
+describe("slimming", () => {
   test("lets the smallest scales of the whole network go", async () => {
     let lost: string[] = [];
     await look(async (laboratory) => {
@@ -104,7 +108,7 @@ describe("slimming", () => {
         Object.keys(laboratory.parameters).filter((name) =>
           group?.convolutions.some((one) => name === `${one}.bn/gamma`),
         );
-      // All scales are 1 but some: of joined channels the largest counts.
+      // All scales are 1 but some: of joined channels the mean counts.
       const scaled = Object.fromEntries(
         Object.entries(laboratory.parameters).map(([name, value]) => {
           if (!name.endsWith("/gamma")) return [name, value];
