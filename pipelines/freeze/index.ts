@@ -24,6 +24,7 @@ export {
 } from "./freeze.js";
 export { groupChannels } from "./groupChannels.js";
 export { layersInFloat } from "./layersInFloat.js";
+export { padChannels, type Padding } from "./padChannels.js";
 export { reducedRange } from "./reducedRange.js";
 export { type Sparsity, sparsityOf, STORAGE_FORMATS, type StorageFormat } from "./sparsity.js";
 export { roomForBiases } from "./roomForBiases.js";

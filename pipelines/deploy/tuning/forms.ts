@@ -1,6 +1,6 @@
 import type { ConvNode, DenseNode } from "../../../algorithms/network.js";
 import { exportOnnx } from "../../export/index.js";
-import { type FrozenNetwork, layersInFloat } from "../../freeze/index.js";
+import { type FrozenNetwork, layersInFloat, padChannels } from "../../freeze/index.js";
 import { featureShapes, isLayer, multiplications, parameterSpecs } from "../../network/index.js";
 
 /** A network as one file. */
@@ -18,12 +18,41 @@ export interface Alike {
   readonly layers: readonly string[];
 }
 
+/** The network, as it is or with more channels; they compute the same. */
+export interface Variety {
+  readonly frozen: FrozenNetwork;
+  /** Behind the name of a form. */
+  readonly suffix: string;
+}
+
+/** What kernels of runtimes are known to like: integers of fewer channels than 16, or no multiple of 4, are slow on x86. */
+const PADDINGS = [
+  { least: 16, multipleOf: 4, title: "at least 16 channels, in fours" },
+  { least: 16, multipleOf: 16, title: "channels in sixteens" },
+];
+
+/** The network, and with channels padded where that adds any. */
+export function varieties(frozen: FrozenNetwork): readonly Variety[] {
+  const found: Variety[] = [{ frozen, suffix: "" }];
+  const widths = new Set<string>();
+  for (const { title, ...padding } of PADDINGS) {
+    const padded = padChannels(frozen, padding);
+    const width = padded?.network.nodes
+      .map((node) => ("filters" in node ? node.filters : 0))
+      .join();
+    if (padded === undefined || width === undefined || widths.has(width)) continue;
+    widths.add(width);
+    found.push({ frozen: padded, suffix: `, ${title}` });
+  }
+  return found;
+}
+
 /** QuantizeLinear pairs, with some layers in float. */
-export function pairs(frozen: FrozenNetwork, left: readonly Alike[]): Form {
+export function pairs({ frozen, suffix }: Variety, left: readonly Alike[]): Form {
   const inFloat = new Set(left.flatMap(({ layers }) => layers));
   const titles = left.map(({ title }) => title).join(", ");
   return {
-    name: left.length === 0 ? "QuantizeLinear" : `QuantizeLinear, in float: ${titles}`,
+    name: `QuantizeLinear${suffix}${left.length === 0 ? "" : `, in float: ${titles}`}`,
     model: exportOnnx(layersInFloat(frozen, inFloat), "tuned"),
     inFloat,
   };
