@@ -26,7 +26,7 @@ export function addExport(program: Command): void {
     .command("export")
     .description("write a cell's network in the form that a toolchain reads, and read it back")
     .argument("<directory>", "a run directory")
-    .argument("<cell>", "the start of a cell's id")
+    .argument("<cell>", "the start of a cell's id, or its name as runs print it")
     .addOption(
       new Option("--format <name>", "which form")
         .choices(artefactFormats.map(({ name }) => name))

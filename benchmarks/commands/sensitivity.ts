@@ -35,7 +35,7 @@ export function addSensitivity(program: Command): void {
       "which layers of a cell suffer from quantization, and what keeping the accuracy costs",
     )
     .argument("<directory>", "a run directory")
-    .argument("<cell>", "the start of a cell's id")
+    .argument("<cell>", "the start of a cell's id, or its name as runs print it")
     .option("--max-drop <points>", "accuracy that may be lost against float", points, 1)
     .option("--images <n>", "training images to judge by", positive, 1000)
     .option("--out <dir>", "where the JSON and the picture go (default: the run's sensitivity/)")

@@ -24,7 +24,7 @@ export function addVerify(program: Command): void {
     )
     .argument("[directory]", "a run directory")
     .option("--cells <n>", "how many cells", positive, 3)
-    .option("--cell <id>", "this cell, by the start of its id; repeatable", collect)
+    .option("--cell <id>", "this cell, by the start of its id or its name; repeatable", collect)
     .addOption(
       new Option(
         "--engine <name>",

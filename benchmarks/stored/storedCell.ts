@@ -11,11 +11,12 @@ import { loadDataset, loadOwnNetwork, ownDataSchema, withClasses } from "../inpu
 import { buildCell, type Cell, identifyAlgorithm, planCell } from "../planning/index.js";
 
 /**
- * The finished cell whose id starts so.
+ * The finished cell whose id starts so, or whose name or file is given, which end with the start of the id.
  *
  * @throws Error naming the id when there is none, or more than one, or it has no number
  */
-export function findCell(stored: readonly CellResult[], id: string): CellResult {
+export function findCell(stored: readonly CellResult[], given: string): CellResult {
+  const id = /(?:.*--)?(?<id>.*?)(?:\.json)?$/.exec(given)?.groups?.["id"] ?? given;
   const [found, ...more] = stored.filter((result) => result.id.startsWith(id));
   if (found === undefined) throw new Error(`no stored cell has an id that starts with "${id}"`);
   if (more.length > 0)
