@@ -42,13 +42,22 @@ export const DECOMPOSITION_SEARCH = {
 } as const;
 
 /** Where all of them depart from the source. */
-export const DECOMPOSITION_DEVIATIONS = [
+const DECOMPOSITION_DEVIATIONS = [
   "Of the iterates that obey the thresholds the one with the least error is kept; the code takes the last one, whose error the last rounding may raise.",
   "The threshold is 0.08 root mean squares of a layer's weights, which is the code's 4e-3 at 0.05; columns are not scaled.",
   "Long filters are cut in as few blocks of nearly equal length as fit (192 rows; 171 in dense layers). Layers other than 3 x 3, 1 x 1 and dense, depthwise ones, and filters of less than 7 rows stay as they are: a basis would take more than it saves.",
   "Coefficients of a block have the seven exponents below its largest one, as 4 bits hold; the basis has 8 bits in steps of a power of two, whose exponent is one more byte of each block.",
   "The rebuilt weights are put on the backend's own grid, and where batch norm is folded that grid sees them multiplied by it; batch norm is measured again on the calibration images.",
   "The energy of training is not modelled.",
+];
+
+/** Rows of 3 x 3 filters that are set to 0 before each decomposition, where training follows. */
+export const PRUNED_ROWS = 0.3;
+
+/** Where those that are trained depart from the source. */
+export const TRAINED_DEVIATIONS = [
+  "Three tenths of the rows are pruned in every layer of 3 x 3 filters; the code has a list for each network.",
+  ...DECOMPOSITION_DEVIATIONS,
 ];
 
 /** Weights as sparse powers of two times small bases, without training. */

@@ -2,13 +2,11 @@ import type { Algorithm } from "./algorithm.js";
 import { retrain } from "./decomposition/retrain.js";
 import {
   DECOMPOSITION,
-  DECOMPOSITION_DEVIATIONS,
   DECOMPOSITION_SEARCH,
+  PRUNED_ROWS,
   THRESHOLD,
+  TRAINED_DEVIATIONS,
 } from "./smartExchange.js";
-
-/** Rows of 3 x 3 filters that are set to 0 before each decomposition. */
-const PRUNED_ROWS = 0.3;
 
 /** SmartExchange's own training: an epoch in float and a projection in turns. */
 export const smartExchangeRetrained = {
@@ -18,9 +16,8 @@ export const smartExchangeRetrained = {
   deviations: [
     "Trained from the float network with the image visits of a search, an epoch between projections or less where that makes fewer than four, at a rate that falls linearly from the matrix's for quantized training; the code has up to 300 epochs at 0.05, halved every 30, and a stochastic weight average beside it, which is missing here.",
     "The best projection is chosen on held-out images, without quantized activations; the projection of the float network is a candidate, too.",
-    "Three tenths of the rows are pruned in every layer of 3 x 3 filters; the code has a list for each network.",
     "The training that never leaves the decomposed form is `smartDeal`.",
-    ...DECOMPOSITION_DEVIATIONS,
+    ...TRAINED_DEVIATIONS,
   ],
   search: {
     ...DECOMPOSITION_SEARCH,
