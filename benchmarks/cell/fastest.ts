@@ -4,6 +4,7 @@ import {
   findRuntime,
   FIRST_RUNTIME,
   type Form,
+  probeSaturation,
   runOn,
   timeByTurns,
 } from "../../pipelines/deploy/index.js";
@@ -56,7 +57,9 @@ export async function fastestCell(cell: Cell, context: CellContext): Promise<Fas
     });
   };
 
+  const { saturates } = await probeSaturation();
   const found = await fastestForm(frozen, floatModel, {
+    saturates,
     time(models) {
       onProgress("timing forms");
       return timeByTurns(models, [channels, height, width]);

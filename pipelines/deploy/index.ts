@@ -12,6 +12,7 @@ export {
   type Form,
   LEAST_AGREEMENT,
   timeByTurns,
+  type Trials,
   type TriedForm,
 } from "./tuning/index.js";
 export { probeSaturation, type Saturation } from "./saturation.js";

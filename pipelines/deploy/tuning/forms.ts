@@ -1,6 +1,11 @@
 import type { ConvNode, DenseNode } from "../../../algorithms/network.js";
 import { exportOnnx } from "../../export/index.js";
-import { type FrozenNetwork, layersInFloat, padChannels } from "../../freeze/index.js";
+import {
+  type FrozenNetwork,
+  layersInFloat,
+  padChannels,
+  reducedRange,
+} from "../../freeze/index.js";
 import { featureShapes, isLayer, multiplications, parameterSpecs } from "../../network/index.js";
 
 /** A network as one file. */
@@ -18,7 +23,7 @@ export interface Alike {
   readonly layers: readonly string[];
 }
 
-/** The network, as it is or with more channels; they compute the same. */
+/** The network, as it is, with weights that do not saturate, or with more channels, which compute the same. */
 export interface Variety {
   readonly frozen: FrozenNetwork;
   /** Behind the name of a form. */
@@ -31,9 +36,15 @@ const PADDINGS = [
   { least: 16, multipleOf: 16, title: "channels in sixteens" },
 ];
 
+/** With weights of 7 bits, whose products fit kernels that add them in 16 bits. */
+export const withSmallWeights = ({ frozen, suffix }: Variety): Variety => ({
+  frozen: reducedRange(frozen),
+  suffix: `${suffix}, 7-bit weights`,
+});
+
 /** The network, and with channels padded where that adds any. */
-export function varieties(frozen: FrozenNetwork): readonly Variety[] {
-  const found: Variety[] = [{ frozen, suffix: "" }];
+export function varieties({ frozen, suffix }: Variety): readonly Variety[] {
+  const found: Variety[] = [{ frozen, suffix }];
   const widths = new Set<string>();
   for (const { title, ...padding } of PADDINGS) {
     const padded = padChannels(frozen, padding);
@@ -42,7 +53,7 @@ export function varieties(frozen: FrozenNetwork): readonly Variety[] {
       .join();
     if (padded === undefined || width === undefined || widths.has(width)) continue;
     widths.add(width);
-    found.push({ frozen: padded, suffix: `, ${title}` });
+    found.push({ frozen: padded, suffix: `${suffix}, ${title}` });
   }
   return found;
 }

@@ -3,6 +3,7 @@ export {
   type FastestForm,
   LEAST_AGREEMENT,
   LEAST_GAIN,
+  type Trials,
   type TriedForm,
 } from "./fastestForm.js";
 export type { Form } from "./forms.js";

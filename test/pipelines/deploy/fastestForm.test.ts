@@ -4,7 +4,12 @@ import { describe, expect, test } from "vitest";
 import type { Network } from "../../../algorithms/network.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { resnet8 } from "../../../benchmarks/models/index.js";
-import { type Form, fastestForm, timeByTurns } from "../../../pipelines/deploy/index.js";
+import {
+  type Form,
+  fastestForm,
+  timeByTurns,
+  type Trials,
+} from "../../../pipelines/deploy/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { freezeFloat } from "../../../pipelines/freeze/index.js";
 import { initialParameters } from "../../../pipelines/network/index.js";
@@ -81,8 +86,26 @@ function widthsOf(model: Uint8Array): number[] {
     });
 }
 
+/** The largest integer weight of a model's convolutions. */
+function largestCode(model: Uint8Array): number {
+  const { graph } = fromBinary(ModelProtoSchema, model);
+  const nodes = graph?.node ?? [];
+  const codes = nodes
+    .filter(({ opType }) => opType === "Conv")
+    .map(({ input }) => nodes.find(({ output }) => output[0] === input[1])?.input[0]);
+  const values = (graph?.initializer ?? [])
+    .filter(({ name }) => codes.includes(name))
+    .flatMap(({ rawData }) => [...Int8Array.from(rawData)]);
+  return Math.max(...values.map(Math.abs));
+}
+
 /** Rounds that a busy machine disturbs: all models alike in one, each alone in another. */
-const trials = (costs: Costs, agreement: (form: Form) => number = () => 1) => ({
+const trials = (
+  costs: Costs,
+  agreement: (form: Form) => number = () => 1,
+  saturates = false,
+): Trials => ({
+  saturates,
   time: (models: readonly Uint8Array[]) =>
     Promise.resolve(
       models.map((model, turn) => {
@@ -126,6 +149,7 @@ describe("the fastest form", () => {
     [0.97, "QuantizeLinear"],
   ])("unless integers gain 2 %, is the float network: at %d of its time", async (share, name) => {
     const found = await fastestForm(frozen, float, {
+      saturates: false,
       time: (models) =>
         Promise.resolve(
           models.map((model) => [
@@ -191,10 +215,28 @@ describe("the fastest form", () => {
     expect(widthsOf((await form(() => false)).model)).toEqual([6, 6, 18, 18, 6]);
   });
 
+  test("has weights of 7 bits where kernels saturate and predict something else", async () => {
+    const costs: Costs = { integers: () => 0.5, float: 1 };
+    const small = ({ name }: Form) => name.includes("7-bit weights");
+    const form = (saturates: boolean, agreement: (form: Form) => number) =>
+      fastestForm(frozen, float, trials(costs, agreement, saturates));
+    const found = await form(true, (one) => (small(one) ? 0.995 : 0.95));
+    expect(found.name).toBe("QuantizeLinear, 7-bit weights");
+    expect(largestCode(found.model)).toBe(64);
+    expect(found.tried.find(({ form: name }) => name === "QuantizeLinear")?.agreement).toBe(0.95);
+    const right = await form(true, () => 1);
+    expect(right.name).toBe("QuantizeLinear");
+    expect(largestCode(right.model)).toBeGreaterThan(64);
+    // Elsewhere another reason than saturation is behind it, which smaller weights do not mend.
+    const other = await form(false, (one) => (small(one) || one.name === "float" ? 1 : 0.95));
+    expect(other.name).toBe("float");
+    expect(other.tried.some(({ form: name }) => name.includes("7-bit"))).toBe(false);
+  });
+
   test("leaves out what the runtime does not load, and says why", async () => {
     const { time, agreement } = trials({ integers: () => 0.5, float: 1, qlinear: 0.1 });
     const found = await fastestForm(frozen, float, {
-      agreement,
+      ...{ agreement, saturates: false },
       time: (models) =>
         models.some((model) => timeOf({ integers: () => 0, float: 0, qlinear: 1 })(model) > 0)
           ? Promise.reject(new Error("no kernel"))
