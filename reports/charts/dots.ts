@@ -11,7 +11,8 @@ export interface Dot {
 }
 
 const ROW = 18;
-const LABEL = 170;
+/** Pixels of labels on the left: as the longest one needs, which ends in dots where it is too long. */
+const LABEL = { least: 170, most: 420, letter: 6.4 };
 const PLOT = 380;
 const BELOW = 40;
 /** What is so much below the best is drawn at the edge, as an arrow. */
@@ -27,7 +28,10 @@ export function dotChart(
   const floor = best - SHOWN_RANGE;
   const reach = (sign: 1 | -1) => (dot: Dot) =>
     Math.max(floor, dot.value + sign * (dot.margin ?? 0));
-  const size = { width: LABEL + PLOT, height: sorted.length * ROW + BELOW + 12 };
+  const longest = Math.max(0, ...dots.map((dot) => dot.label.length));
+  const labels = Math.min(LABEL.most, Math.max(LABEL.least, LABEL.letter * longest + 16));
+  const shown = Math.floor((labels - 16) / LABEL.letter);
+  const size = { width: Math.round(labels + PLOT), height: sorted.length * ROW + BELOW + 12 };
   const { x, drawn } = plane(
     { width: PLOT, height: size.height },
     {
@@ -44,12 +48,15 @@ export function dotChart(
       dot.value < floor
         ? text(x(floor) - 4, y + 4, "◀", { anchor: "start" })
         : `<circle class="front" cx="${at(x(dot.value))}" cy="${at(y)}" r="4"/>`;
-    return `<a href="${escapeMarkup(dot.href)}" aria-label="${escapeMarkup(spoken)}"><title>${escapeMarkup(spoken)}</title>${text(46, y + 4, dot.label, { anchor: "end" })}${line(low, y, high, y, "interval")}${mark}</a>`;
+    return `<a href="${escapeMarkup(dot.href)}" aria-label="${escapeMarkup(spoken)}"><title>${escapeMarkup(spoken)}</title>${text(46, y + 4, shortened(dot.label, shown), { anchor: "end" })}${line(low, y, high, y, "interval")}${mark}</a>`;
   });
   const described = sorted.map(({ label: of, value }) => `${of} ${value.toFixed(2)}`).join(", ");
   return picture(
     size,
     { name, description: described },
-    `<g transform="translate(${String(LABEL - 52)} 0)">${drawn}${rows.join("")}</g>`,
+    `<g transform="translate(${String(Math.round(labels - 52))} 0)">${drawn}${rows.join("")}</g>`,
   );
 }
+
+const shortened = (label: string, letters: number): string =>
+  label.length <= letters ? label : `${label.slice(0, letters - 1)}…`;
