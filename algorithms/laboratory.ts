@@ -45,7 +45,12 @@ export type CostUnit =
   /** Products weighted with both operands' bits. */
   | { readonly unit: "bitOps" }
   /** Of one image on a hardware model, by its name. */
-  | { readonly unit: "cycles" | "picojoules"; readonly on: string };
+  | { readonly unit: "cycles" | "picojoules"; readonly on: string }
+  /**
+   * Of one image on one thread of this machine, as it is measured. Only channels change it: onnxruntime computes all widths up to
+   * 8 bits with the same kernels.
+   */
+  | { readonly unit: "microseconds"; readonly on: "onnxruntime" };
 
 /** A convolution or dense layer, and where its bits are decided. */
 export interface SearchedLayer {
@@ -265,6 +270,8 @@ export interface Search {
   readonly budget: BudgetUnit;
   /** What it may not cost more in either. */
   readonly within?: readonly BudgetUnit[];
+  /** Units of the budgets that a matrix may ask it to keep to, where it decides something else than bits. */
+  readonly keepsTo?: readonly BudgetUnit["unit"][];
   /** Whether what it finds may cost more: where accuracy is what must be kept. */
   readonly mayExceed?: boolean;
   /** Widths that it chooses among; none where it looks for other weights and leaves bits as they are. */

@@ -8,6 +8,7 @@ const searchFor = (decided: Decided): Search => ({
   budget: { unit: "operations", share: 0.5 },
   // The cost is weighed against the loss, and no limit.
   mayExceed: true,
+  keepsTo: ["operations"],
   candidates: [],
   activations: false,
   run: (laboratory) => searchOperators(laboratory, decided),

@@ -25,6 +25,7 @@ export const channelSearch = (growsAbove: number) =>
     search: {
       budget: { unit: "multiplications" },
       within: [{ unit: "parameters" }],
+      keepsTo: ["multiplications", "parameters"],
       candidates: [],
       activations: false,
       run: (laboratory) => searchChannels(laboratory, { quantizers: lsq, growsAbove }),

@@ -168,6 +168,7 @@ export const parameterizedPruning = {
   phases: TRAIN_ALL,
   search: {
     budget: { unit: "multiplications", share: 0.5 },
+    keepsTo: ["multiplications", "operations", "parameters", "microseconds"],
     candidates: [],
     activations: false,
     run: prune,

@@ -117,6 +117,7 @@ export const slimming = {
   phases: TRAIN_ALL,
   search: {
     budget: { unit: "multiplications", share: 0.5 },
+    keepsTo: ["multiplications", "operations", "parameters", "microseconds"],
     candidates: [],
     activations: false,
     run: slim,

@@ -85,6 +85,7 @@ export const singlePath = (sampling: Sampling, channels = false) =>
     search: {
       budget: { unit: "bitOps" },
       candidates: [2, 3, 4, 8],
+      ...(channels && { keepsTo: ["microseconds"] as const }),
       activations: true,
       run: (laboratory) => searchPaths(laboratory, { sampling, channels }),
     },

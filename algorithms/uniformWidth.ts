@@ -50,6 +50,7 @@ export const uniformWidth = {
   phases: TRAIN_ALL,
   search: {
     budget: { unit: "multiplications" },
+    keepsTo: ["multiplications", "operations", "parameters", "microseconds"],
     candidates: [],
     activations: false,
     run: scaleWidths,

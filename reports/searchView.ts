@@ -59,4 +59,5 @@ const UNITS = {
   bitOps: "bit operations",
   cycles: "cycles",
   picojoules: "pJ",
+  microseconds: "µs",
 } as const;

@@ -10,9 +10,9 @@ const count = z.number().int().nonnegative();
 const budgetSchema = z.strictObject({
   unit: z.enum([
     ...(["multiplications", "operations", "parameters", "size", "memory"] as const),
-    ...(["bitOps", "cycles", "picojoules"] as const),
+    ...(["bitOps", "cycles", "picojoules", "microseconds"] as const),
   ]),
-  /** The hardware model. */
+  /** The hardware model, or the runtime that was measured. */
   on: z.string().optional(),
   share: z.number().positive().optional(),
   allowed: z.number().nonnegative(),

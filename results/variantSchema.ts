@@ -13,6 +13,7 @@ const budgetUnitSchema = z.union([
     share,
   }),
   z.strictObject({ unit: z.enum(["cycles", "picojoules"]), on: z.string(), share }),
+  z.strictObject({ unit: z.literal("microseconds"), on: z.literal("onnxruntime"), share }),
 ]);
 
 /** What a study varies beside algorithm, backend and bits; absent where the defaults hold. */

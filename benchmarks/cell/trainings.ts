@@ -1,5 +1,6 @@
 import type { Network } from "../../algorithms/network.js";
 import type { HostTensors } from "../../pipelines/engine/index.js";
+import { NetworkClock } from "../../pipelines/deploy/index.js";
 import { initialParameters, RowStorage, unquantized } from "../../pipelines/network/index.js";
 import { quantize, type FineTuned, type SearchRecord } from "../../pipelines/quantize/index.js";
 import {
@@ -101,8 +102,10 @@ export function trainQuantized(
 ): Promise<Checkpoint> {
   const { engine, dataset, onProgress, onNote } = context;
   const { hyperparameters, seed } = cell.config;
+  const clock = new NetworkClock();
   const compute: Parameters<typeof storedOnce>[2] = async (keepers) => {
     const { sites, search, ...result } = await quantize(engine, {
+      clock: (quantized) => clock.microseconds(quantized),
       ...parts,
       bitWidths: parts.backend.bitWidths,
       checkpoint: checkpoint.tensors,
@@ -119,7 +122,7 @@ export function trainQuantized(
       keeper: keepers.training,
       searchKeeper: keepers.search,
       storage: new RowStorage({ directory: context.directory.path }),
-    });
+    }).finally(() => clock.close());
     const { fineTuned } = result;
     if (fineTuned !== undefined && fineTuned.trained < fineTuned.calibrated)
       onNote(describeLoss(cell, fineTuned));

@@ -274,7 +274,7 @@ function checkNames(matrix: z.infer<typeof matrixSchema>, fail: Fail): void {
       check(["cells", i, "models", j], "model of the matrix", name, existing);
     });
     block.variants?.forEach(({ initialization, budget }, j) => {
-      if (budget !== undefined && "on" in budget)
+      if (budget !== undefined && "on" in budget && budget.unit !== "microseconds")
         check(
           ["cells", i, "variants", j, "budget", "on"],
           "hardware model",

@@ -77,13 +77,16 @@ function unsupportedSearch({ variant }: CellConfig, { algorithm, backend }: Cell
   if (search.candidates.length === 0) {
     if (variant?.search !== undefined)
       return "it searches no bits, so that random search of bits is no control";
-    const findsChannels = ["multiplications", "operations", "parameters"].includes(
-      search.budget.unit,
-    );
-    return variant?.budget !== undefined && !findsChannels
-      ? "it searches neither bits nor channels, so that it keeps to no budget"
-      : undefined;
+    if (variant?.budget === undefined) return undefined;
+    const { keepsTo } = search;
+    if (keepsTo === undefined)
+      return "it searches neither bits nor channels, so that it keeps to no budget";
+    return keepsTo.includes(variant.budget.unit)
+      ? undefined
+      : `it keeps to a budget of ${keepsTo.join(" or ")}, not of ${variant.budget.unit}`;
   }
+  if (variant?.budget?.unit === "microseconds" && search.keepsTo?.includes("microseconds") !== true)
+    return "it searches bits alone, and onnxruntime takes as long for all widths up to 8 bits";
   const widths = widthsWithin(search.candidates, backend.bitWidths.weights);
   if (widths.length < 2)
     return `there is no choice of bits: ${backend.title} holds weights of ${widths.join(", ") || "none"} of ${search.candidates.join(", ")} bits`;

@@ -75,6 +75,11 @@ export async function chosenCells({ directory, ids, cells }: VerifyOptions): Pro
   const stored = [...(await new RunDirectory(directory).readCells()).values()];
   const chosen =
     ids.length > 0 ? ids.map((id) => findCell(stored, id)) : chooseCells(stored, cells);
+  const timed = chosen.find(keepsToTime);
+  if (timed !== undefined)
+    throw new Error(
+      `cell ${cellName(timed)} keeps to microseconds that were measured, which are others each time: it cannot be computed again`,
+    );
   if (chosen.length === 0) throw new Error(`${directory} holds no finished cell to verify`);
   return chosen;
 }
@@ -83,9 +88,14 @@ export async function chosenCells({ directory, ids, cells }: VerifyOptions): Pro
 function chooseCells(stored: readonly CellResult[], count: number): CellResult[] {
   return stored
     .filter(({ state }) => state === "completed" || state === "notConverged")
+    .filter((result) => !keepsToTime(result))
     .toSorted((a, b) => (a.id < b.id ? -1 : 1))
     .slice(0, count);
 }
+
+/** Whether a clock decided about the network. */
+const keepsToTime = ({ config }: CellResult): boolean =>
+  config.variant?.budget?.unit === "microseconds";
 
 async function repeat(
   result: CellResult,

@@ -109,7 +109,8 @@ async function compute(algorithm: Algorithm): Promise<string> {
   const parts = [
     quantizers,
     phases,
-    { reconstruction, search, corrections }, // what a search does is a matter of `version`
+    // What a search does is a matter of `version`, and what it may be asked for changes nothing of it.
+    { reconstruction, search: search && { ...search, keepsTo: undefined }, corrections },
     describeRewriting(algorithm),
   ];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, DIGITS);

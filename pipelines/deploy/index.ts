@@ -15,6 +15,7 @@ export {
   type Trials,
   type TriedForm,
 } from "./tuning/index.js";
+export { NetworkClock } from "./latency/networkClock.js";
 export { probeSaturation, type Saturation } from "./saturation.js";
 export { profileOperators } from "./profileOperators.js";
 export {

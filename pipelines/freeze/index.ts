@@ -25,6 +25,7 @@ export {
 export { groupChannels } from "./groupChannels.js";
 export { layersInFloat } from "./layersInFloat.js";
 export { padChannels, type Padding } from "./padChannels.js";
+export { placeholders } from "./placeholders.js";
 export { reducedRange } from "./reducedRange.js";
 export { type Sparsity, sparsityOf, STORAGE_FORMATS, type StorageFormat } from "./sparsity.js";
 export { roomForBiases } from "./roomForBiases.js";

@@ -13,4 +13,4 @@ export {
   widthsWithin,
 } from "./search/search.js";
 export { searchedLayers, searchedSites } from "./search/layers.js";
-export { policyCost } from "./search/policyCost.js";
+export { type Clock, policyCost } from "./search/policyCost.js";

@@ -34,6 +34,7 @@ import type { Network, Operators } from "../../algorithms/network.js";
 import type { Filters } from "../../algorithms/laboratory.js";
 import { foundTensors } from "./foundTensors.js";
 import { trainKept, type FineTuned } from "./trainKept.js";
+import type { Clock } from "./search/policyCost.js";
 import {
   search,
   type SearchKeeper,
@@ -58,6 +59,8 @@ export interface Quantization {
   readonly onSearch?: (progress: SearchProgress) => void;
   readonly keeper?: TrainingKeeper | undefined;
   readonly searchKeeper?: SearchKeeper | undefined;
+  /** For searches that keep to measured time. */
+  readonly clock?: Clock | undefined;
   /** Widths that the backend has, for searches; all if absent. */
   readonly bitWidths?: BackendProfile["bitWidths"];
   /** For activations, where a reconstruction needs all of them. */
@@ -96,7 +99,12 @@ export async function quantize(engine: Engine, task: Quantization): Promise<Quan
       ...quantized,
       search: algorithm.search,
       ...{ parameters: trained, images, calibration: batches, hyperparameters, seed },
-      ...{ bitWidths: task.bitWidths, keeper: task.searchKeeper, onProgress: task.onSearch },
+      ...{
+        bitWidths: task.bitWidths,
+        keeper: task.searchKeeper,
+        clock: task.clock,
+        onProgress: task.onSearch,
+      },
     }));
   const { network, sites: allocated } = searched?.quantized ?? quantized;
   const { parameters, values: foundValues } = foundTensors(network, {

@@ -2,9 +2,12 @@ import * as ort from "../../onnxruntime.js";
 import { infer, loadModel } from "../inference.js";
 import type { Times } from "./fastestForm.js";
 
-const ROUNDS = 9;
-/** Milliseconds of one model in one round. */
-const TURN_MS = 25;
+/** How long is measured: rounds, and milliseconds of one model in one round. */
+export interface Turns {
+  readonly rounds: number;
+  readonly milliseconds: number;
+}
+const USUAL: Turns = { rounds: 9, milliseconds: 25 };
 const FEWEST = 3;
 /** The fastest twentieth: what else a machine does only ever adds time. */
 const QUANTILE = 0.05;
@@ -18,6 +21,7 @@ const QUANTILE = 0.05;
 export async function timeByTurns(
   models: readonly Uint8Array[],
   shape: readonly number[],
+  { rounds, milliseconds }: Turns = USUAL,
 ): Promise<readonly Times[]> {
   const size = shape.reduce((product, extent) => product * extent, 1);
   const image = new ort.Tensor("float32", new Float32Array(size).fill(0.5), [1, ...shape]);
@@ -25,9 +29,9 @@ export async function timeByTurns(
   try {
     for (const model of new Set(models))
       timed.set(model, { session: await loadModel(model, "shipped"), times: [] });
-    for (let round = 0; round <= ROUNDS; round++)
+    for (let round = 0; round <= rounds; round++)
       for (const { session, times } of timed.values()) {
-        const fastest = await fastestTwentieth(() => infer(session, image));
+        const fastest = await fastestTwentieth(() => infer(session, image), milliseconds);
         if (round > 0) times.push(fastest);
       }
     return models.map((model) => timed.get(model)?.times ?? []);
@@ -36,10 +40,13 @@ export async function timeByTurns(
   }
 }
 
-async function fastestTwentieth(run: () => Promise<unknown>): Promise<number> {
+async function fastestTwentieth(
+  run: () => Promise<unknown>,
+  milliseconds: number,
+): Promise<number> {
   const samples: number[] = [];
   const start = performance.now();
-  while (samples.length < FEWEST || performance.now() - start < TURN_MS) {
+  while (samples.length < FEWEST || performance.now() - start < milliseconds) {
     const before = performance.now();
     await run();
     samples.push(performance.now() - before);

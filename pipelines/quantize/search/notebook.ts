@@ -19,6 +19,8 @@ interface KeptRounds {
 export interface SearchState {
   readonly rounds: Readonly<Record<string, KeptRounds>>;
   readonly trace: readonly TraceLine[];
+  /** What was measured, by what was measured: another time it may be another number. */
+  readonly measured?: Readonly<Record<string, number>>;
 }
 
 /** Keeps a search while it goes on, so that what ends it costs little. */
@@ -35,6 +37,7 @@ export class Notebook {
   readonly #onChange: (used: number, last: TraceLine | undefined) => void;
   readonly #keeper: SearchKeeper | undefined;
   readonly #rounds: Record<string, KeptRounds>;
+  readonly #measured: Record<string, number>;
   #visits = 0;
   #trace: TraceLine[] = [];
 
@@ -47,6 +50,7 @@ export class Notebook {
     this.#keeper = keeper;
     this.#onChange = onChange;
     this.#rounds = { ...keeper?.found?.rounds };
+    this.#measured = { ...keeper?.found?.measured };
   }
 
   get visits(): number {
@@ -72,6 +76,11 @@ export class Notebook {
     this.#onChange(this.#visits, this.#trace.at(-1));
   }
 
+  /** A number that is measured once: a search that goes on finds the same. */
+  once(what: string, measure: () => number): number {
+    return (this.#measured[what] ??= measure());
+  }
+
   async rounds<State>(
     name: string,
     first: () => State | Promise<State>,
@@ -95,7 +104,11 @@ export class Notebook {
         ...{ done: index + 1, state },
         ...{ visits: this.#visits, lines: this.#trace.length },
       };
-      await this.#keeper?.keep(() => ({ rounds: { ...this.#rounds }, trace: this.#trace }));
+      await this.#keeper?.keep(() => ({
+        rounds: { ...this.#rounds },
+        trace: this.#trace,
+        measured: { ...this.#measured },
+      }));
     }
     return state;
   }

@@ -17,21 +17,33 @@ import {
 } from "../../network/index.js";
 import { withBits } from "../withBits.js";
 
+/** Microseconds of an image on a runtime of this machine. */
+export type Clock = (quantized: QuantizedNetwork) => number;
+
 /**
- * What a network with the bits of a policy costs, by the models that results are judged by.
+ * What a network with the bits of a policy costs, by the models that results are judged by, or as it is measured.
  *
  * @param changed what channels have bits or numbers of their own
- * @throws RangeError when the hardware has no such layer, or its model says nothing about the unit
+ * @param clock for budgets of measured time
+ * @throws RangeError when the hardware has no such layer, its model says nothing about the unit, or there is no clock
  */
 export function policyCost(
   quantized: QuantizedNetwork,
   policy: Policy,
   unit: BudgetUnit,
   { channels = {}, filters = {}, operators = {} }: Changed = {},
+  clock?: Clock,
 ): number {
   const { network, sites } = withOperators(withFilters(quantized, filters), operators);
   if (unit.unit === "operations") return weighedOperations(network);
   const places = withBits(sites, new Map(Object.entries(policy)));
+  if (unit.unit === "microseconds") {
+    if (clock === undefined)
+      throw new RangeError(
+        "time is measured where cells are computed; here is nothing to measure with",
+      );
+    return clock({ network, sites: places });
+  }
   const work = layerWork(network, places, new Map(Object.entries(channels)));
   const ofLayers = costIn(unit)(work);
   return unit.unit === "memory" ? ofLayers + activationBits(places) : ofLayers;
@@ -64,7 +76,7 @@ const activationBits = (sites: QuantizedNetwork["sites"]): number =>
     .reduce((sum, { shape, scheme }) => sum + shape.reduce((a, b) => a * b, scheme.bitWidth), 0);
 
 function costIn(
-  unit: Exclude<BudgetUnit, { readonly unit: "operations" }>,
+  unit: Exclude<BudgetUnit, { readonly unit: "operations" | "microseconds" }>,
 ): (work: readonly LayerWork[]) => number {
   switch (unit.unit) {
     case "multiplications":

@@ -31,7 +31,7 @@ import {
 } from "../../train/index.js";
 import { firstValues, observe } from "../calibrate.js";
 import { withBits } from "../withBits.js";
-import { policyCost } from "./policyCost.js";
+import { policyCost, type Clock } from "./policyCost.js";
 import { PolicyEvaluation } from "./evaluatePolicies.js";
 import { GRADIENT_VISITS, PreparedExperiment, toHostTensors } from "./experiment.js";
 import { splitImages } from "./heldOut.js";
@@ -54,6 +54,8 @@ export interface SearchTask {
   /** What the backend has; everything if absent. */
   readonly bitWidths?: BackendProfile["bitWidths"] | undefined;
   readonly seed: number;
+  /** For budgets of measured time. */
+  readonly clock?: Clock | undefined;
   readonly keeper?: SearchKeeper | undefined;
   readonly onProgress?: ((progress: SearchProgress) => void) | undefined;
 }
@@ -163,8 +165,11 @@ function openLaboratory(
   const { quantizedTraining, momentum, weightDecay: decay } = hyperparameters;
   const layers = searchedLayers(network, sites);
   const free = searchedSites(layers, sites, method.activations && method.budget.unit !== "size");
+  const { clock } = task;
+  const measured: Clock | undefined =
+    clock && ((quantized) => notebook.once(structureOf(quantized), () => clock(quantized)));
   const cost: Laboratory["cost"] = (policy, unit = method.budget, changed = {}) =>
-    policyCost({ network, sites }, policy, unit, changed);
+    policyCost({ network, sites }, policy, unit, changed, measured);
   const limits = [method.budget, ...(method.within ?? [])].map((unit) => ({
     unit,
     allowed: (unit.share ?? 1) * cost({}, unit),
@@ -205,6 +210,16 @@ function openLaboratory(
     rounds: (name, first, options) => notebook.rounds(name, first, options),
   };
 }
+
+/** What tells networks of a search apart: channels, operators and bits. */
+const structureOf = ({ network, sites }: QuantizedNetwork): string =>
+  JSON.stringify([
+    network.nodes.map((node) => [
+      "filters" in node ? node.filters : 0,
+      "operator" in node ? node.operator : undefined,
+    ]),
+    sites.map(({ scheme }) => scheme.bitWidth),
+  ]);
 
 /** What tries policies, on the search's grids or in its clusters. */
 async function evaluationOf(

@@ -13,7 +13,7 @@ const reasons = async (changes: Partial<typeof structure>) => {
 };
 
 test("every cell of the structures can be run", async () => {
-  expect(await reasons({ seeds: 1 })).toEqual(Array.from({ length: 13 }, () => undefined));
+  expect(await reasons({ seeds: 1 })).toEqual(Array.from({ length: 17 }, () => undefined));
 });
 
 test("what finds neither bits nor channels keeps to no budget, and has no random control", async () => {
@@ -28,6 +28,38 @@ test("what finds neither bits nor channels keeps to no budget, and has no random
   expect(await reasons({ seeds: 1, cells: [{ ...random, algorithms: ["uniformWidth"] }] })).toEqual(
     ["it searches no bits, so that random search of bits is no control"],
   );
+});
+
+test("what finds channels keeps to measured time, where that is what it weighs", async () => {
+  const reasonOf = async (algorithm: string) => {
+    const block = {
+      ...{
+        algorithms: [algorithm],
+        backends: ["academic"],
+        bits: [{ weights: 4, activations: 4 }],
+      },
+      variants: [
+        { budget: { unit: "microseconds" as const, on: "onnxruntime" as const, share: 0.7 } },
+      ],
+    };
+    const [reason] = await reasons({ seeds: 1, cells: [block] });
+    return reason;
+  };
+  for (const algorithm of ["uniformWidth", "slimming", "parameterizedPruning", "sposChannels"])
+    expect(await reasonOf(algorithm)).toBeUndefined();
+  expect(await reasonOf("nce")).toBe(
+    "it keeps to a budget of multiplications or parameters, not of microseconds",
+  );
+  expect(await reasonOf("haq")).toMatch(/as long for all widths up to 8 bits/);
+});
+
+test("operators are searched beside networks of one kind, all of which can be run", async () => {
+  const operators = await loadMatrix("operators");
+  const cells = await planCells({ ...operators, seeds: 1 }, dataset, engine);
+  expect(cells.map(({ unsupported }) => unsupported)).toEqual([
+    ...[undefined, undefined, undefined, undefined, undefined],
+  ]);
+  expect(new Set(cells.map(({ id }) => id)).size).toBe(5);
 });
 
 describe("networks of shift and adder layers", () => {

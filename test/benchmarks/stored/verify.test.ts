@@ -1,5 +1,9 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
-import { compare, whyOtherKernels } from "../../../benchmarks/stored/verify.js";
+import { chosenCells, compare, whyOtherKernels } from "../../../benchmarks/stored/verify.js";
+import { RunDirectory } from "../../../results/store.js";
 import { completedCell } from "../../results/examples.js";
 
 test("what results of an earlier version lack is not a difference; all else is", () => {
@@ -31,5 +35,18 @@ test("native kernels may differ where the processor's instructions do, and only 
   expect(whyOtherKernels(here, onProcessor("x64 avx2 fma", true))).toMatch(/saturate/);
   expect(whyOtherKernels(onProcessor("arm64 asimd", false), here)).toBe(
     "they ran on arm64 asimd, here on x64 avx2 fma",
+  );
+});
+
+test("cells that kept to measured time are not computed again", async () => {
+  const directory = new RunDirectory(await mkdtemp(join(tmpdir(), "quantbench-")));
+  await directory.create();
+  const budget = { unit: "microseconds" as const, on: "onnxruntime" as const };
+  const [timed, other] = [completedCell({ variant: { budget } }), completedCell()];
+  for (const cell of [timed, other]) await directory.writeCell(cell);
+  const options = { directory: directory.path, cells: 5, ids: [], onStage: () => undefined };
+  expect((await chosenCells(options)).map(({ id }) => id)).toEqual([other.id]);
+  await expect(chosenCells({ ...options, ids: [timed.id] })).rejects.toThrow(
+    /keeps to microseconds that were measured/,
   );
 });
