@@ -8,17 +8,19 @@ import { prefixed } from "./format.js";
 import { mean } from "./statistics/moments.js";
 import { pageOf } from "./summary.js";
 
-/** Kinds of cost that charts are made of; a cell that lacks one is not in that chart. */
-const COSTS: readonly {
+/** A kind of cost that a chart is made of; a cell that lacks it is not in that chart. */
+interface Cost {
   readonly name: string;
   readonly label: string;
   readonly of: (cell: CompletedCell) => number | undefined;
   readonly format: (cost: number) => string;
-}[] = [
+}
+
+const COSTS: readonly Cost[] = [
   {
     name: "Size",
     label: "bytes of weights",
-    of: ({ size }) => size.weightBytes,
+    of: ({ size }) => size.stored?.bytes ?? size.weightBytes,
     format: prefixed,
   },
   {
@@ -41,32 +43,65 @@ const COSTS: readonly {
   },
 ];
 
-/** Accuracy against each kind of cost, for each network. */
+/** What hardware models say of an image. */
+const MODELLED: readonly {
+  readonly label: string;
+  readonly of: (cost: Modelled) => number | undefined;
+}[] = [
+  { label: "cycles", of: ({ cycles }) => cycles },
+  { label: "microjoules", of: ({ microjoules }) => microjoules },
+  { label: "microjoules × milliseconds", of: ({ mapping }) => mapping?.energyDelay },
+];
+type Modelled = Exclude<
+  CompletedCell["cost"]["quantized"]["hardware"][string],
+  { readonly unsupported: string }
+>;
+
+/** Accuracy against each kind of cost, for each network; and against what each hardware model says. */
 export function costCharts(completed: readonly CompletedCell[]) {
   return [...groupBy(completed, modelOf)].map(([model, cells]) => ({
     model,
-    pictures: COSTS.flatMap(({ name, label, of, format }) => {
-      const groups = [...groupBy(cells, questionOf).values()];
-      const places = groups.flatMap((group): ScatterPoint[] => {
-        const [first] = group;
-        const costs = group.flatMap((cell) => of(cell) ?? []);
-        if (first === undefined || costs.length === 0) return [];
-        return [
-          {
-            cost: mean(costs),
-            worth: 100 * mean(group.map(deviceAccuracy)),
-            label: `${algorithmOf(first)}, ${backendOf(first)}, ${bitsOf(first)}`,
-            href: pageOf(first),
-          },
-        ];
-      });
-      const svg = scatterChart(places, {
-        name: `${model}: accuracy against ${label}`,
-        costLabel: label,
-        worthLabel: "accuracy, %",
-        formatCost: format,
-      });
-      return svg === "" ? [] : [{ name, svg }];
-    }),
+    pictures: chartsOf(model, cells, COSTS),
+    modelled: chartsOf(model, cells, modelledCosts(cells)),
   }));
+}
+
+function modelledCosts(cells: readonly CompletedCell[]): readonly Cost[] {
+  const names = new Set(cells.flatMap(({ cost }) => Object.keys(cost.quantized.hardware)));
+  return [...names].flatMap((name) =>
+    MODELLED.map(({ label, of }) => ({
+      ...{ name, label: `${label} on ${name}`, format: prefixed },
+      of({ cost: { quantized } }: CompletedCell) {
+        const modelled = quantized.hardware[name];
+        return modelled === undefined || "unsupported" in modelled ? undefined : of(modelled);
+      },
+    })),
+  );
+}
+
+/** Charts of the costs that there are. */
+function chartsOf(model: string, cells: readonly CompletedCell[], costs: readonly Cost[]) {
+  const groups = [...groupBy(cells, questionOf).values()];
+  return costs.flatMap(({ name, label, of, format }) => {
+    const places = groups.flatMap((group): ScatterPoint[] => {
+      const [first] = group;
+      const found = group.flatMap((cell) => of(cell) ?? []);
+      if (first === undefined || found.length === 0) return [];
+      return [
+        {
+          cost: mean(found),
+          worth: 100 * mean(group.map(deviceAccuracy)),
+          label: `${algorithmOf(first)}, ${backendOf(first)}, ${bitsOf(first)}`,
+          href: pageOf(first),
+        },
+      ];
+    });
+    const svg = scatterChart(places, {
+      name: `${model}: accuracy against ${label}`,
+      costLabel: label,
+      worthLabel: "accuracy, %",
+      formatCost: format,
+    });
+    return svg === "" ? [] : [{ name, svg }];
+  });
 }

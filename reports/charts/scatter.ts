@@ -97,6 +97,7 @@ function labelsOf(
       const free =
         box.left > 50 &&
         box.right < SIZE.width &&
+        y < BOTTOM &&
         taken.every(
           (other) =>
             Math.abs(other.y - y) >= LABEL.height || other.right < left || other.left > box.right,
