@@ -3,7 +3,13 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { QuantizerSite, SeenWeights } from "../../algorithms/algorithm.js";
 import { agentEpisodes } from "../../algorithms/haq.js";
 import { haqKMeans } from "../../algorithms/haqKMeans.js";
-import { averaged, lloyd, shared, spreadCentroids } from "../../algorithms/search/clusters.js";
+import {
+  averaged,
+  lloyd,
+  quantileCentroids,
+  shared,
+  spreadCentroids,
+} from "../../algorithms/search/clusters.js";
 import { clusteredWeight, followWeights } from "../../algorithms/search/clusteredWeight.js";
 import { SYMMETRIC_PER_TENSOR } from "../../backends/scheme.js";
 import { resnet8 } from "../../benchmarks/models/index.js";
@@ -60,6 +66,11 @@ describe("clusters of weights", () => {
     expect(spreadCentroids(new Float32Array(5).fill(0.5), 4, random("same"))).toEqual(
       Float64Array.of(0.5, 0.5, 0.5, 0.5),
     );
+  });
+
+  test("or start in the middle of equally many values each", () => {
+    expect([...quantileCentroids([8, 1, 5, 4, 9, 2, 7, 3, 6], 3)]).toEqual([2, 5, 8]);
+    expect([...quantileCentroids([1, 1, 1, 1, 1, 1, 10], 1)]).toEqual([1]);
   });
 
   test("stay clusters where they overtake each other, with levels that rise", () => {

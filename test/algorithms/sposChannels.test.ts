@@ -1,3 +1,4 @@
+import * as tf from "#tf";
 import { describe, expect, test } from "vitest";
 import type { Laboratory } from "../../algorithms/laboratory.js";
 import { learnedBound } from "../../algorithms/pact.js";
@@ -55,6 +56,24 @@ describe("genes of channels", () => {
     const last = genes.length - 1;
     expect(cost(all.with(last, 1))).toBeLessThan(cost(all));
   });
+});
+
+test("of what a layer gives, the channels that a path lacks are 0, whatever their weights", async () => {
+  await tf.setBackend("cpu");
+  const { laboratory } = syntheticLaboratory(network, sposChannels.search, {
+    ...{ accuracy: () => 0, visits: 1 },
+  });
+  const { masks, after } = narrowingOf(laboratory);
+  const inputs = Object.fromEntries(
+    Object.entries(masks({ "s1.0.a": 3 })).map(([name, { shape, data }]) => [
+      name,
+      tf.tensor(data, [...shape]),
+    ]),
+  );
+  const given = [...after(tf.ones([1, 1, 1, 16]), "s1.0.a", inputs).dataSync()];
+  expect(given).toEqual(Array.from({ length: 16 }, (_, channel) => Number(channel < 3)));
+  const whole = after(tf.ones([1, 1, 1, 16]), "s1.0.b", inputs).dataSync();
+  expect([...whole]).toEqual(Array.from({ length: 16 }, () => 1));
 });
 
 /** A path's network as it would be built. */
