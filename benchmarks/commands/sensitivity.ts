@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { CellResult } from "../../results/schema.js";
 import { makeDirectory } from "../../results/makeDirectory.js";
 import { cellName, RunDirectory } from "../../results/store.js";
+import { sealed, unsealed } from "../../results/sealedJson.js";
 import { writeAtomically } from "../../results/writeAtomically.js";
 import { inert } from "../../reports/inert.js";
 import {
@@ -98,7 +99,7 @@ async function measureCell(
   const file =
     out === undefined ? sensitivityFile(directory, stored) : join(resolve(out), cellName(stored));
   await makeDirectory(dirname(file));
-  await writeAtomically(`${file}.json`, `${JSON.stringify(found, null, 2)}\n`);
+  await writeAtomically(`${file}.json`, sealed(found));
   await writeAtomically(`${file}.svg`, sensitivityPictureOf(found));
   return { found, file };
 }
@@ -110,10 +111,11 @@ export async function measureCells(
   measuring: Measuring,
 ): Promise<void> {
   for (const stored of results.filter(({ state }) => state === "completed")) {
-    const known = await readFile(`${sensitivityFile(directory, stored)}.json`, "utf8").catch(
-      () => undefined,
-    );
-    const { asked } = (known === undefined ? {} : JSON.parse(known)) as Partial<SensitivityReport>;
+    const path = `${sensitivityFile(directory, stored)}.json`;
+    const known = await readFile(path, "utf8").catch(() => undefined);
+    const { asked } = (
+      known === undefined ? {} : unsealed(path, known)
+    ) as Partial<SensitivityReport>;
     if (asked?.images === measuring.images && asked.mostLost === measuring.maxDrop / 100) continue;
     const { found, file } = await measureCell(directory, stored, measuring);
     if (!measuring.isQuiet)

@@ -4,6 +4,7 @@ import { renderReport } from "../../reports/report.js";
 import type { MeasuredSensitivity, ReportInput } from "../../reports/reportInput.js";
 import type { CellResult, Environment, Run } from "../../results/schema.js";
 import { makeDirectory } from "../../results/makeDirectory.js";
+import { unsealed } from "../../results/sealedJson.js";
 import { cellName, type RunDirectory } from "../../results/store.js";
 import type { SensitivityReport } from "./sensitivityOf.js";
 import { shownSensitivity } from "./sensitivityText.js";
@@ -55,7 +56,7 @@ async function measuredSensitivities(
     const text = await readFile(file, "utf8").catch(() => undefined);
     if (text === undefined) continue;
     try {
-      found.set(cellName(cell), shownSensitivity(JSON.parse(text) as SensitivityReport));
+      found.set(cellName(cell), shownSensitivity(unsealed(file, text) as SensitivityReport));
     } catch (error) {
       throw new Error(
         `${file} holds no sensitivities (${(error as Error).message}); delete it, or measure them again`,
