@@ -48,7 +48,7 @@ const DECOMPOSITION_DEVIATIONS = [
   "Long filters are cut in as few blocks of nearly equal length as fit (192 rows; 171 in dense layers). Layers other than 3 x 3, 1 x 1 and dense, depthwise ones, and filters of less than 7 rows stay as they are: a basis would take more than it saves.",
   "Coefficients of a block have the seven exponents below its largest one, as 4 bits hold; the basis has 8 bits in steps of a power of two, whose exponent is one more byte of each block.",
   "The rebuilt weights are put on the backend's own grid, and where batch norm is folded that grid sees them multiplied by it; batch norm is measured again on the calibration images.",
-  "The energy of training is not modelled.",
+  "The energy of training is not modelled: the published code does not count it, and the paper's own account was not to be had.",
 ];
 
 /** Rows of 3 x 3 filters that are set to 0 before each decomposition, where training follows. */
