@@ -1,6 +1,14 @@
 import { deviceAccuracy } from "../results/device.js";
 import type { CompletedCell } from "../results/schema.js";
-import { algorithmOf, backendOf, bitsOf, lowestAgreement, missesGate, modelOf } from "./cells.js";
+import {
+  algorithmOf,
+  backendOf,
+  bitsOf,
+  lowestAgreement,
+  missesGate,
+  modelOf,
+  weightBytesOf,
+} from "./cells.js";
 import { escapeMarkup } from "./charts/svg.js";
 import { latencyRatio } from "./decision/candidates.js";
 import { energyOf } from "./energy.js";
@@ -21,7 +29,7 @@ export const COLUMNS: readonly (readonly [name: string, of: (cell: CompletedCell
   ["agreement", (cell) => percent(lowestAgreement(cell))],
   ["latency, ms", ({ measured }) => measured.latency.quantized.medianMs.toPrecision(3)],
   ["latency / float", (cell) => latencyRatio(cell).toFixed(2)],
-  ["weights, KiB", ({ size }) => (size.weightBytes / 1024).toFixed(1)],
+  ["weights, KiB", (cell) => (weightBytesOf(cell) / 1024).toFixed(1)],
   ["BitOps, M", ({ cost }) => (cost.quantized.bitOps / 1e6).toFixed(0)],
   ["energy, µJ", (cell) => energyOf(cell)?.toPrecision(3) ?? "–"],
 ];

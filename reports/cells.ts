@@ -19,6 +19,10 @@ export function algorithmOf({ config }: { readonly config: CellConfig }): string
   return variant === "" ? config.algorithm.name : `${config.algorithm.name}, ${variant}`;
 }
 
+/** Bytes that weights are kept in: at their bits, or in the compressed format of the algorithm. */
+export const weightBytesOf = ({ size }: CompletedCell): number =>
+  size.stored?.bytes ?? size.weightBytes;
+
 export const backendOf = ({ config }: { readonly config: CellConfig }): string =>
   config.backend.name;
 

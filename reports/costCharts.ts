@@ -1,6 +1,14 @@
 import { deviceAccuracy } from "../results/device.js";
 import type { CompletedCell } from "../results/schema.js";
-import { algorithmOf, backendOf, bitsOf, groupBy, modelOf, questionOf } from "./cells.js";
+import {
+  algorithmOf,
+  backendOf,
+  bitsOf,
+  groupBy,
+  modelOf,
+  questionOf,
+  weightBytesOf,
+} from "./cells.js";
 import { scatterChart, type ScatterPoint } from "./charts/scatter.js";
 import { latencyRatio } from "./decision/candidates.js";
 import { energyOf } from "./energy.js";
@@ -20,7 +28,7 @@ const COSTS: readonly Cost[] = [
   {
     name: "Size",
     label: "bytes of weights",
-    of: ({ size }) => size.stored?.bytes ?? size.weightBytes,
+    of: weightBytesOf,
     format: prefixed,
   },
   {

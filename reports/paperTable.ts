@@ -10,6 +10,7 @@ import {
   modelOf,
   stateLabel,
   unique,
+  weightBytesOf,
 } from "./cells.js";
 import { energyOf } from "./energy.js";
 import { digitsFor, points } from "./format.js";
@@ -70,11 +71,11 @@ export const TABLE_VALUES = {
   },
   weights: {
     ...{ title: "weights, KiB", best: "lowest", digits: 1 },
-    of: ({ size }) => size.weightBytes / 1024,
+    of: (cell) => weightBytesOf(cell) / 1024,
   },
   stored: {
     ...{ title: "weights in their smallest form, KiB", best: "lowest", digits: 1 },
-    of: ({ sparsity }) => sparsity && sparsity.storedBytes / 1024,
+    of: (cell) => cell.sparsity && Math.min(cell.sparsity.storedBytes, weightBytesOf(cell)) / 1024,
   },
   density: {
     ...{ title: "weights that are not 0, %", best: "lowest", digits: 1 },

@@ -1,6 +1,6 @@
 import { deviceAccuracy } from "../../results/device.js";
 import type { CellResult, CompletedCell } from "../../results/schema.js";
-import { algorithmOf, bitsOf, groupBy, isAtChance, isCompleted } from "../cells.js";
+import { algorithmOf, bitsOf, groupBy, isAtChance, isCompleted, weightBytesOf } from "../cells.js";
 import { energyOf } from "../energy.js";
 import { changeAgainstFloat } from "../measurements.js";
 import type { Estimate } from "../statistics/difference.js";
@@ -63,7 +63,7 @@ export function candidatesOf(
         accuracy: mean(cells.map(deviceAccuracy)),
         change,
         costs: {
-          bytes: mean(cells.map(({ size }) => size.weightBytes)),
+          bytes: mean(cells.map(weightBytesOf)),
           energy: energies.length > 0 ? mean(energies) : undefined,
           latencyRatio: mean(cells.map(latencyRatio)),
           seconds: mean(cells.map(secondsOf)),
