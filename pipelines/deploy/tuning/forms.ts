@@ -30,7 +30,7 @@ export interface Variety {
   readonly suffix: string;
 }
 
-/** What kernels of runtimes are known to like: integers of fewer channels than 16, or no multiple of 4, are slow on x86. */
+/** What kernels of runtimes are known to like: integers of fewer channels than 16, or no multiple of 4, are slow with VNNI. */
 const PADDINGS = [
   { least: 16, multipleOf: 4, title: "at least 16 channels, in fours" },
   { least: 16, multipleOf: 16, title: "channels in sixteens" },
