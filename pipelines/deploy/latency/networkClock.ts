@@ -8,6 +8,7 @@ import {
 import { exportOnnx } from "../../export/index.js";
 import { placeholders } from "../../freeze/index.js";
 import { featureShapes, type QuantizedNetwork } from "../../network/index.js";
+import { median } from "../median.js";
 import type { ClockAnswer, ClockData, ClockQuestion } from "./clockThread.js";
 
 /** A network that takes longer for a few images is none whose channels one would search by time. */
@@ -23,8 +24,13 @@ const THREAD = createRequire(import.meta.url).resolve(
  * computation, so that the answer is waited for: a thread of its own measures.
  */
 export class NetworkClock {
-  readonly #timed = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  #thread: { readonly worker: Worker; readonly results: MessagePort } | undefined;
+  readonly #patienceMs: number;
+  #thread: Thread | undefined;
+
+  /** @param patienceMs after which a network counts as one that cannot be measured */
+  constructor(patienceMs = PATIENCE_MS) {
+    this.#patienceMs = patienceMs;
+  }
 
   /**
    * Microseconds of a quantized network as it would be exported, whatever its weights: the median of rounds, of each of which the
@@ -43,11 +49,15 @@ export class NetworkClock {
 
   /** @throws Error when onnxruntime does not run the model */
   microsecondsOf(question: ClockQuestion): number {
-    const { worker, results } = (this.#thread ??= this.#start());
-    const before = Atomics.load(this.#timed, 0);
+    const { worker, results, timed } = (this.#thread ??= start());
+    const before = Atomics.load(timed, 0);
     worker.postMessage(question);
-    if (Atomics.wait(this.#timed, 0, before, PATIENCE_MS) === "timed-out")
-      throw new Error("a network's time could not be measured within two minutes");
+    if (Atomics.wait(timed, 0, before, this.#patienceMs) === "timed-out") {
+      void this.close(); // its late answer must not be taken for the next network's
+      throw new Error(
+        `a network's time could not be measured within ${String(this.#patienceMs / 1000)} s`,
+      );
+    }
     const { message } = receiveMessageOnPort(results) as { readonly message: ClockAnswer };
     if ("reason" in message)
       throw new Error(`a network's time could not be measured: ${message.reason}`);
@@ -60,18 +70,21 @@ export class NetworkClock {
     results?.close();
     await worker?.terminate();
   }
-
-  #start() {
-    const { port1: results, port2 } = new MessageChannel();
-    const workerData: ClockData = { results: port2, timed: this.#timed };
-    const worker = new Worker(THREAD, { workerData, transferList: [port2], execArgv: [] });
-    worker.unref();
-    results.unref();
-    return { worker, results };
-  }
 }
 
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+interface Thread {
+  readonly worker: Worker;
+  readonly results: MessagePort;
+  /** How many networks it has timed. */
+  readonly timed: Int32Array;
+}
+
+function start(): Thread {
+  const timed = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const { port1: results, port2 } = new MessageChannel();
+  const workerData: ClockData = { results: port2, timed };
+  const worker = new Worker(THREAD, { workerData, transferList: [port2], execArgv: [] });
+  worker.unref();
+  results.unref();
+  return { worker, results, timed };
 }

@@ -1,3 +1,4 @@
+import { median } from "../median.js";
 import { exportQLinear, NoForm } from "../../export/index.js";
 import type { FrozenNetwork } from "../../freeze/index.js";
 import {
@@ -63,9 +64,8 @@ export async function fastestForm(
 ): Promise<FastestForm> {
   const contest = new Contest(float, trials);
   const whole: Variety = { frozen, suffix: "" };
-  const isRight =
-    !trials.saturates || (await contest.agreement(pairs(whole, []))) >= LEAST_AGREEMENT;
-  for (const variety of varieties(isRight ? whole : withSmallWeights(whole)))
+  const isWrong = trials.saturates && (await contest.mispredicts(pairs(whole, [])));
+  for (const variety of varieties(isWrong ? withSmallWeights(whole) : whole))
     await tryForms(variety, contest);
   return contest.end();
 }
@@ -153,11 +153,11 @@ class Contest {
       // Against float again: of many that are tried the best one looks better than it is.
       if (share(form) > FLOAT_SHARE || (await this.#against(form, this.#float)) > FLOAT_SHARE)
         continue;
-      const agreement = await this.agreement(form);
+      const agreement = await this.#agreement(form);
       if (agreement >= LEAST_AGREEMENT)
         return { ...form, agreement, tried: [...this.#tried.values()] };
     }
-    const agreement = await this.agreement(this.#float);
+    const agreement = await this.#agreement(this.#float);
     if (agreement >= LEAST_AGREEMENT)
       return { ...this.#float, agreement, tried: [...this.#tried.values()] };
     throw new Error(
@@ -178,8 +178,18 @@ class Contest {
     return ratio(own, others);
   }
 
-  /** Asked at once where it decides what is tried. */
-  async agreement(form: Form): Promise<number> {
+  /** Whether a form runs, but predicts something else than its simulation. */
+  async mispredicts(form: Form): Promise<boolean> {
+    try {
+      return (await this.#agreement(form)) < LEAST_AGREEMENT;
+    } catch {
+      return false; // entering says why it does not run
+    }
+  }
+
+  async #agreement(form: Form): Promise<number> {
+    const known = this.#tried.get(form.name)?.agreement;
+    if (known !== undefined) return known;
     const agreement = await this.#trials.agreement(form);
     this.note(form.name, { agreement });
     return agreement;
@@ -191,8 +201,3 @@ const FLOAT_SHARE = 1 / (1 + LEAST_GAIN);
 /** Of what two models took in the same rounds. */
 const ratio = (a: Times, b: Times): number =>
   median(a.map((time, round) => time / (b[round] ?? NaN)));
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
-}

@@ -227,6 +227,18 @@ describe("the fastest form", () => {
     const right = await form(true, () => 1);
     expect(right.name).toBe("QuantizeLinear");
     expect(largestCode(right.model)).toBeGreaterThan(64);
+    // What does not run at all is left out as elsewhere.
+    const refused = await fastestForm(frozen, float, {
+      saturates: true,
+      time: (models) =>
+        models.every((model) => model === float)
+          ? trials(costs).time(models)
+          : Promise.reject(new Error("no kernel")),
+      agreement: ({ name }) =>
+        name === "float" ? Promise.resolve(1) : Promise.reject(new Error("no kernel")),
+    });
+    expect(refused.name).toBe("float");
+    expect(refused.tried).toContainEqual({ form: "QuantizeLinear", unsupported: "no kernel" });
     // Elsewhere another reason than saturation is behind it, which smaller weights do not mend.
     const other = await form(false, (one) => (small(one) || one.name === "float" ? 1 : 0.95));
     expect(other.name).toBe("float");

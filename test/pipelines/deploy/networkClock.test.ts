@@ -59,6 +59,16 @@ describe("a clock for networks", () => {
     }
   });
 
+  test("that waited in vain takes no late answer for the next network's", async () => {
+    const hasty = new NetworkClock(1);
+    try {
+      for (let i = 0; i < 3; i++)
+        expect(() => hasty.microseconds(quantizedAt(16))).toThrow(/within 0\.001 s/);
+    } finally {
+      await hasty.close();
+    }
+  });
+
   test("says why a network does not run", async () => {
     const clock = new NetworkClock();
     try {
