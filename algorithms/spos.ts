@@ -64,7 +64,7 @@ export async function searchPaths(
 /** All of SPOS but its name: how the supernet's paths are drawn. */
 export const singlePath = (sampling: Sampling, channels = false) =>
   ({
-    version: 1,
+    version: 2,
     source: {
       title:
         "Single Path One-Shot Neural Architecture Search with Uniform Sampling (Guo et al., ECCV 2020)",
@@ -73,7 +73,7 @@ export const singlePath = (sampling: Sampling, channels = false) =>
     deviations: [
       "The published code searches blocks; how it is done for bits is from memory of section 4.3 of the paper: PACT as quantizer, a pair of bits for weights and inputs as the choice, bit operations as the budget.",
       "Bits alone are searched; sposChannels searches channels, too. The choices are (2, 2), (2, 4), (3, 4), (4, 4), (4, 8) and (8, 8) for each layer, since no backend here has 1 bit, and the matrix's own pair; the paper has (1, 2), (2, 2), (1, 4), (2, 4), (3, 4) and (4, 4) for each block. Layers that read the same input choose together; first and last layer keep their bits.",
-      "The supernet starts from the float network and is trained with 60 % of the image visits that the matrix allows, at a rate that falls from five times the matrix's for quantized training to 0 and with its momentum and weight decay; the code trains for 120 epochs, from scratch, at 0.5.",
+      "The supernet starts from the float network and is trained with 60 % of the image visits that the matrix allows, at a rate that falls from five times the matrix's for quantized training to 0 and with its momentum and weight decay; the code trains for 120 epochs, from scratch, at 0.5. Gradients are shortened to a norm of 1, without which MobileNetV2's supernet diverges within 50 steps.",
       "Weights of all choices are shared and quantized on the fly; each input has a clip of its own at each width. Only what lies on a batch's path learns, and clips do not decay. Batch norm keeps its affine part, which the code leaves out of the supernet.",
       "Paths are judged on images that are held out, after batch norm was measured again on 512 training images (the code takes 25,600); of paths that are right as often, the one with the lower loss is better.",
       "Generations have 16 paths, or fewer where that makes less than 6 generations; 5 may be parents, and a choice mutates with a chance of a tenth or of one in all choices. The code has 20 generations of 50 and 10 parents. Where less than one in 500 paths fits the budget, paths are lowered at random until they fit.",

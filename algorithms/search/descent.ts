@@ -17,6 +17,22 @@ export interface DescentRule {
 
 export const startDescent = (tensors: QuantizerValues): Descent => ({ tensors, velocities: {} });
 
+/** The gradients, all of them shortened alike where together they are longer than that (in the Euclidean norm). */
+export function withinNorm(gradients: QuantizerValues, longest: number): QuantizerValues {
+  const squares = Object.values(gradients).map(({ data }) =>
+    data.reduce((sum, slope) => sum + slope * slope, 0),
+  );
+  const norm = Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
+  if (norm <= longest) return gradients;
+  const factor = longest / norm;
+  return Object.fromEntries(
+    Object.entries(gradients).map(([name, { shape, data }]) => [
+      name,
+      { shape, data: data.map((slope) => slope * factor) },
+    ]),
+  );
+}
+
 /** One step along the gradients; tensors without one stay as they are, momentum included. */
 export function descend(
   { tensors, velocities }: Descent,

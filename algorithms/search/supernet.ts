@@ -2,7 +2,7 @@ import * as tf from "#tf";
 import type { QuantizerSite, QuantizerValues } from "../algorithm.js";
 import type { Experiment, Laboratory, Policy, RandomNumbers, Score } from "../laboratory.js";
 import { learnedBound } from "../pact.js";
-import { descend, startDescent, type Descent } from "./descent.js";
+import { descend, startDescent, withinNorm, type Descent } from "./descent.js";
 import type { Narrowing } from "./channelGenes.js";
 import type { Space } from "./evolution.js";
 import { drawAccepted, drawPath, policyOf, type Path } from "./genes.js";
@@ -28,6 +28,11 @@ export type Sampling = "uniform" | "costBins";
 const LABEL_SMOOTHING = 0.1;
 /** First rate of the supernet, in the matrix's peak rates of quantized training. */
 const RATE = 5;
+/**
+ * Longest gradient of all parameters and clips together. At 2 bits whole channels become 0, and batch norm
+ * then multiplies what comes back by 300, in several layers one behind the other.
+ */
+const LONGEST_GRADIENT = 1;
 
 type Subject = Pick<Laboratory, "parameters" | "sites">;
 
@@ -134,10 +139,12 @@ export async function trainSupernet(
     steps,
     sampling,
     narrowing,
+    longestGradient = LONGEST_GRADIENT,
   }: {
     readonly steps: number;
     readonly sampling: Sampling;
     readonly narrowing?: Narrowing | undefined;
+    readonly longestGradient?: number;
   },
 ): Promise<Supernet> {
   const { prepare, epoch, random, rounds, sites, parameters, descent: rule } = laboratory;
@@ -171,7 +178,8 @@ export async function trainSupernet(
             `the loss of the supernet became ${String(loss)} at step ${String(step + 1)}`,
           );
         const rate = RATE * rule.rate * (1 - step / steps);
-        current = descend(current, ofSupernet(sites, gradients, policy), { ...rule, rate });
+        const slopes = withinNorm(ofSupernet(sites, gradients, policy), longestGradient);
+        current = descend(current, slopes, { ...rule, rate });
         known.push(loss);
       }
       return { descent: current, losses: known };

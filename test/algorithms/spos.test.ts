@@ -115,7 +115,10 @@ test("P1: with one choice for each layer the supernet trains as the matrix train
   await look(async (laboratory) => {
     const space = spaceOf(laboratory, []);
     const steps = 5;
-    const { losses } = await trainSupernet(laboratory, space, { steps, sampling: "uniform" });
+    const { losses } = await trainSupernet(laboratory, space, {
+      ...{ steps, sampling: "uniform" },
+      longestGradient: Infinity,
+    });
     const { sites, parameters, epoch, descent } = laboratory;
     const clips = sites.flatMap((site) =>
       site.role === "weight" ? [] : Object.entries(toHost(site, learnedBound.initialize([], site))),
@@ -151,6 +154,41 @@ test("P1: with one choice for each layer the supernet trains as the matrix train
       expect(loss).toBeCloseTo(expected[i] ?? NaN, 4);
     });
   });
+});
+
+test("however steep the loss is, a step is no longer than a gradient of norm 1 makes it", async () => {
+  /** Of the first step, from a network whose scores are so many times the toy's. */
+  const gradientNorm = async (steepness: number, limit: { readonly longestGradient?: number }) => {
+    let norm = NaN;
+    await look(async (toy) => {
+      const parameters = Object.fromEntries(
+        Object.entries(toy.parameters).map(([name, { shape, data }]) => [
+          name,
+          { shape, data: data.map((x) => (name === "classifier/kernel" ? steepness * x : x)) },
+        ]),
+      );
+      const laboratory = { ...toy, parameters };
+      const [space, rule] = [spaceOf(laboratory), laboratory.descent];
+      const { tensors } = startSupernet(laboratory, space).descent;
+      const options = { steps: 1, sampling: "uniform", ...limit } as const;
+      const { descent } = await trainSupernet(laboratory, space, options);
+      // Nesterov's first step has (1 + momentum) times the slope; weight decay comes on top of the gradient.
+      const factor = 5 * rule.rate * (1 + rule.momentum);
+      const slopes = Object.entries(tensors).flatMap(([name, { data }]) =>
+        Array.from(data, (old, i) => {
+          const decay = name.endsWith("/kernel") ? rule.decay * old : 0;
+          return (old - (descent.tensors[name]?.data[i] ?? NaN)) / factor - decay;
+        }),
+      );
+      norm = Math.hypot(...slopes);
+    });
+    return norm;
+  };
+  const gentle = await gradientNorm(1, { longestGradient: Infinity });
+  expect(gentle).toBeLessThan(0.9);
+  expect(await gradientNorm(1, {})).toBeCloseTo(gentle, 6);
+  expect(await gradientNorm(10, { longestGradient: Infinity })).toBeGreaterThan(2);
+  expect(await gradientNorm(10, {})).toBeCloseTo(1, 3);
 });
 
 describe("P2: paths", () => {
