@@ -1,5 +1,5 @@
 import { ELEMENT_TYPES, operatorName, type ElementType } from "./schema.js";
-import { FlatbufferBytes, type Table } from "./table.js";
+import { FlatbufferBytes, type Table } from "../../flatbuffers.js";
 
 /** A tensor of the graph. */
 export interface LiteTensor {

@@ -101,6 +101,9 @@ describe("TensorFlow Lite has no form for", () => {
     const { tensors } = readTflite(exportTflite(frozen, "n").bytes);
     expect(tensors.map(({ name }) => name)).toContain("stem/kernel");
     expect(() => readTflite(new Uint8Array(40))).toThrow(/no TensorFlow Lite file/);
+    const { bytes } = exportTflite(frozen, "n");
+    for (let length = 8; length < bytes.length / 2; length += 997)
+      expect(() => readTflite(bytes.subarray(0, length))).toThrow(/truncated or damaged/);
   });
 });
 

@@ -1,7 +1,10 @@
 /** How often everything in a file may be read on average: parts may be shared, but not without end. */
 const READINGS = 16;
 
-/** Bytes of a flatbuffer. Every place and size is checked before it is used. */
+/**
+ * Bytes of a flatbuffer, the format of TensorFlow Lite's files. Every place and size is checked before it is used:
+ * they may be damaged or hostile.
+ */
 export class FlatbufferBytes {
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #view: DataView;
@@ -48,6 +51,11 @@ export class FlatbufferBytes {
   /** Beyond 2^53 rounded: no place in a file is. */
   uint64(at: number): number {
     return Number(this.#view.getBigUint64(this.#within(at, 8), true));
+  }
+
+  /** Beyond 2^53 rounded. */
+  int64(at: number): number {
+    return Number(this.#view.getBigInt64(this.#within(at, 8), true));
   }
 
   /** Part of the file itself, not a copy. */
@@ -130,6 +138,10 @@ export class Table {
     return this.#elements(slot, (at) => this.#file.float32(at));
   }
 
+  longs(slot: number): number[] {
+    return this.#elements(slot, (at) => this.#file.int64(at), 8);
+  }
+
   /** Of the file itself, not a copy. */
   bytes(slot: number): Uint8Array<ArrayBuffer> {
     const at = this.#field(slot);
@@ -150,14 +162,13 @@ export class Table {
     return offset === 0 ? undefined : this.#at + offset;
   }
 
-  /** Elements of 4 bytes. */
-  #elements<T>(slot: number, read: (at: number) => T): T[] {
+  #elements<T>(slot: number, read: (at: number) => T, size = 4): T[] {
     const at = this.#field(slot);
     if (at === undefined) return [];
     const start = at + this.#file.uint32(at);
     const count = this.#file.uint32(start);
-    this.#file.part(start + 4, 4 * count);
-    this.#file.spend(4 * count);
-    return Array.from({ length: count }, (_, i) => read(start + 4 + 4 * i));
+    this.#file.part(start + 4, size * count);
+    this.#file.spend(size * count);
+    return Array.from({ length: count }, (_, i) => read(start + 4 + size * i));
   }
 }
