@@ -25,6 +25,7 @@ import { heatOf, lossMaps } from "./lossMap.js";
 import { FIRST_RUNTIME } from "../results/device.js";
 import { firstDifferingLayer, runtimeSummary, worstRuntime } from "./runtimes.js";
 import { flatten } from "./settings.js";
+import { searchesView } from "./searchesView.js";
 import { splitSparse } from "./splitTables.js";
 import { statisticsView } from "./statisticsView.js";
 import { trainingCurves } from "./trainingCurves.js";
@@ -45,6 +46,7 @@ export function indexView(input: ReportInput) {
   const maps = lossMaps(tables);
   const charts = costCharts(completed);
   const decisions = decisionViews(results, margins);
+  const searches = searchesView(results, margins);
   const runtimes = runtimeSummary(completed);
   const engine = results[0]?.config.engine;
   const atChance = completed.filter(isAtChance).length;
@@ -55,7 +57,7 @@ export function indexView(input: ReportInput) {
     verify: verifyCommand(input),
     missing: run.cells.length - results.length,
     counts: [...counts].map(([state, members]) => ({ state, count: members.length })),
-    sections: sections({ maps, decisions, charts, flagged, runtimes }),
+    sections: sections({ maps, decisions, charts, searches, flagged, runtimes }),
     maps,
     decisions,
     rules: decisionRules(margins),
@@ -64,6 +66,7 @@ export function indexView(input: ReportInput) {
     curves: trainingCurves(completed).length,
     sideBySide: completed.length > 1,
     charts,
+    searches,
     energyModel: ENERGY_MODEL_TITLE,
     ...statisticsView(results, margins),
     gate: points(-GATE_TOLERANCE, 1).slice(1),
@@ -96,12 +99,14 @@ function sections({
   maps,
   decisions,
   charts,
+  searches,
   flagged,
   runtimes,
 }: {
   readonly maps: readonly unknown[];
   readonly decisions: readonly unknown[];
   readonly charts: readonly unknown[];
+  readonly searches: unknown;
   readonly flagged: readonly unknown[];
   readonly runtimes: readonly unknown[];
 }) {
@@ -110,6 +115,7 @@ function sections({
     ...(decisions.length > 0 ? [{ id: "choices", name: "What to use" }] : []),
     { id: "accuracy", name: "Accuracy" },
     ...(charts.length > 0 ? [{ id: "cost", name: "Cost" }] : []),
+    ...(searches === undefined ? [] : [{ id: "searches", name: "Searches" }]),
     { id: "statistics", name: "Which differ" },
     { id: "cells", name: "Every cell" },
     ...(runtimes.length > 0 ? [{ id: "runtimes", name: "Runtimes" }] : []),

@@ -3,10 +3,9 @@ import type { CellResult, CompletedCell } from "../results/schema.js";
 import { algorithmOf, backendOf, bitsOf, groupBy, isCompleted, modelOf } from "./cells.js";
 import { MARGINS } from "./decision/standing.js";
 import { differenceOf } from "./measurements.js";
-import { marginOf, pValueOf, type Estimate } from "./statistics/difference.js";
 import { friedman, type Friedman } from "./statistics/friedman.js";
-import { holm } from "./statistics/holm.js";
-import { CONFIDENCE, mean } from "./statistics/moments.js";
+import { mean } from "./statistics/moments.js";
+import { verdictsOf, type Verdict } from "./statistics/verdicts.js";
 
 /** Two algorithms over the places (network, backend and bits) where both completed. */
 export interface Pairing {
@@ -31,8 +30,6 @@ export interface Ranking extends Friedman {
 /** Where algorithms can be compared: the same network, backend and bits. */
 const placeOf = (result: CellResult): string =>
   JSON.stringify([modelOf(result), backendOf(result), bitsOf(result)]);
-
-type Verdict = "better" | "worse" | "equivalent" | "undecided";
 
 /**
  * Every pair of algorithms that share a place. Within each place the tests of all pairs are
@@ -69,27 +66,6 @@ export function pairings(results: readonly CellResult[], { equivalence } = MARGI
       ];
     })
     .sort((a, b) => placeIn(a.first) - placeIn(b.first) || placeIn(a.second) - placeIn(b.second));
-}
-
-/** What the tests of one place say of its pairs. */
-function verdictsOf<T extends { readonly estimate: Estimate }>(
-  pairs: readonly T[],
-  equivalence: number,
-) {
-  const corrected = holm(pairs.map(({ estimate }) => pValueOf(estimate)));
-  return pairs.map((pair, i) => {
-    const { estimate } = pair;
-    const differs = (corrected[i] ?? 1) < 1 - CONFIDENCE;
-    const reach = Math.abs(estimate.mean) + marginOf(estimate, CONFIDENCE);
-    const verdict: Verdict = differs
-      ? estimate.mean > 0
-        ? "better"
-        : "worse"
-      : reach < equivalence
-        ? "equivalent"
-        : "undecided";
-    return { ...pair, verdict };
-  });
 }
 
 /** Fewer networks cannot show that an algorithm is better in general. */

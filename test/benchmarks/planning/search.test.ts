@@ -31,7 +31,7 @@ test("every system has, on ResNet-8, random search in its place, or its own cont
       .filter(({ config }) => config.variant?.search === control)
       .map(({ config }) => [config.bits.weights, config.bits.activations].join("/"));
   const several = ["3/3", "4/4", "5/5"];
-  for (const system of ["haq", "spos", "sdq", "schaefer"]) {
+  for (const system of ["haq", "hawq", "spos", "sdq", "schaefer"]) {
     expect(budgets(system), system).toEqual(expect.arrayContaining(several));
     expect(budgets(system, "random"), system).toEqual(expect.arrayContaining(several));
   }

@@ -1,0 +1,58 @@
+import { deviceAccuracy } from "../results/device.js";
+import type { CellResult, CompletedCell } from "../results/schema.js";
+import { algorithmOf, backendOf, bitsOf, modelOf } from "./cells.js";
+import { costsElsewhere } from "./costsElsewhere.js";
+import type { Margins } from "./decision/standing.js";
+import { digitsFor, percentOverSeeds, pointsWithMargin } from "./format.js";
+import { searchGains } from "./searchGains.js";
+import { marginOf } from "./statistics/difference.js";
+import { CONFIDENCE, mean, meanMargin } from "./statistics/moments.js";
+import { pageOf } from "./summary.js";
+
+const VERDICTS = {
+  better: "better",
+  worse: "worse",
+  equivalent: "equivalent",
+  undecided: "not told apart",
+} as const;
+
+/** What searching gained and what policies cost on other hardware, as the report says it; nothing where nobody searched. */
+export function searchesView(results: readonly CellResult[], margins?: Margins) {
+  const gains = searchGains(results, margins).map(({ found, drawn, estimate, verdict }) => {
+    const [first] = found;
+    if (first === undefined) throw new TypeError("a search without cells");
+    return {
+      ...{ model: modelOf(first), bits: bitsOf(first), backend: backendOf(first) },
+      algorithm: algorithmOf(first),
+      link: pageOf(first),
+      accuracy: percentOverSeeds(found.map(deviceAccuracy)),
+      drawn: percentOverSeeds(drawn.map(deviceAccuracy)),
+      difference: pointsWithMargin(estimate.mean, marginOf(estimate, CONFIDENCE)),
+      seeds: estimate.seeds,
+      visits: [found, drawn].map(meanVisits).join(" / "),
+      verdict: VERDICTS[verdict],
+    };
+  });
+  const targets = costsElsewhere(results).map(({ name, targets: columns, rows }) => ({
+    ...{ name, columns },
+    rows: rows.map(({ cells: [first], parts }) => ({
+      policy: first === undefined ? "" : algorithmOf(first),
+      link: first === undefined ? "" : pageOf(first),
+      costs: columns.map((target) => partOverSeeds(parts.get(target) ?? [])),
+    })),
+  }));
+  if (gains.length === 0 && targets.length === 0) return undefined;
+  return { gains, better: gains.filter(({ verdict }) => verdict === "better").length, targets };
+}
+
+const meanVisits = (cells: readonly CompletedCell[]): string =>
+  Math.round(mean(cells.map(({ search }) => search?.visits.used ?? NaN))).toLocaleString("en-US");
+
+/** "1.12 ± 0.05", or without the interval where there is one seed. */
+function partOverSeeds(parts: readonly number[]): string {
+  if (parts.length === 0) return "–";
+  const margin = meanMargin(parts);
+  if (margin === undefined || margin === 0) return mean(parts).toFixed(2);
+  const digits = digitsFor(margin);
+  return `${mean(parts).toFixed(digits)} ± ${margin.toFixed(digits)}`;
+}
