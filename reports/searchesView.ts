@@ -4,7 +4,7 @@ import { algorithmOf, backendOf, bitsOf, modelOf } from "./cells.js";
 import { costsElsewhere } from "./costsElsewhere.js";
 import type { Margins } from "./decision/standing.js";
 import { digitsFor, percentOverSeeds, pointsWithMargin } from "./format.js";
-import { searchGains } from "./searchGains.js";
+import { searchGains, type Comparison } from "./searchGains.js";
 import { marginOf } from "./statistics/difference.js";
 import { CONFIDENCE, mean, meanMargin } from "./statistics/moments.js";
 import { pageOf } from "./summary.js";
@@ -18,7 +18,7 @@ const VERDICTS = {
 
 /** What searching gained and what policies cost on other hardware, as the report says it; nothing where nobody searched. */
 export function searchesView(results: readonly CellResult[], margins?: Margins) {
-  const gains = searchGains(results, margins).map(({ found, drawn, estimate, verdict }) => {
+  const gains = searchGains(results, margins).map(({ found, random, uniform }) => {
     const [first] = found;
     if (first === undefined) throw new TypeError("a search without cells");
     return {
@@ -26,11 +26,9 @@ export function searchesView(results: readonly CellResult[], margins?: Margins) 
       algorithm: algorithmOf(first),
       link: pageOf(first),
       accuracy: percentOverSeeds(found.map(deviceAccuracy)),
-      drawn: percentOverSeeds(drawn.map(deviceAccuracy)),
-      difference: pointsWithMargin(estimate.mean, marginOf(estimate, CONFIDENCE)),
-      seeds: estimate.seeds,
-      visits: [found, drawn].map(meanVisits).join(" / "),
-      verdict: VERDICTS[verdict],
+      visits: [found, random.cells].map(meanVisits).join(" / "),
+      random: comparisonView(random),
+      uniform: uniform && comparisonView(uniform),
     };
   });
   const targets = costsElsewhere(results).map(({ name, targets: columns, rows }) => ({
@@ -42,7 +40,23 @@ export function searchesView(results: readonly CellResult[], margins?: Margins) 
     })),
   }));
   if (gains.length === 0 && targets.length === 0) return undefined;
-  return { gains, better: gains.filter(({ verdict }) => verdict === "better").length, targets };
+  return {
+    ...{ gains, targets },
+    better: gains.filter(({ random }) => random.verdict === VERDICTS.better).length,
+    compared: gains.filter(({ uniform }) => uniform !== undefined).length,
+    aboveUniform: gains.filter(({ uniform }) => uniform?.verdict === VERDICTS.better).length,
+  };
+}
+
+function comparisonView({ cells, estimate, verdict }: Comparison) {
+  const [first] = cells;
+  return {
+    algorithm: first === undefined ? "" : algorithmOf(first),
+    accuracy: percentOverSeeds(cells.map(deviceAccuracy)),
+    difference: pointsWithMargin(estimate.mean, marginOf(estimate, CONFIDENCE)),
+    seeds: estimate.seeds,
+    verdict: VERDICTS[verdict],
+  };
 }
 
 const meanVisits = (cells: readonly CompletedCell[]): string =>

@@ -49,16 +49,17 @@ describe("a search beside random search", () => {
 
   test("is better where it is so beyond noise, by the tests of all searches", () => {
     const [gain] = searchGains(better);
-    expect(gain?.estimate.mean).toBeCloseTo(0.01, 9);
-    expect(gain).toMatchObject({ verdict: "better" });
+    expect(gain?.random.estimate.mean).toBeCloseTo(0.01, 9);
+    expect(gain?.random.verdict).toBe("better");
     expect(gain?.found.map(({ accuracy }) => accuracy.deployed)).toEqual([0.8, 0.82, 0.84]);
-    expect(gain?.drawn.map(({ accuracy }) => accuracy.deployed)).toEqual([0.79, 0.809, 0.831]);
+    const drawn = gain?.random.cells.map(({ accuracy }) => accuracy.deployed);
+    expect(drawn).toEqual([0.79, 0.809, 0.831]);
     // Holm with 16 tests: 0.0033 times 16 is 0.053.
     const others = Array.from({ length: 15 }, (_, i) => `other${String(i)}`).flatMap((name) => [
       ...seeds(name, [0.5, 0.6, 0.7]),
       ...seeds(name, [0.7, 0.6, 0.5], random),
     ]);
-    expect(searchGains([...better, ...others])[0]).toMatchObject({ verdict: "undecided" });
+    expect(searchGains([...better, ...others])[0]?.random.verdict).toBe("undecided");
   });
 
   test("is left out where there is none of its own budget, backend, bits and visits", () => {
@@ -71,15 +72,49 @@ describe("a search beside random search", () => {
     expect(searchGains([...found, searched({ variant: random })])).toHaveLength(1);
   });
 
+  test("is compared with the most accurate algorithm that has the same bits everywhere, too", () => {
+    expect(searchGains(better)[0]?.uniform).toBeUndefined();
+    const uniform = (
+      name: string,
+      accuracies: readonly number[],
+      changes: Partial<CompletedCell> = {},
+    ) =>
+      accuracies.map((accuracy, seed) => ({
+        ...completedCell({ algorithm: { name, version: 1 }, seed }, accuracy),
+        ...changes,
+      }));
+    const kernel = { id: "a/kernel", role: "weight", bitWidth: 5, scheme: "int5" } as const;
+    const [gain] = searchGains([
+      ...better,
+      ...uniform("lsq", [0.7, 0.7, 0.7]),
+      // Differences -1.0, -1.1 and -0.9 points.
+      ...uniform("pact", [0.81, 0.831, 0.849]),
+      // More accurate, but not the same bits everywhere, not at these bits, or varied.
+      ...uniform("channelwise", [0.9, 0.9, 0.9], { sites: [{ ...kernel, channelBits: [3, 5] }] }),
+      ...seeds("hawq", [0.9, 0.9, 0.9]),
+      completedCell({ bits: { weights: 8, activations: 8 } }, 0.9),
+      completedCell({ variant: { graph: 2 } }, 0.9),
+    ]);
+    expect(gain?.uniform?.cells.map(({ config }) => config.algorithm.name)).toEqual([
+      ...["pact", "pact", "pact"],
+    ]);
+    expect(gain?.uniform?.estimate.mean).toBeCloseTo(-0.01, 9);
+    expect(gain?.uniform?.verdict).toBe("worse");
+  });
+
   test("is said in points with its interval and both's visits", () => {
-    const { gains, better: count, targets } = searchesView(better) ?? {};
-    expect(count).toBe(1);
-    expect(targets).toEqual([]);
+    const view = searchesView([...better, completedCell({}, 0.7)]);
+    // 12 points against one seed: t = 0.12 / (0.02 sqrt(4 / 3)) = 5.2, p = 0.035 with 2 degrees of freedom.
+    expect(view).toMatchObject({ better: 1, compared: 1, aboveUniform: 1, targets: [] });
     // t(0.975, 2) = 4.303 times 0.1 / sqrt(3) points.
-    expect(gains).toMatchObject([
+    expect(view?.gains).toMatchObject([
       {
-        ...{ algorithm: "haq", bits: "W4A4", accuracy: "82.0 ± 5.0", drawn: "81.0 ± 5.1" },
-        ...{ difference: "+1.00 ± 0.25", seeds: 3, visits: "999 / 999", verdict: "better" },
+        ...{ algorithm: "haq", bits: "W4A4", accuracy: "82.0 ± 5.0", visits: "999 / 999" },
+        random: {
+          ...{ algorithm: "haq, random search", accuracy: "81.0 ± 5.1", seeds: 3 },
+          ...{ difference: "+1.00 ± 0.25", verdict: "better" },
+        },
+        uniform: { algorithm: "lsq", accuracy: "70.00" },
       },
     ]);
     expect(searchesView([completedCell()])).toBeUndefined();
