@@ -19,7 +19,7 @@ export interface HardwareTargets {
 
 /**
  * Whether what is found for one hardware is cheapest there, which is what searches with hardware in the
- * loop are for (HAQ, section 4.3): costs of each policy on the hardware of the others.
+ * loop are for (HAQ): costs of each policy on the hardware of the others.
  */
 export function costsElsewhere(results: readonly CellResult[]): HardwareTargets[] {
   const aimed = results
