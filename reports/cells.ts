@@ -26,6 +26,13 @@ export const weightBytesOf = ({ size }: CompletedCell): number =>
 export const backendOf = ({ config }: { readonly config: CellConfig }): string =>
   config.backend.name;
 
+/** Where algorithms can be compared: the same data, network, backend and bits. */
+export const placeOf = (result: { readonly config: CellConfig }): string =>
+  JSON.stringify([
+    ...[result.config.dataset.name, modelOf(result)],
+    ...[backendOf(result), bitsOf(result)],
+  ]);
+
 /** What a cell asks, without the seed: cells that share it are repetitions of each other. */
 export const questionOf = (result: CellResult): string =>
   JSON.stringify([

@@ -13,6 +13,7 @@ import { scatterChart, type ScatterPoint } from "./charts/scatter.js";
 import { latencyRatio } from "./decision/candidates.js";
 import { energyOf } from "./energy.js";
 import { prefixed } from "./format.js";
+import { modelledCost, type Modelled } from "./modelledCost.js";
 import { mean } from "./statistics/moments.js";
 import { pageOf } from "./summary.js";
 
@@ -60,10 +61,6 @@ const MODELLED: readonly {
   { label: "microjoules", of: ({ microjoules }) => microjoules },
   { label: "microjoules × milliseconds", of: ({ mapping }) => mapping?.energyDelay },
 ];
-type Modelled = Exclude<
-  CompletedCell["cost"]["quantized"]["hardware"][string],
-  { readonly unsupported: string }
->;
 
 /** Accuracy against each kind of cost, for each network; and against what each hardware model says. */
 export function costCharts(completed: readonly CompletedCell[]) {
@@ -79,10 +76,7 @@ function modelledCosts(cells: readonly CompletedCell[]): readonly Cost[] {
   return [...names].flatMap((name) =>
     MODELLED.map(({ label, of }) => ({
       ...{ name, label: `${label} on ${name}`, format: prefixed },
-      of({ cost: { quantized } }: CompletedCell) {
-        const modelled = quantized.hardware[name];
-        return modelled === undefined || "unsupported" in modelled ? undefined : of(modelled);
-      },
+      of: ({ cost }: CompletedCell) => modelledCost(cost.quantized, name, of),
     })),
   );
 }

@@ -2,6 +2,7 @@ import type { NetworkCost } from "../results/costSchema.js";
 import type { CompletedCell } from "../results/schema.js";
 import type { Sparsity } from "../results/sparsitySchema.js";
 import { bytes, milliseconds, prefixed } from "./format.js";
+import { modelledCost, type Modelled } from "./modelledCost.js";
 
 interface CostRow {
   readonly name: string;
@@ -36,7 +37,7 @@ export function costsOf(cell: CompletedCell): CostRow[] {
         : [
             row(
               `${model}: ${name}`,
-              both(({ hardware: all }) => modelled(all[model], of)),
+              both((network) => modelledCost(network, model, of)),
               format,
             ),
           ],
@@ -92,11 +93,6 @@ export function costsOf(cell: CompletedCell): CostRow[] {
 
 /** What weights do where they do not multiply. */
 const OTHER_OPERATIONS = ["shifts", "differences"] as const;
-
-type Modelled = Exclude<NetworkCost["hardware"][string], { readonly unsupported: string }>;
-
-const modelled = (cost: NetworkCost["hardware"][string] | undefined, of: HardwareRow["of"]) =>
-  cost === undefined || "unsupported" in cost ? undefined : of(cost);
 
 interface HardwareRow {
   readonly name: string;

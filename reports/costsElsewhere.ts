@@ -1,5 +1,6 @@
 import type { CellResult, CompletedCell } from "../results/schema.js";
-import { backendOf, bitsOf, groupBy, isCompleted, modelOf } from "./cells.js";
+import { backendOf, bitsOf, groupBy, isCompleted, modelOf, placeOf } from "./cells.js";
+import { modelledCost } from "./modelledCost.js";
 
 /** What was found for one hardware model, and what that costs on the others. */
 export interface CostsElsewhere {
@@ -25,7 +26,7 @@ export function costsElsewhere(results: readonly CellResult[]): HardwareTargets[
   const aimed = results
     .filter(isCompleted)
     .filter((cell) => targetOf(cell) !== undefined && cell.config.variant?.search !== "random");
-  return [...groupBy(aimed, placeOf).values()].flatMap((cells) => {
+  return [...groupBy(aimed, withoutTarget).values()].flatMap((cells) => {
     const byTarget = groupBy(cells, (cell) => targetOf(cell)?.name ?? "");
     const [first] = cells;
     if (first === undefined || byTarget.size < 2) return [];
@@ -65,14 +66,11 @@ function targetOf({ search }: CompletedCell): Target | undefined {
   };
 }
 
-function costOn({ cost }: CompletedCell, { unit, on }: Target): number | undefined {
-  const modelled = cost.quantized.hardware[on];
-  return modelled === undefined || "unsupported" in modelled ? undefined : modelled[unit];
-}
+const costOn = ({ cost }: CompletedCell, { unit, on }: Target): number | undefined =>
+  modelledCost(cost.quantized, on, (modelled) => modelled[unit]);
 
-/** Where searches for several targets can be compared; the budget aside, they are the same. */
-function placeOf(cell: CompletedCell): string {
-  const { variant: { budget, ...variant } = {}, algorithm, dataset } = cell.config;
-  const place = [dataset.name, modelOf(cell), backendOf(cell), bitsOf(cell)];
-  return JSON.stringify([place, algorithm.name, variant, budget?.share]);
+/** What searches for several targets share: all but the target. */
+function withoutTarget(cell: CompletedCell): string {
+  const { variant: { budget, ...variant } = {}, algorithm } = cell.config;
+  return JSON.stringify([placeOf(cell), algorithm.name, variant, budget?.share]);
 }

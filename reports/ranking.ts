@@ -1,6 +1,6 @@
 import { deviceAccuracy } from "../results/device.js";
 import type { CellResult, CompletedCell } from "../results/schema.js";
-import { algorithmOf, backendOf, bitsOf, groupBy, isCompleted, modelOf } from "./cells.js";
+import { algorithmOf, groupBy, isCompleted, modelOf, placeOf } from "./cells.js";
 import { MARGINS } from "./decision/standing.js";
 import { differenceOf } from "./measurements.js";
 import { friedman, type Friedman } from "./statistics/friedman.js";
@@ -26,10 +26,6 @@ export interface Pairing {
 export interface Ranking extends Friedman {
   readonly algorithms: readonly string[];
 }
-
-/** Where algorithms can be compared: the same network, backend and bits. */
-const placeOf = (result: CellResult): string =>
-  JSON.stringify([modelOf(result), backendOf(result), bitsOf(result)]);
 
 /**
  * Every pair of algorithms that share a place. Within each place the tests of all pairs are

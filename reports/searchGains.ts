@@ -1,7 +1,7 @@
 import { deviceAccuracy } from "../results/device.js";
 import type { CellResult, CompletedCell } from "../results/schema.js";
 import { variantLabel } from "../results/variant.js";
-import { algorithmOf, backendOf, bitsOf, groupBy, isCompleted, modelOf } from "./cells.js";
+import { algorithmOf, groupBy, isCompleted, placeOf } from "./cells.js";
 import { MARGINS } from "./decision/standing.js";
 import { differenceOf } from "./measurements.js";
 import type { Estimate } from "./statistics/difference.js";
@@ -73,9 +73,6 @@ const mostAccurate = (cells: readonly CompletedCell[]): readonly CompletedCell[]
   [...groupBy(cells, algorithmOf).values()].toSorted(
     (a, b) => mean(b.map(deviceAccuracy)) - mean(a.map(deviceAccuracy)),
   )[0] ?? [];
-
-const placeOf = (cell: CompletedCell): string =>
-  JSON.stringify([cell.config.dataset.name, modelOf(cell), backendOf(cell), bitsOf(cell)]);
 
 /** What a search shares with random search: where it looked, for what, and how long it might. */
 function effortOf(cell: CompletedCell): string {
