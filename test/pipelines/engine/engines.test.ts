@@ -3,10 +3,12 @@ import * as tf from "#tf";
 import { describe, expect, test } from "vitest";
 import {
   float32,
+  loadEngine,
   type Engine,
   type HostTensors,
   type StepFunction,
 } from "../../../pipelines/engine/index.js";
+import { probeBlocked } from "../../../pipelines/engine/probe.js";
 import { checkByTinyStep } from "../../../pipelines/engine/tinyStep.js";
 import { installedEngines, reportMissingEngines, tfjsNode } from "../../engines.js";
 import { normalValues } from "../../support.js";
@@ -96,5 +98,19 @@ describe.runIf(tfjsNode !== undefined)("tfjs-node", () => {
     const { gradient } = await run(engine, step, inputs);
     expect([...(gradient?.data ?? [])]).toEqual([0, 2, 3]);
     expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
+describe("the choice of onnxruntime's lowering", () => {
+  test("can be forced, and is known by name", async () => {
+    expect((await loadEngine("onnxruntime", "standard")).lowering).toBe("standard");
+    const isBlocked = (await probeBlocked()) !== undefined;
+    expect((await loadEngine("onnxruntime", "auto")).lowering).toMatch(
+      isBlocked ? /^blocked: / : /^standard$/,
+    );
+  });
+
+  test("is none for other engines", async () => {
+    await expect(loadEngine("tfjs", "blocked")).rejects.toThrow(/engine "tfjs" has no lowerings/);
   });
 });

@@ -1,120 +1,30 @@
 import * as tf from "#tf";
 import { describe, expect, test } from "vitest";
-import { unsupportedLevels, type Algorithm } from "../../../algorithms/algorithm.js";
+import type { Algorithm } from "../../../algorithms/algorithm.js";
 import { algorithms } from "../../../algorithms/index.js";
-import { logarithmic } from "../../../algorithms/logarithmic.js";
 import { lsq } from "../../../algorithms/lsq.js";
 import { minMax } from "../../../algorithms/minMax.js";
 import { academic } from "../../../backends/academic.js";
-import type { BackendProfile } from "../../../backends/backend.js";
-import { backends } from "../../../backends/index.js";
 import { litert } from "../../../backends/litert.js";
-import { nnie } from "../../../backends/nnie.js";
-import { onnxQnn } from "../../../backends/onnxQnn.js";
-import { pplW8A16 } from "../../../backends/pplW8A16.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
-import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
-import { calibrate, quantize as quantizeNetwork } from "../../../pipelines/quantize/index.js";
-import {
-  float32,
-  loadEngine,
-  type Engine,
-  type StepTensors,
-} from "../../../pipelines/engine/index.js";
-import { accuracyOf, agreementOf, evaluate } from "../../../pipelines/train/evaluate.js";
-import { exportOnnx } from "../../../pipelines/export/index.js";
-import { freeze, freezeFloat, type FrozenNetwork } from "../../../pipelines/freeze/index.js";
-import type { Hyperparameters } from "../../../pipelines/train/hyperparameters.js";
-import {
-  asDeployed,
-  foldBatchNorm,
-  inheritParameters,
-  initialParameters,
-  placeQuantizers,
-  unquantized,
-  withFilters,
-} from "../../../pipelines/network/index.js";
+import { accuracyOf, evaluate } from "../../../pipelines/train/evaluate.js";
+import { initialParameters, unquantized } from "../../../pipelines/network/index.js";
 import type { Network } from "../../../algorithms/network.js";
 import { train } from "../../../pipelines/train/train.js";
-import { preciseKernels } from "../../../pipelines/session.js";
 import { installedEngines } from "../../engines.js";
-import { TOY_VISITS } from "../../searching.js";
-import { deployedLogits, toyDataset } from "../../support.js";
+import {
+  dataset,
+  hyperparameters,
+  floatNetwork,
+  onnx,
+  pretrain,
+  checkpoint,
+  mobile,
+  quantize,
+  unsupported,
+} from "../toyTraining.js";
 
-const dataset = toyDataset();
-const hyperparameters = {
-  batchSize: 8,
-  momentum: 0.9,
-  weightDecay: 1e-4,
-  augmentation: { shift: 0, flip: false },
-  pretrain: { epochs: 4, learningRate: 0.05 },
-  calibrationBatches: 2,
-  quantizedTraining: { epochs: 1, learningRate: 0.01 },
-  reconstruction: { images: 16, batchSize: 8, steps: 10, learningRate: 0.03 },
-  search: { visits: TOY_VISITS, heldOut: 24, fineTuning: { steps: 1, learningRate: 0.001 } },
-} satisfies Hyperparameters;
-const options = { inputShape: dataset.shape, classes: dataset.classes, width: 4 };
-const floatNetwork = resnet8.build(options);
-const onnx = await loadEngine("onnxruntime");
 const others = installedEngines.filter(([, { name }]) => name !== "onnxruntime");
-
-function pretrain(engine: Engine, network = floatNetwork, epochs = 4, seed = 0) {
-  return train(engine, {
-    network,
-    tensors: initialParameters(network, seed),
-    dataset,
-    hyperparameters,
-    schedule: { ...hyperparameters.pretrain, epochs },
-    seed,
-    name: "pretrain",
-  });
-}
-const checkpoint = await pretrain(onnx);
-const mobile = mobileNetV2.build(options);
-const mobileCheckpoint = await pretrain(onnx, mobile, 2);
-
-async function quantize(
-  algorithm: Algorithm,
-  profile: BackendProfile,
-  { bits = 4, engine = onnx, float = floatNetwork, parameters = checkpoint.tensors } = {},
-) {
-  const rewritten = algorithm.rewrite?.(float) ?? float;
-  const { batchNorm } = profile;
-  const network = foldBatchNorm(rewritten, batchNorm);
-  const placed = placeQuantizers(network, profile, { weights: bits, activations: bits });
-  const inherited = inheritParameters(rewritten, parameters, { algorithm, seed: 0 });
-  const common = { dataset, hyperparameters };
-  const values = await calibrate(engine, {
-    ...placed,
-    algorithm,
-    parameters: inherited,
-    ...common,
-  });
-  const result = await quantizeNetwork(engine, {
-    ...{ algorithm, floatNetwork: float, checkpoint: parameters, rewritten, batchNorm },
-    ...{ quantized: placed, ...common, seed: 0 },
-  });
-  const { sites, filters = {} } = result;
-  const quantized = withFilters({ network: placed.network, sites }, filters);
-  return { quantized, before: { ...inherited, ...values }, result };
-}
-
-/** Why an algorithm cannot run on a backend at 4 bits, or nothing. */
-function unsupported(algorithm: Algorithm, profile: BackendProfile): string | undefined {
-  const { weights, activations } = profile.bitWidths;
-  if (weights.min > 4 || activations.min > 4) return "bits";
-  const rewritten = algorithm.rewrite?.(floatNetwork) ?? floatNetwork;
-  const { network, sites } = placeQuantizers(foldBatchNorm(rewritten, profile.batchNorm), profile, {
-    weights: 4,
-    activations: 4,
-  });
-  return sites
-    .map((site) => {
-      const quantizer = site.role === "weight" ? algorithm.weight : algorithm.activation;
-      return unsupportedLevels(quantizer, site) ?? algorithm.unsupported?.(site, network);
-    })
-    .find((reason) => reason !== undefined);
-}
 
 describe("float training", () => {
   test("learns", async () => {
@@ -288,96 +198,4 @@ describe("quantized training", () => {
     const { quantized } = await quantize(rewriting, academic);
     expect(quantized.network.nodes.some(({ op }) => op === "relu")).toBe(false);
   });
-});
-
-/** Logits of a network on onnxruntime, with the kernels that compute the same on every processor. */
-const computedAnywhere = (frozen: FrozenNetwork) =>
-  deployedLogits(exportOnnx(frozen, "cell"), dataset, preciseKernels(frozen));
-
-describe("deployment", () => {
-  test("the float export computes what the float network does", async () => {
-    const model = exportOnnx(freezeFloat(floatNetwork, checkpoint.tensors), "float");
-    const simulated = await evaluate(onnx, floatNetwork, {
-      tensors: checkpoint.tensors,
-      dataset,
-      mode: () => ({ quantize: unquantized }),
-    });
-    const { share, largestDifference } = agreementOf(
-      simulated,
-      await deployedLogits(model, dataset, "shipped"),
-      4,
-    );
-    expect(share).toBe(1);
-    expect(largestDifference).toBeLessThan(1e-4);
-  });
-
-  const supported = backends.flatMap((profile) =>
-    algorithms
-      .filter(
-        (algorithm) =>
-          // All pairs take too long here; formats are shared, and every algorithm meets two.
-          (profile.name === academic.name ||
-            profile.name === onnxruntime.name ||
-            ["lsq", "minMax", "dsq", "pactMqbench"].includes(algorithm.name)) &&
-          unsupported(algorithm, profile) === undefined,
-      )
-      .map((algorithm) => [profile, algorithm] as const),
-  );
-  const everyCell = supported.map(([profile, algorithm]) => ({
-    label: `ResNet-8, ${algorithm.name}, ${profile.name}, 4 bits`,
-    ...{ float: floatNetwork, parameters: checkpoint.tensors, profile, algorithm, bits: 4 },
-  }));
-  const depthwise = [academic, onnxruntime].flatMap((profile) =>
-    [4, 8].map((bits) => ({
-      label: `MobileNetV2, minMax, ${profile.name}, ${String(bits)} bits`,
-      ...{ float: mobile, parameters: mobileCheckpoint.tensors, profile, algorithm: minMax, bits },
-    })),
-  );
-  const onlyAt8 = { bits: 8, float: floatNetwork, parameters: checkpoint.tensors };
-  const eightBits = [
-    { label: "ResNet-8, logarithmic, nnie", ...onlyAt8, profile: nnie, algorithm: logarithmic },
-    { label: "ResNet-8, lsq, onnxQnn", ...onlyAt8, profile: onnxQnn, algorithm: lsq },
-    { label: "ResNet-8, minMax, pplW8A16", ...onlyAt8, profile: pplW8A16, algorithm: minMax },
-  ];
-  const cells = [...everyCell, ...depthwise, ...eightBits];
-  test.each([
-    [academic, 7],
-    [onnxruntime, 7],
-    [onnxruntime, 6.0007],
-  ] as const)(
-    "on $0.name a ReLU6 clips at 6 though the integers behind it reach to $1",
-    async (profile, reach) => {
-      const cell = { bits: 8, float: mobile, parameters: mobileCheckpoint.tensors };
-      const { quantized, result } = await quantize(minMax, profile, cell);
-      const beyond = Object.keys(result.tensors)
-        .filter((name) =>
-          /relu6\/output:scale|depthwise\/input:scale|project\/input:scale/.test(name),
-        )
-        .map((name) => [name, float32([reach / 255], [])] as const);
-      expect(beyond.length).toBeGreaterThan(10);
-      const tensors = { ...result.tensors, ...Object.fromEntries(beyond) };
-      const mode = (current: StepTensors) => asDeployed(minMax, quantized, current);
-      const simulated = await evaluate(onnx, quantized.network, { tensors, dataset, mode });
-      const frozen = await freeze(onnx, quantized, { algorithm: minMax, tensors });
-      const deployed = await computedAnywhere(frozen);
-      expect(agreementOf(simulated, deployed, 4).share).toBeGreaterThanOrEqual(62 / 64);
-    },
-  );
-
-  test.each(cells)(
-    "$label: the exported network predicts what the simulation does",
-    async (cell) => {
-      const { algorithm, profile } = cell;
-      const { quantized, result } = await quantize(algorithm, profile, cell);
-      const simulated = await evaluate(onnx, quantized.network, {
-        tensors: result.tensors,
-        dataset,
-        mode: (tensors) => asDeployed(algorithm, quantized, tensors),
-      });
-      const frozen = await freeze(onnx, quantized, { algorithm, tensors: result.tensors });
-      const deployed = await computedAnywhere(frozen);
-      // One image of 64 may fall on a rounding border.
-      expect(agreementOf(simulated, deployed, 4).share).toBeGreaterThanOrEqual(63 / 64);
-    },
-  );
 });
