@@ -4,6 +4,7 @@ import type { CellResult } from "../../results/schema.js";
 import { buildCell, type Cell } from "../planning/index.js";
 import { completedCell } from "./cellResult.js";
 import { encodePlanes } from "../../pipelines/export/index.js";
+import { notFinite } from "../../pipelines/train/index.js";
 import { storedCheckpoint, type Checkpoint } from "./checkpoint.js";
 import { stageKeys, type CellContext } from "./context.js";
 import { servedAt } from "../../algorithms/search/servedWidths.js";
@@ -26,11 +27,13 @@ export async function runCell(
   const subject: Subject = { cell, parts: buildCell(config, context.dataset), context };
   const staged = new StagedCell(subject, shared);
   const checkpoint = await staged.find("checkpoint");
-  const diverged = (what: string, { losses, divergedAt = 0 }: Checkpoint): CellResult => ({
+  const diverged = (what: string, { tensors, losses, divergedAt = 0 }: Checkpoint): CellResult => ({
     id,
     config,
     state: "notConverged",
-    reason: `the loss of ${what} became ${String(losses.at(-1))} at step ${String(divergedAt + 1)}`,
+    reason: losses.every(Number.isFinite)
+      ? `"${String(notFinite(tensors))}" is not finite after ${what}`
+      : `the loss of ${what} became ${String(losses.at(-1))} at step ${String(divergedAt + 1)}`,
     floatAccuracy: checkpoint.accuracy ?? NaN,
     losses: Array.from(losses, (loss) => (Number.isFinite(loss) ? loss : null)),
   });

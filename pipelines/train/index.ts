@@ -35,11 +35,12 @@ export {
 } from "./hyperparameters.js";
 export { imagePace, type ImageProgress } from "./pace.js";
 export { RunningPhase, train } from "./train.js";
-export type {
-  Training,
-  TrainingKeeper,
-  TrainingProgress,
-  TrainingResult,
-  TrainingState,
+export {
+  type Training,
+  type TrainingKeeper,
+  type TrainingProgress,
+  type TrainingResult,
+  type TrainingState,
+  notFinite,
 } from "./training.js";
 export { distilled, type Distillation } from "./distillation.js";

@@ -12,7 +12,7 @@ import {
 import { predictions } from "./evaluate.js";
 import { learningRateAt, stepCount } from "./hyperparameters.js";
 import { existing, parameterSpecs, quantizerOf, toHost, valueName } from "../network/index.js";
-import type { Training, TrainingResult } from "./training.js";
+import { notFinite, type Training, type TrainingResult } from "./training.js";
 import { LOGITS, momentumOf, trainingStep } from "./trainingStep.js";
 
 const WHOLE_TRAINING: Phase = { name: "train", share: 1, trains: ["weights"] };
@@ -92,7 +92,8 @@ export async function train(engine: Engine, training: Training): Promise<Trainin
   } finally {
     for (const running of known.values()) await running.release();
   }
-  return { tensors, losses, accuracies };
+  const isBroken = notFinite(tensors) !== undefined;
+  return { tensors, losses, accuracies, ...(isBroken && { divergedAt: steps - 1 }) };
 }
 
 function phasesOfTraining({ quantizers, network }: Training): readonly Phase[] {

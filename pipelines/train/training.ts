@@ -63,6 +63,14 @@ export interface TrainingResult {
   readonly losses: Float32Array;
   /** Share of each step's images that were classified right, before the step. */
   readonly accuracies: Float32Array;
-  /** The first step whose loss was not finite; training stops there. */
+  /**
+   * The first step whose loss was not finite; training stops there. Or the last, where a value is not finite
+   * after it: a loss can be blind to that, for the largest of 0 and NaN is 0 on some engines.
+   */
   readonly divergedAt?: number;
+}
+
+/** The first tensor with a value that is not finite. */
+export function notFinite(tensors: HostTensors): string | undefined {
+  return Object.entries(tensors).find(([, { data }]) => !data.every(Number.isFinite))?.[0];
 }

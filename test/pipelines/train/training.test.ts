@@ -73,6 +73,22 @@ describe("float training", () => {
     expect(result.losses).toHaveLength((result.divergedAt ?? 0) + 1);
   });
 
+  test("has not converged where only its last step leaves values that are not finite", async () => {
+    const lone = { ...dataset, train: { ...dataset.train, count: 8 } };
+    const result = await train(onnx, {
+      network: floatNetwork,
+      tensors: initialParameters(floatNetwork, 0),
+      dataset: lone,
+      hyperparameters,
+      schedule: { epochs: 1, learningRate: Infinity },
+      seed: 0,
+      name: "pretrain",
+    });
+    expect(result.losses).toHaveLength(1);
+    expect(result.losses[0]).toBeLessThan(10);
+    expect(result.divergedAt).toBe(0);
+  });
+
   test("needs at least one batch of images", async () => {
     const tiny = { ...dataset, train: { ...dataset.train, count: 4 } };
     const training = train(onnx, {
