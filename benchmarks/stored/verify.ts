@@ -127,6 +127,9 @@ const LATER_FIELDS =
 /** Says where it was computed. */
 const MACHINE = /^deployment\.(runtime|instructionSet|saturates)$/;
 
+/** How the integer reference is written down, which versions change without a number. */
+const WRITTEN = /^runtimes\.integers\.modelBytes$/;
+
 /** What native kernels decide: onnxruntime's numbers, and what is compared with them. */
 const OF_KERNELS =
   /^(accuracy\.deployed|agreement|runtimes\.onnxruntime(Precise|Reduced)?\.|runtimes\.\w+\.equalLogits|correctImages\.device|deployment|inspection\.(partings|isDeployedGraph|sites\.\d+\.(differing|largestSteps|ties)$))/;
@@ -151,7 +154,7 @@ export function compare(
 ): Difference[] {
   if (Object.is(stored, repeated)) return [];
   if (stored === undefined && LATER_FIELDS.test(field)) return [];
-  if (MACHINE.test(field)) return [];
+  if (MACHINE.test(field) || WRITTEN.test(field)) return [];
   const bothObjects =
     typeof stored === "object" &&
     typeof repeated === "object" &&

@@ -20,12 +20,13 @@ export interface Choice {
   readonly bits: number;
   readonly seed: number;
   readonly model: Pick<Model, "build">;
+  readonly width?: number;
 }
 
 /** A network with random integers and grids, as training could have left it. */
-export function frozenNetwork({ profile, bits, seed, model }: Choice): FrozenNetwork {
+export function frozenNetwork({ profile, bits, seed, model, width = 4 }: Choice): FrozenNetwork {
   const random = randomStream(seed, "artefact");
-  const float = model.build({ inputShape: [8, 8, 1], classes: 4, width: 4 });
+  const float = model.build({ inputShape: [8, 8, 1], classes: 4, width });
   const folded = foldBatchNorm(float, 1);
   const { network, sites } = placeQuantizers(folded, profile, {
     weights: Math.max(bits, profile.bitWidths.weights.min),

@@ -6,8 +6,7 @@ import { byFixedPoint } from "./fixedPoint.js";
 import {
   bounded,
   cast,
-  rounded,
-  stored,
+  roundedAndStored,
   vector,
   type Codes,
   type Rounding,
@@ -68,7 +67,7 @@ function byFloat(
     const inputs = [scaled, graph.scalar(1), zeroPoint(target.zeroPoint)];
     return bounded(graph, graph.add("QuantizeLinear", inputs), target);
   }
-  return stored(graph, rounded(graph, scaled, "float32", rounding), "float32", target);
+  return roundedAndStored(graph, scaled, "float32", { rounding, target });
 }
 
 /**
@@ -113,22 +112,35 @@ function addedInFixedPoint(
     return graph.add("Mul", [cast(graph, tensor, "float64"), factor]);
   });
   const sum = products.reduce((a, b) => graph.add("Add", [a, b]));
-  return stored(graph, rounded(graph, sum, "float64", "halfUp"), "float64", target);
+  return roundedAndStored(graph, sum, "float64", { rounding: "halfUp", target });
 }
 
-/** Exact: in float64, which holds every sum and its shifted form. */
+/** Exact: in a type that holds every sum and its shifted form. */
 function byShift(
   graph: OnnxGraph,
   terms: readonly Term[],
   target: Target,
   rounding: Rounding,
 ): string {
+  const factors = terms.map(({ steps, divisor }) =>
+    Float64Array.from(steps, (step) => step / (target.scale * divisor)),
+  );
+  const type = fitsFloat32(terms, factors) ? "float32" : "float64";
   const sum = terms
-    .map((term) => {
-      const factors = Float64Array.from(term.steps, (step) => step / (target.scale * term.divisor));
-      const real = cast(graph, term.tensor, "float64");
-      return graph.add("Mul", [real, vector(graph, "float64", factors, target)]);
+    .map(({ tensor }, i) => {
+      const shifts = vector(graph, type, factors[i] ?? [], target);
+      return graph.add("Mul", [cast(graph, tensor, type), shifts]);
     })
     .reduce((a, b) => graph.add("Add", [a, b]));
-  return stored(graph, rounded(graph, sum, "float64", rounding), "float64", target);
+  return roundedAndStored(graph, sum, type, { rounding, target });
+}
+
+/** Whether float32, which is faster, loses nothing of shifted sums that is not beyond every byte anyway. */
+function fitsFloat32(terms: readonly Term[], factors: readonly Float64Array[]): boolean {
+  const all = factors.flatMap((list) => [...list]);
+  if (!all.every((factor) => Number.isInteger(log2(factor)))) return false;
+  // A sum and half of one, up to 512 (bytes and their zero points reach 255 on both sides).
+  if (terms.length === 1) return Math.min(...all) >= 2 ** -14;
+  const largest = terms.length * 255 * Math.max(...all);
+  return terms.every(({ codes }) => codes) && largest / Math.min(...all) < 2 ** 23;
 }

@@ -54,20 +54,48 @@ export function rounded(
 ): string {
   const half = graph.constant(type, [], [0.5]);
   const up = (value: string) => graph.add("Floor", [graph.add("Add", [value, half])]);
+  // Each side of 0 by itself, the other one 0: several times faster than Where and Sign.
+  const zero = graph.constant(type, [], [0]);
+  const above = () => graph.add("Max", [x, zero]);
+  const below = () => graph.add("Min", [x, zero]);
   switch (rounding) {
     case "halfToEven":
       return graph.add("Round", [x]);
     case "halfUp":
       return up(x);
     case "halfAwayFromZero":
-      return graph.add("Mul", [graph.add("Sign", [x]), up(graph.add("Abs", [x]))]);
-    case "dpu": {
-      const negative = graph.add("Less", [x, graph.constant(type, [], [0])]);
-      return graph.add("Where", [negative, up(x), graph.add("Round", [x])]);
-    }
+      return graph.add("Add", [
+        up(above()),
+        graph.add("Ceil", [graph.add("Sub", [below(), half])]),
+      ]);
+    case "dpu":
+      return graph.add("Add", [up(below()), graph.add("Round", [above()])]);
     default:
       return rounding satisfies never;
   }
+}
+
+/** The same for what is not negative, with less work. */
+const NOT_BELOW_ZERO: Readonly<Record<Rounding, Rounding>> = {
+  halfToEven: "halfToEven",
+  halfUp: "halfUp",
+  halfAwayFromZero: "halfUp",
+  dpu: "halfToEven",
+};
+
+/** Saturated, which no rounding changes, rounded, with the zero point added, as uint8. */
+export function roundedAndStored(
+  graph: OnnxGraph,
+  x: string,
+  type: "float32" | "float64",
+  { rounding, target }: { readonly rounding: Rounding; readonly target: Target },
+): string {
+  const { zeroPoint, low, high } = target;
+  const constant = (value: number) => graph.constant(type, [], [value]);
+  const clipped = graph.add("Clip", [x, constant(low - zeroPoint), constant(high - zeroPoint)]);
+  const rule = low >= zeroPoint ? NOT_BELOW_ZERO[rounding] : rounding;
+  const whole = rounded(graph, clipped, type, rule);
+  return cast(graph, graph.add("Add", [whole, constant(zeroPoint)]), "uint8");
 }
 
 /** Whole numbers with the zero point added, saturated, as uint8. */

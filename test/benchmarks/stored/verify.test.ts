@@ -22,6 +22,16 @@ test("what results of an earlier version lack is not a difference; all else is",
   expect(compare("cell", stored, { ...stored, another: 1 })).toHaveLength(1);
 });
 
+test("how many bytes the integer reference is written in may change, but no other file", () => {
+  const files = (integers: number, litert: number) => ({
+    runtimes: { integers: { modelBytes: integers }, litert: { modelBytes: litert } },
+  });
+  expect(compare("cell", files(1, 2), files(3, 2))).toEqual([]);
+  expect(compare("cell", files(1, 2), files(1, 3)).map(({ field }) => field)).toEqual([
+    "runtimes.litert.modelBytes",
+  ]);
+});
+
 test("native kernels may differ where the processor's instructions do, and only there", () => {
   const onProcessor = (instructionSet: string, saturates: boolean) => ({
     ...completedCell(),

@@ -5,9 +5,10 @@ import type { IntegerArithmetic } from "../../../backends/backend.js";
 import { acl } from "../../../backends/acl.js";
 import { backends } from "../../../backends/index.js";
 import { litert } from "../../../backends/litert.js";
+import { onnxQnn } from "../../../backends/onnxQnn.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { snpe } from "../../../backends/snpe.js";
-import { tvm } from "../../../backends/tvm.js";
+import { vitis } from "../../../backends/vitis.js";
 import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
 import { exportOnnx } from "../../../pipelines/export/onnx/exportOnnx.js";
 import { exportIntegers } from "../../../pipelines/export/integers/exportIntegers.js";
@@ -67,22 +68,31 @@ const sums = fc.array(fc.integer({ min: -(2 ** 24), max: 2 ** 24 }), {
   minLength: 1,
   maxLength: 200,
 });
-const targets = fc.record({
-  scale: fc.constant(1),
-  zeroPoint: fc.integer({ min: 0, max: 255 }),
-  low: fc.integer({ min: 0, max: 20 }),
-  high: fc.integer({ min: 200, max: 255 }),
-  pixelAxes: fc.constant(0),
-});
+/** Half of them with a ReLU, which leaves nothing below the zero point. */
+const targets = fc
+  .record({
+    scale: fc.constant(1),
+    zeroPoint: fc.integer({ min: 0, max: 255 }),
+    low: fc.integer({ min: 0, max: 20 }),
+    high: fc.integer({ min: 200, max: 255 }),
+    pixelAxes: fc.constant(0),
+    isRectified: fc.boolean(),
+  })
+  .map(({ isRectified, ...target }) => ({
+    ...target,
+    low: isRectified ? Math.min(target.zeroPoint, target.high) : target.low,
+  }));
 
 describe("sums become integers", () => {
   test.each(["halfUp", "halfToEven", "halfAwayFromZero", "dpu"] as const)(
     "by a shift, ties %s",
     async (rounding) => {
       await fc.assert(
-        fc.asyncProperty(sums, targets, fc.integer({ min: 1, max: 20 }), async (all, target, n) => {
-          // Small sums make ties common.
-          const values = [...all, ...all.map((sum) => sum % 2 ** (n + 3))];
+        fc.asyncProperty(sums, targets, fc.integer({ min: 1, max: 22 }), async (all, target, n) => {
+          // Ties, and what is next to them.
+          const codes = all.map((sum) => sum % 256);
+          const ties = codes.map((code, i) => code * 2 ** n + 2 ** (n - 1) + ((i % 3) - 1));
+          const values = [...all, ...ties];
           const expected = values.map((sum) =>
             saturated(roundedExactly(BigInt(sum), BigInt(n), rounding), target),
           );
@@ -94,14 +104,20 @@ describe("sums become integers", () => {
     },
   );
 
-  test.each(["halfUp", "halfAwayFromZero"] as const)(
-    "by a multiplier of 31 bits and a shift, ties %s",
-    async (rounding) => {
+  // Below 2^-13 float64 does not hold every product.
+  test.each([
+    ["halfUp", 2 ** -13, 0.9],
+    ["halfAwayFromZero", 2 ** -13, 0.9],
+    ["halfUp", 1e-6, 2 ** -13],
+    ["halfAwayFromZero", 1e-6, 2 ** -13],
+  ] as const)(
+    "by a multiplier of 31 bits and a shift, ties %s, factors from %f to %f",
+    async (rounding, min, max) => {
       await fc.assert(
         fc.asyncProperty(
           sums,
           targets,
-          fc.double({ min: 1e-6, max: 0.9, noNaN: true }),
+          fc.double({ min, max, noNaN: true }),
           async (all, target, factor) => {
             const step = Math.fround(factor);
             const { mantissa, shift } = fixedPoint(step);
@@ -173,13 +189,16 @@ async function addedByLiteRt({ a, b, sum }: Addition): Promise<number[]> {
 }
 
 /** The same in the integer reference. */
-async function addedByReference({ a, b, sum }: Addition): Promise<number[]> {
+async function addedByReference(
+  { a, b, sum }: Addition,
+  arithmetic: IntegerArithmetic,
+): Promise<number[]> {
   const graph = new OnnxGraph();
   const terms = Object.entries({ a, b }).map(([name, codes]) => {
     graph.input(name, "uint8", ["n"]);
     return centered(graph, { ...codes, tensor: name });
   });
-  graph.output("sum", requantize(graph, terms, sum, litert.arithmetic), "uint8", ["n"]);
+  graph.output("sum", requantize(graph, terms, sum, arithmetic), "uint8", ["n"]);
   const session = await ort.InferenceSession.create(graph.toBytes("add"));
   const bytes = (codes: readonly number[]) =>
     new ort.Tensor("uint8", Uint8Array.from(codes), [codes.length]);
@@ -199,7 +218,63 @@ describe("LiteRT's additions are those of its integer reference, for every pair 
   test.each(additions)("scales %f and %f to %f", async (a, b, sum) => {
     const target = { ...grid(sum), low: 0, high: 255, pixelAxes: 0 };
     const addition = { a: grid(a), b: grid(b), sum: target };
-    expect(await addedByReference(addition)).toEqual(await addedByLiteRt(addition));
+    expect(await addedByReference(addition, litert.arithmetic)).toEqual(
+      await addedByLiteRt(addition),
+    );
+  });
+});
+
+describe("every pair of bytes is added as the device's arithmetic is defined", () => {
+  const [low, high, pixelAxes] = [0, 255, 0];
+  const expected = (code: (a: number, b: number) => bigint, target: Target): number[] =>
+    PAIRS[0].map((a, i) => saturated(code(a, PAIRS[1][i] ?? NaN), target));
+
+  // The last one's factors are too far apart for float32.
+  test.each([
+    [2 ** -3, 2 ** -1, 2 ** 1],
+    [2 ** -9, 2 ** -2, 2 ** -3],
+    [2 ** -1, 2 ** -22, 1],
+  ])("on the DPU, scales %f and %f to %f", async (a, b, scale) => {
+    const sum = { ...{ scale, zeroPoint: 128 }, low, high, pixelAxes };
+    const grids = { a: { scale: a, zeroPoint: 128 }, b: { scale: b, zeroPoint: 120 } };
+    const shift = 22; // every factor times 2^22 is a whole number
+    const whole = (step: number) => BigInt((step / scale) * 2 ** shift);
+    const codes = expected((x, y) => {
+      const numerator = BigInt(x - 128) * whole(a) + BigInt(y - 120) * whole(b);
+      return roundedExactly(numerator, BigInt(shift), "dpu");
+    }, sum);
+    expect(await addedByReference({ ...grids, sum }, vitis.arithmetic)).toEqual(codes);
+  });
+
+  // Jacob et al., 2018: a sum of products has one shift, that of the largest factor; TVM rounds each product.
+  // The last one's second factor is too small for float64.
+  const scales = [
+    [0.1, 0.07, 0.13],
+    [1.7, 0.02, 0.9],
+    [0.5, 2 ** -15 * 1.3, 1],
+  ] as const;
+  test.each(scales)("on SNPE, scales %f and %f to %f", async (a, b, scale) => {
+    const sum = { ...{ scale, zeroPoint: 30 }, low, high, pixelAxes };
+    const grids = { a: { scale: a, zeroPoint: 3 }, b: { scale: b, zeroPoint: 200 } };
+    const forms = [a, b].map((step) => fixedPoint(Math.fround(step) / scale));
+    const shift = Math.min(...forms.map((form) => form.shift));
+    const [p = 0n, q = 0n] = forms.map((form) =>
+      BigInt(Math.round(form.mantissa / 2 ** (form.shift - shift))),
+    );
+    const codes = expected((x, y) => {
+      const numerator = BigInt(x - 3) * p + BigInt(y - 200) * q;
+      return roundedExactly(numerator, BigInt(shift), "halfAwayFromZero");
+    }, sum);
+    expect(await addedByReference({ ...grids, sum }, snpe.arithmetic)).toEqual(codes);
+  });
+  test.each(scales)("on ONNX QNN, scales %f and %f to %f", async (a, b, scale) => {
+    const sum = { ...{ scale, zeroPoint: 30 }, low, high, pixelAxes };
+    const grids = { a: { scale: a, zeroPoint: 3 }, b: { scale: b, zeroPoint: 200 } };
+    const [p, q] = [a, b].map((step) => fixedPoint(Math.fround(step) / scale));
+    const alone = (value: number, form = fixedPoint(1)) =>
+      roundedExactly(BigInt(value) * BigInt(form.mantissa), BigInt(form.shift), "halfUp");
+    const codes = expected((x, y) => alone(x - 3, p) + alone(y - 200, q), sum);
+    expect(await addedByReference({ ...grids, sum }, onnxQnn.arithmetic)).toEqual(codes);
   });
 });
 
@@ -238,6 +313,23 @@ describe("networks", () => {
     );
   });
 
+  test("multiply integers where float32 does not hold every sum, and have the same logits", async () => {
+    const narrow = frozenNetwork({ profile: onnxruntime, bits: 8, seed: 1, model: resnet8 });
+    const wide = frozenNetwork({
+      profile: onnxruntime,
+      bits: 8,
+      seed: 1,
+      model: resnet8,
+      width: 64,
+    });
+    const products = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1");
+    const { arithmetic } = onnxruntime;
+    expect(products(exportIntegers(narrow, "n", arithmetic))).not.toContain("ConvInteger");
+    const integers = exportIntegers(wide, "n", arithmetic);
+    expect(products(integers)).toContain("ConvInteger");
+    expect(await logitsOf(integers)).toEqual(await quantizedLogits(wide));
+  });
+
   test.each(backends.filter(({ arithmetic }) => arithmetic !== undefined))(
     "compute in the integers of $name what they mean in real numbers",
     async (profile) => {
@@ -253,25 +345,24 @@ describe("networks", () => {
     },
   );
 
-  test("use integer products and no scales where weights have a zero point for each filter", () => {
-    const frozen = frozenNetwork({ profile: acl, bits: 8, seed: 1, model: resnet8 });
-    const text = Buffer.from(exportIntegers(frozen, "n", acl.arithmetic)).toString("latin1");
-    expect(text).toContain("ConvInteger");
-    expect(text).not.toContain("QLinearConv");
-  });
+  test.each([4, 64])(
+    "subtract the zero point of each filter in a network of width %i as in real numbers",
+    async (width) => {
+      const frozen = frozenNetwork({ profile: acl, bits: 8, seed: 1, model: resnet8, width });
+      const bytes = exportIntegers(frozen, "n", acl.arithmetic);
+      expect(Buffer.from(bytes).toString("latin1")).not.toContain("QLinearConv");
+      const [found, expected] = [await logitsOf(bytes), await quantizedLogits(frozen)];
+      const reach = Math.max(...expected.map(Math.abs));
+      found.forEach((logit, i) => {
+        expect(Math.abs(logit - (expected[i] ?? NaN)) / reach).toBeLessThan(0.02);
+      });
+    },
+  );
 
   test("are refused where a layer's steps are not equal", () => {
     const nnie = backends.find(({ name }) => name === "nnie");
     if (nnie === undefined) throw new Error("no profile nnie");
     const frozen = frozenNetwork({ profile: nnie, bits: 8, seed: 1, model: resnet8 });
     expect(() => exportIntegers(frozen, "n", snpe.arithmetic)).toThrow(/steps are not equal/);
-  });
-
-  test("shift where scales are powers of two, multiply elsewhere", () => {
-    const operators = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1");
-    const powers = frozenNetwork({ profile: tvm, bits: 8, seed: 1, model: resnet8 });
-    expect(operators(exportIntegers(powers, "n", tvm.arithmetic))).not.toContain("BitShift");
-    const others = frozenNetwork({ profile: snpe, bits: 8, seed: 1, model: resnet8 });
-    expect(operators(exportIntegers(others, "n", snpe.arithmetic))).toContain("BitShift");
   });
 });
