@@ -33,9 +33,9 @@ import {
 
 /**
  * A network in integers, as an ONNX graph: 8-bit storage, 32-bit sums and biases, and a backend's
- * own way from sums to the next integers. Runs on any ONNX runtime, in operators (ConvInteger,
- * MatMulInteger, elementwise ones) that know nothing of scales. What the backend's graph rule
- * leaves in float is computed so, between the integers.
+ * own way from sums to the next integers. Runs on any ONNX runtime, in operators (Conv of whole numbers
+ * where float32 holds every sum, ConvInteger, MatMulInteger, elementwise ones) that know nothing of scales.
+ * What the backend's graph rule leaves in float is computed so, between the integers.
  *
  * @throws NoForm naming the layer or quantizer that is not one of 8-bit integers
  */
