@@ -55,9 +55,9 @@ export function rounded(
   const half = graph.constant(type, [], [0.5]);
   const up = (value: string) => graph.add("Floor", [graph.add("Add", [value, half])]);
   // Each side of 0 by itself, the other one 0: several times faster than Where and Sign.
-  const zero = graph.constant(type, [], [0]);
-  const above = () => graph.add("Max", [x, zero]);
-  const below = () => graph.add("Min", [x, zero]);
+  const zero = () => graph.constant(type, [], [0]);
+  const above = () => graph.add("Max", [x, zero()]);
+  const below = () => graph.add("Min", [x, zero()]);
   switch (rounding) {
     case "halfToEven":
       return graph.add("Round", [x]);
