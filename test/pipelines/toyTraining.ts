@@ -4,7 +4,6 @@ import type { BackendProfile } from "../../backends/backend.js";
 import { mobileNetV2, resnet8 } from "../../benchmarks/models/index.js";
 import { calibrate, quantize as quantizeNetwork } from "../../pipelines/quantize/index.js";
 import { loadEngine, type Engine } from "../../pipelines/engine/index.js";
-import type { Hyperparameters } from "../../pipelines/train/hyperparameters.js";
 import {
   foldBatchNorm,
   inheritParameters,
@@ -12,7 +11,7 @@ import {
   placeQuantizers,
   withFilters,
 } from "../../pipelines/network/index.js";
-import { train } from "../../pipelines/train/train.js";
+import { type Hyperparameters, train } from "../../pipelines/train/index.js";
 import { TOY_VISITS } from "../searching.js";
 import { toyDataset } from "../support.js";
 

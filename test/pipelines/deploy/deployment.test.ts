@@ -10,7 +10,7 @@ import { onnxQnn } from "../../../backends/onnxQnn.js";
 import { pplW8A16 } from "../../../backends/pplW8A16.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { float32, type StepTensors } from "../../../pipelines/engine/index.js";
-import { agreementOf, evaluate } from "../../../pipelines/train/evaluate.js";
+import { agreementOf, evaluate } from "../../../pipelines/train/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { freeze, freezeFloat, type FrozenNetwork } from "../../../pipelines/freeze/index.js";
 import { asDeployed, unquantized } from "../../../pipelines/network/index.js";
