@@ -214,8 +214,11 @@ export function resolveScheme(
   bitWidth: number,
   nonNegative: boolean,
 ): QuantScheme {
+  const { rounding, ...others } = scheme;
   const signed = scheme.signed === "adaptive" ? !nonNegative : scheme.signed;
-  return { ...scheme, signed, bitWidth };
+  // The DPU rounds ties in its own way below 0 alone: elsewhere its rule costs time and changes nothing.
+  const isOwn = rounding !== undefined && !nonNegative;
+  return { ...others, ...(isOwn && { rounding }), signed, bitWidth };
 }
 
 const KEEPING_SIGN: readonly NetworkNode["op"][] = [

@@ -2,14 +2,15 @@ import log2 from "@stdlib/math-base-special-log2";
 import type { FrozenCodebook, FrozenGrid } from "../../freeze/index.js";
 import { dataTypeCode, type OnnxGraph } from "../../onnx/index.js";
 
-/** x on whole steps, negative ties upwards; what QuantizeLinear then does changes nothing. */
+/**
+ * x, or the whole step above it where a negative value is rounded up, a tie among them: QuantizeLinear, which
+ * rounds ties to even, then rounds it as the DPU does. Steps are powers of two, so that nothing else rounds.
+ */
 export function dpuRounded(graph: OnnxGraph, x: string, { scale }: FrozenGrid): string {
   const step = graph.scalar(scale[0] ?? 1);
-  const steps = graph.add("Div", [x, step]);
-  const up = graph.add("Floor", [graph.add("Add", [steps, graph.scalar(0.5)])]);
-  const negative = graph.add("Less", [steps, graph.scalar(0)]);
-  const whole = graph.add("Where", [negative, up, graph.add("Round", [steps])]);
-  return graph.add("Mul", [whole, step]);
+  const negative = graph.add("Div", [graph.add("Min", [x, graph.scalar(0)]), step]);
+  const up = graph.add("Floor", [graph.add("Add", [negative, graph.scalar(0.5)])]);
+  return graph.add("Max", [x, graph.add("Mul", [up, step])]);
 }
 
 interface LookUp {
