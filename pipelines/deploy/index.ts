@@ -5,6 +5,7 @@ export type { Behavior } from "./behavior.js";
 export { type Divisible, type Judges, PartlyQuantized, type SiteBits } from "./partlyQuantized.js";
 export { infer, loadModel } from "./inference.js";
 export { type Inspection, inspectSites } from "./inspect.js";
+export { preciseKernels } from "./preciseKernels.js";
 export { processorFeatures } from "./processor.js";
 export {
   type FastestForm,

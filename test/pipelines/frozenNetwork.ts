@@ -21,10 +21,13 @@ export interface Choice {
   readonly seed: number;
   readonly model: Pick<Model, "build">;
   readonly width?: number;
+  /** What steps of weights are divided by, so that sums fit the ranges that they are rounded to. */
+  readonly calm?: number;
 }
 
 /** A network with random integers and grids, as training could have left it. */
-export function frozenNetwork({ profile, bits, seed, model, width = 4 }: Choice): FrozenNetwork {
+export function frozenNetwork(choice: Choice): FrozenNetwork {
+  const { profile, bits, seed, model, width = 4, calm = 1 } = choice;
   const random = randomStream(seed, "artefact");
   const float = model.build({ inputShape: [8, 8, 1], classes: 4, width });
   const folded = foldBatchNorm(float, 1);
@@ -66,7 +69,9 @@ export function frozenNetwork({ profile, bits, seed, model, width = 4 }: Choice)
     const { quantMin: from, quantMax: to } =
       "levels" in levels ? { quantMin: 0, quantMax: levels.levels.length - 1 } : rangeOf(site);
     const codes = Int32Array.from({ length: size }, () => from + random.integer(to - from + 1));
-    weights.set(site.id, { on: levels, codes });
+    const on =
+      "levels" in levels ? levels : { ...levels, scale: levels.scale.map((step) => step / calm) };
+    weights.set(site.id, { on, codes });
   }
   const shapes = featureShapes(network);
   const biases = new Map(

@@ -1,6 +1,7 @@
 import type { BackendProfile } from "../../../backends/backend.js";
 import type { FrozenNetwork } from "../../freeze/index.js";
-import { preciseKernels, type Kernels } from "../../session.js";
+import { preciseKernels } from "../preciseKernels.js";
+import type { Kernels } from "../../session.js";
 import { integers } from "./integers.js";
 import { litert } from "./litert.js";
 import { onnxruntime } from "./onnxruntime.js";

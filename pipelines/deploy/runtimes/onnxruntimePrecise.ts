@@ -1,4 +1,4 @@
-import { preciseKernels } from "../../session.js";
+import { preciseKernels } from "../preciseKernels.js";
 import type { Runtime } from "./runtime.js";
 import { onnxruntime } from "./onnxruntime.js";
 

@@ -14,7 +14,7 @@ import { agreementOf, evaluate } from "../../../pipelines/train/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { freeze, freezeFloat, type FrozenNetwork } from "../../../pipelines/freeze/index.js";
 import { asDeployed, unquantized } from "../../../pipelines/network/index.js";
-import { preciseKernels } from "../../../pipelines/session.js";
+import { preciseKernels } from "../../../pipelines/deploy/index.js";
 import { deployedLogits } from "../../support.js";
 import {
   dataset,

@@ -6,7 +6,7 @@ import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { models, resnet8 } from "../../../benchmarks/models/index.js";
 import { loadEngine } from "../../../pipelines/engine/index.js";
 import { freeze } from "../../../pipelines/freeze/index.js";
-import { probeSaturation } from "../../../pipelines/deploy/index.js";
+import { preciseKernels, probeSaturation } from "../../../pipelines/deploy/index.js";
 import { inspectedImages, inspectSites } from "../../../pipelines/deploy/inspect.js";
 import {
   foldBatchNorm,
@@ -14,7 +14,7 @@ import {
   placeQuantizers,
 } from "../../../pipelines/network/index.js";
 import { calibrate } from "../../../pipelines/quantize/index.js";
-import { preciseKernels, type Kernels } from "../../../pipelines/session.js";
+import type { Kernels } from "../../../pipelines/session.js";
 import { cellConfig } from "../../results/examples.js";
 import { toyDataset } from "../../support.js";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ConvNode, Network } from "../../../algorithms/network.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
-import { infer, loadModel } from "../../../pipelines/deploy/index.js";
+import { infer, loadModel, preciseKernels } from "../../../pipelines/deploy/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import {
   type FrozenGrid,
@@ -11,7 +11,6 @@ import {
   layersInFloat,
 } from "../../../pipelines/freeze/index.js";
 import * as ort from "../../../pipelines/onnxruntime.js";
-import { preciseKernels } from "../../../pipelines/session.js";
 import { frozenNetwork } from "../frozenNetwork.js";
 
 const CHANNELS = [2, 6, 5, 7, 4];

@@ -2,11 +2,10 @@ import { describe, expect, test } from "vitest";
 import { academic } from "../../../backends/academic.js";
 import { backends } from "../../../backends/index.js";
 import { mobileNetV2, resnet8, resnet8Adder } from "../../../benchmarks/models/index.js";
-import { NetworkClock } from "../../../pipelines/deploy/index.js";
+import { NetworkClock, preciseKernels } from "../../../pipelines/deploy/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { placeholders } from "../../../pipelines/freeze/index.js";
 import { foldBatchNorm, placeQuantizers, withFilters } from "../../../pipelines/network/index.js";
-import { preciseKernels } from "../../../pipelines/session.js";
 import { deployedLogits, toyDataset } from "../../support.js";
 
 const BITS = { weights: 8, activations: 8 };

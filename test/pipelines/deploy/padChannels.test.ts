@@ -14,7 +14,7 @@ import {
   padChannels,
 } from "../../../pipelines/freeze/index.js";
 import { featureShapes } from "../../../pipelines/network/index.js";
-import { preciseKernels } from "../../../pipelines/session.js";
+import { preciseKernels } from "../../../pipelines/deploy/index.js";
 import { deployedLogits, toyDataset } from "../../support.js";
 import { frozenNetwork } from "../frozenNetwork.js";
 

@@ -3,12 +3,12 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { backends } from "../../../backends/index.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
-import { probeSaturation } from "../../../pipelines/deploy/index.js";
+import { preciseKernels, probeSaturation } from "../../../pipelines/deploy/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { exportQLinear } from "../../../pipelines/export/index.js";
 import { isCodebook, reducedRange, type FrozenNetwork } from "../../../pipelines/freeze/index.js";
 import { OnnxGraph } from "../../../pipelines/onnx/index.js";
-import { preciseKernels, sessionOptions, type Kernels } from "../../../pipelines/session.js";
+import { sessionOptions, type Kernels } from "../../../pipelines/session.js";
 import { frozenNetwork } from "../frozenNetwork.js";
 
 const { saturates, preciseIsRight, forced } = await probeSaturation();

@@ -6,11 +6,11 @@ import type { BackendProfile } from "../../../backends/backend.js";
 import { litert as litertProfile } from "../../../backends/litert.js";
 import { onnxruntime } from "../../../backends/onnxruntime.js";
 import { stpu } from "../../../backends/stpu.js";
-import { findRuntime } from "../../../pipelines/deploy/index.js";
+import { findRuntime, preciseKernels } from "../../../pipelines/deploy/index.js";
 import { runOn } from "../../../pipelines/deploy/runtimes/runOn.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
-import { type FrozenNetwork, isCodebook } from "../../../pipelines/freeze/index.js";
-import { preciseKernels, sessionOptions } from "../../../pipelines/session.js";
+import type { FrozenNetwork } from "../../../pipelines/freeze/index.js";
+import { sessionOptions } from "../../../pipelines/session.js";
 import { frozenNetwork, type Choice } from "../frozenNetwork.js";
 
 /** LeNet's shape, with the order of most tutorials: pool, then ReLU. */
@@ -93,17 +93,8 @@ const dataset = {
   ...{ mayFlip: false, train: part, test: part, checksum: "" },
 };
 
-/** Random weights, small enough for sums to fit the ranges that they are rounded to. */
-function frozenOn(profile: BackendProfile, model: Choice["model"] = lenet): FrozenNetwork {
-  const frozen = frozenNetwork({ profile, bits: 8, seed: 3, model });
-  const weights = new Map(
-    [...frozen.weights].map(([id, { on, codes }]) => {
-      if (isCodebook(on)) throw new Error(`"${id}" has no steps`);
-      return [id, { on: { ...on, scale: on.scale.map((step) => step / 20) }, codes }] as const;
-    }),
-  );
-  return { ...frozen, weights };
-}
+const frozenOn = (profile: BackendProfile, model: Choice["model"] = lenet): FrozenNetwork =>
+  frozenNetwork({ profile, bits: 8, seed: 3, model, calm: 20 });
 
 async function logitsOn(
   name: string,

@@ -8,9 +8,9 @@ import { snpe } from "../../../backends/snpe.js";
 import { mobileNetV2, resnet8 } from "../../../benchmarks/models/index.js";
 import { exportOnnx } from "../../../pipelines/export/onnx/exportOnnx.js";
 import { exportIntegers } from "../../../pipelines/export/integers/exportIntegers.js";
-import { loadModel } from "../../../pipelines/deploy/index.js";
+import { loadModel, preciseKernels } from "../../../pipelines/deploy/index.js";
 import type { FrozenNetwork } from "../../../pipelines/freeze/index.js";
-import { preciseKernels, type Kernels } from "../../../pipelines/session.js";
+import type { Kernels } from "../../../pipelines/session.js";
 import { frozenNetwork } from "../frozenNetwork.js";
 
 const images = Float32Array.from({ length: 40 * 64 }, (_, i) => Math.sin(i * 1.7) * 2);

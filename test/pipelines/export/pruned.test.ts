@@ -5,7 +5,8 @@ import { resnet8 } from "../../../benchmarks/models/index.js";
 import { exportIntegers, exportOnnx, exportTflite } from "../../../pipelines/export/index.js";
 import { exportQLinear } from "../../../pipelines/export/qlinear/exportQLinear.js";
 import { isCodebook, roomForBiases, type FrozenNetwork } from "../../../pipelines/freeze/index.js";
-import { preciseKernels, sessionOptions } from "../../../pipelines/session.js";
+import { preciseKernels } from "../../../pipelines/deploy/index.js";
+import { sessionOptions } from "../../../pipelines/session.js";
 import { frozenNetwork } from "../frozenNetwork.js";
 
 const LAYER = "s0.0.a";

@@ -23,8 +23,7 @@ import {
 } from "../../../pipelines/network/index.js";
 import { quantize } from "../../../pipelines/quantize/index.js";
 import { evaluate } from "../../../pipelines/train/index.js";
-import { preciseKernels } from "../../../pipelines/session.js";
-import { findRuntime, scoresOn } from "../../../pipelines/deploy/index.js";
+import { findRuntime, preciseKernels, scoresOn } from "../../../pipelines/deploy/index.js";
 import { installedEngines } from "../../engines.js";
 import { deployedLogits } from "../../support.js";
 

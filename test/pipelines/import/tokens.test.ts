@@ -12,7 +12,7 @@ import { freeze, freezeFloat } from "../../../pipelines/freeze/index.js";
 import { asDeployed, placeQuantizers, unquantized } from "../../../pipelines/network/index.js";
 import * as ort from "../../../pipelines/onnxruntime.js";
 import { calibrate } from "../../../pipelines/quantize/index.js";
-import { preciseKernels } from "../../../pipelines/session.js";
+import { preciseKernels } from "../../../pipelines/deploy/index.js";
 import { evaluate, train } from "../../../pipelines/train/index.js";
 import { temporary } from "../../benchmarks/inputs/ownData/files.js";
 import { installedEngines } from "../../engines.js";

@@ -22,7 +22,7 @@ import {
   withOperators,
 } from "../../../pipelines/network/index.js";
 import { quantize } from "../../../pipelines/quantize/index.js";
-import { preciseKernels } from "../../../pipelines/session.js";
+import { preciseKernels } from "../../../pipelines/deploy/index.js";
 import { accuracyOf, agreementOf, evaluate, train } from "../../../pipelines/train/index.js";
 import { deployedLogits, normalValues, numbers } from "../../support.js";
 import { checkpoint, dataset, engine, floatNetwork, hyperparameters } from "./toyNetwork.js";

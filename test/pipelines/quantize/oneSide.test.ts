@@ -15,7 +15,7 @@ import {
 } from "../../../pipelines/network/index.js";
 import { quantize } from "../../../pipelines/quantize/index.js";
 import { agreementOf, evaluate } from "../../../pipelines/train/index.js";
-import { preciseKernels } from "../../../pipelines/session.js";
+import { preciseKernels } from "../../../pipelines/deploy/index.js";
 import { deployedLogits } from "../../support.js";
 import { checkpoint, dataset, engine, floatNetwork, hyperparameters } from "./toyNetwork.js";
 

@@ -11,7 +11,7 @@ import { exportOnnx } from "../../../pipelines/export/index.js";
 import { freeze, sparsityOf } from "../../../pipelines/freeze/index.js";
 import { asDeployed, foldBatchNorm, placeQuantizers } from "../../../pipelines/network/index.js";
 import { quantize } from "../../../pipelines/quantize/index.js";
-import { preciseKernels } from "../../../pipelines/session.js";
+import { preciseKernels } from "../../../pipelines/deploy/index.js";
 import { agreementOf, evaluate } from "../../../pipelines/train/index.js";
 import { deployedLogits } from "../../support.js";
 import {

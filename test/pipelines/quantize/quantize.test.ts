@@ -32,7 +32,7 @@ import {
 } from "../../../pipelines/network/index.js";
 import { channelBits, quantize } from "../../../pipelines/quantize/quantize.js";
 import { installedEngines } from "../../engines.js";
-import { preciseKernels } from "../../../pipelines/session.js";
+import { preciseKernels } from "../../../pipelines/deploy/index.js";
 import { deployedLogits, toyDataset } from "../../support.js";
 
 const dataset = toyDataset();
