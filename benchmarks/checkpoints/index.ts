@@ -1,6 +1,6 @@
 // Float networks that come with the project, trained to the end by the portable engine: recipes, files,
 // and how they are trained again. A newcomer adds a recipe, and trains it (`npm run checkpoints`).
-export { type Recipe, recipes } from "./recipes.js";
+export { nameOf, type Recipe, recipes } from "./recipes.js";
 export {
   fileOf,
   LIST_FILE,
@@ -9,4 +9,4 @@ export {
   storedFloats,
   type StoredFloat,
 } from "./storedFloats.js";
-export { nameOf, type Retrained, trainAgain, trainRecipe } from "./training.js";
+export { type Retrained, trainAgain, trainRecipe } from "./training.js";

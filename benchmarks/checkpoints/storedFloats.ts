@@ -8,6 +8,7 @@ import type { Network } from "../../algorithms/network.js";
 import { decodeSafetensors, type HostTensors } from "../../pipelines/engine/index.js";
 import { parameterSpecs } from "../../pipelines/network/index.js";
 import type { CellConfig } from "../../results/schema.js";
+import { isCurrent } from "./recipes.js";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -54,7 +55,7 @@ export function storedFloats(again = false): readonly StoredFloat[] {
 }
 
 /**
- * The stored network of a model, width, data set and seed.
+ * The stored network of a model, width, data set and seed that cells start from.
  *
  * @throws Error naming what is stored when there is none
  */
@@ -62,7 +63,9 @@ export function storedFloat(
   wanted: Pick<StoredFloat, "version" | "width" | "seed" | "dataset"> & { readonly name: string },
 ): StoredFloat {
   const { name, version, width, seed, dataset } = wanted;
-  const ofModel = storedFloats().filter((one) => one.model === name && one.version === version);
+  const ofModel = storedFloats().filter(
+    (one) => one.model === name && one.version === version && isCurrent(one.name, one.seed),
+  );
   const found = ofModel.find(
     (one) => one.width === width && one.seed === seed && one.dataset.checksum === dataset.checksum,
   );

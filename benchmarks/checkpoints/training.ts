@@ -18,7 +18,7 @@ import {
 import { datasets } from "../datasets/index.js";
 import { lookup } from "../lookup.js";
 import { models } from "../models/index.js";
-import { recipes, type Recipe } from "./recipes.js";
+import { nameOf, recipes, type Recipe } from "./recipes.js";
 import { fileOf, type StoredFloat } from "./storedFloats.js";
 
 /** A float network, trained by its recipe. */
@@ -27,10 +27,6 @@ export interface Trained {
   readonly file: Uint8Array;
   readonly entry: StoredFloat;
 }
-
-/** The name of a stored network's file. */
-export const nameOf = ({ model, width }: Recipe, seed: number): string =>
-  `${model}-w${String(width)}-seed${String(seed)}`;
 
 interface TrainingOptions {
   readonly seed: number;
