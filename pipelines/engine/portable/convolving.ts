@@ -6,8 +6,9 @@ import {
   type ConvolutionInfo,
 } from "../trace/convolutionInfo.js";
 import type { Call } from "../trace/program.js";
-import { stridesOf, type Argument, type Assembler, type Assembly } from "./assembly.js";
+import type { Argument, Assembler, Assembly } from "./assembly.js";
 import type { Block } from "./memory.js";
+import { stridesOf } from "./strides.js";
 import { backwardPhases, forwardWindows, frameOf, runsOf, type Windows } from "./windows.js";
 
 const FLOAT_BYTES = 4;

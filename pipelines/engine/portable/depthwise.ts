@@ -4,7 +4,8 @@ import {
   type ConvolutionInfo,
 } from "../trace/convolutionInfo.js";
 import type { Call } from "../trace/program.js";
-import { stridesOf, type Argument, type Assembler, type Assembly } from "./assembly.js";
+import type { Argument, Assembler, Assembly } from "./assembly.js";
+import { stridesOf } from "./strides.js";
 import type { Block } from "./memory.js";
 import { forwardWindows, frameOf, type Windows } from "./windows.js";
 

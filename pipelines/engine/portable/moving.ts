@@ -1,7 +1,8 @@
 import * as tf from "#tf";
 import { sizeOf } from "../engine.js";
 import type { Call } from "../trace/program.js";
-import { stridesOf, type Assembler, type Assembly } from "./assembly.js";
+import type { Assembler, Assembly } from "./assembly.js";
+import { stridesOf } from "./strides.js";
 import type { Block } from "./memory.js";
 
 /** The tensors that a call reads and gives, in order. */

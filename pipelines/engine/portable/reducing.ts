@@ -1,8 +1,9 @@
 import * as tf from "#tf";
 import { sizeOf } from "../engine.js";
-import { stridesOf, type Assembler, type Assembly } from "./assembly.js";
+import type { Assembler, Assembly } from "./assembly.js";
 import type { Block } from "./memory.js";
 import { tensorsOf } from "./moving.js";
+import { stridesOf } from "./strides.js";
 
 /** Kernels that reduce axes: number of the operation and the result of reducing nothing. */
 const OPERATIONS = {
