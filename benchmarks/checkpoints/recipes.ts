@@ -51,6 +51,6 @@ export const nameOf = ({ model, width, earlier }: Recipe, seed: number): string 
     `seed${String(seed)}`,
   ].join("-");
 
-/** Whether new cells start from the network of this name. */
-export const isCurrent = (name: string, seed: number): boolean =>
+/** Whether new cells start from a stored network. */
+export const isCurrent = ({ name, seed }: { readonly name: string; readonly seed: number }) =>
   recipes.some((recipe) => recipe.earlier === undefined && nameOf(recipe, seed) === name);

@@ -64,7 +64,7 @@ export function storedFloat(
 ): StoredFloat {
   const { name, version, width, seed, dataset } = wanted;
   const ofModel = storedFloats().filter(
-    (one) => one.model === name && one.version === version && isCurrent(one.name, one.seed),
+    (one) => one.model === name && one.version === version && isCurrent(one),
   );
   const found = ofModel.find(
     (one) => one.width === width && one.seed === seed && one.dataset.checksum === dataset.checksum,

@@ -8,7 +8,7 @@ import type { TensorScheme } from "../../backends/scheme.js";
 import { placesOf } from "../../pipelines/conformance/index.js";
 import { quantizerOf } from "../../pipelines/network/index.js";
 import { runtimes, runtimesOf } from "../../pipelines/deploy/index.js";
-import { storedFloats } from "../checkpoints/index.js";
+import { isCurrent, storedFloats } from "../checkpoints/index.js";
 import { datasets } from "../datasets/index.js";
 import { unknownName } from "../lookup.js";
 import { loadMatrix, presetNames } from "../planning/index.js";
@@ -84,7 +84,9 @@ export async function listRows(what: string): Promise<Row[]> {
     case "checkpoints":
       return storedFloats().map((stored) => ({
         name: stored.name,
-        description: `${(100 * stored.accuracy).toFixed(2)} % on ${stored.dataset.name} after ${String(stored.epochs)} epochs`,
+        description:
+          `${(100 * stored.accuracy).toFixed(2)} % on ${stored.dataset.name} after ${String(stored.epochs)} epochs` +
+          (isCurrent(stored) ? "" : "; earlier results began from it"),
         details: stored,
       }));
     case "datasets":

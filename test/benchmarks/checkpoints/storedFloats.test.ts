@@ -54,6 +54,7 @@ describe("stored float networks", () => {
   test("an unknown seed, width or network is an error that says what is stored", () => {
     const wanted = { name: "resnet8", version: 1, width: 8, seed: 0, dataset };
     expect(storedFloat(wanted).name).toBe("resnet8-w8-seed0");
+    expect(storedFloats().map(({ name }) => name)).toContain("resnet8-w8-flipped-seed0");
     expect(() => storedFloat({ ...wanted, seed: 99 })).toThrow(
       /seed 99 \(stored: .*width 8, fashionMnist, seed 0/,
     );
