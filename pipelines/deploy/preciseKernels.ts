@@ -2,6 +2,7 @@ import type { QuantizerSite } from "../../algorithms/algorithm.js";
 import type { Network, NetworkNode } from "../../algorithms/network.js";
 import { inputsOf } from "../network/index.js";
 import type { Kernels } from "../session.js";
+import { processorFeatures } from "./processor.js";
 
 interface Quantized {
   readonly network: Network;
@@ -39,13 +40,16 @@ const canBeUnsigned = (network: Network): boolean =>
     ({ op, name }) => !MOVES_VALUES.includes(op) && (op !== "conv2d" || isRounded(network, name)),
   );
 
-/** The precise kernels for a network. */
+/** Without AVX2, kernels for unsigned operands saturate as well, whatever onnxruntime is told; those for signed ones do not. */
+const unsignedIsPrecise = (): boolean => processorFeatures().includes("avx2");
+
+/** The precise kernels for a network on this processor. */
 export function preciseKernels({ network, sites }: Quantized): Kernels {
   const activations = sites.filter(({ role }) => role === "activation");
   if (activations.length === 0 || activations.length === sites.length) return "inFloat";
   const isSigned = ({ scheme }: QuantizerSite): boolean => scheme.signed;
   if (activations.every(isSigned))
-    return canBeUnsigned(network) ? "preciseUnsigned" : "preciseSigned";
+    return canBeUnsigned(network) && unsignedIsPrecise() ? "preciseUnsigned" : "preciseSigned";
   if (!activations.some(isSigned)) return "preciseUnsigned";
   // Unsigned weights, which the other layers get, are multiplied with signed activations by no dense layer, and by
   // no convolution whose result is signed too; where the types differ, a convolution stays in float.
