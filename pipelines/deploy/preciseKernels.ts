@@ -40,16 +40,23 @@ const canBeUnsigned = (network: Network): boolean =>
     ({ op, name }) => !MOVES_VALUES.includes(op) && (op !== "conv2d" || isRounded(network, name)),
   );
 
-/** Without AVX2, kernels for unsigned operands saturate as well, whatever onnxruntime is told; those for signed ones do not. */
-const unsignedIsPrecise = (): boolean => processorFeatures().includes("avx2");
-
-/** The precise kernels for a network on this processor. */
-export function preciseKernels({ network, sites }: Quantized): Kernels {
+/**
+ * The precise kernels for a network on a processor.
+ *
+ * @param features those of the processor: without AVX2, kernels for unsigned operands saturate as well, whatever
+ * onnxruntime is told; those for signed ones do not
+ */
+export function preciseKernels(
+  { network, sites }: Quantized,
+  features: readonly string[] = processorFeatures(),
+): Kernels {
   const activations = sites.filter(({ role }) => role === "activation");
   if (activations.length === 0 || activations.length === sites.length) return "inFloat";
   const isSigned = ({ scheme }: QuantizerSite): boolean => scheme.signed;
   if (activations.every(isSigned))
-    return canBeUnsigned(network) && unsignedIsPrecise() ? "preciseUnsigned" : "preciseSigned";
+    return features.includes("avx2") && canBeUnsigned(network)
+      ? "preciseUnsigned"
+      : "preciseSigned";
   if (!activations.some(isSigned)) return "preciseUnsigned";
   // Unsigned weights, which the other layers get, are multiplied with signed activations by no dense layer, and by
   // no convolution whose result is signed too; where the types differ, a convolution stays in float.
