@@ -85,7 +85,7 @@ function needsNesting(
 /** All but names and what training goes through. */
 export const nested = (trained: readonly number[]) =>
   ({
-    version: 2,
+    version: 3,
     source: {
       title:
         "Vertical Layering of Quantized Neural Networks for Heterogeneous Inference (Wu et al., IEEE TPAMI 2023)",
@@ -115,7 +115,7 @@ export const verticalLayering = {
     "No code is published, and only the abstract was read: that lower widths drop bits, that one set of source weights serves all and is moved by multi-objective optimization is from there; quantizer, steps, gradients, batch norm and schedule are reconstructions.",
     "Codes of 8 bits are rounded by LSQ's rule; each lower width drops the last bit (towards minus infinity). On the academic backend values lie in the middle of what the dropped bits may say; elsewhere levels are whole steps, and low widths lose by the shift.",
     "Each width has its own step for each layer, its own batch norm and its own steps of activations; weights and biases serve all. The step of 8 bits, by which codes are made, learns from the loss at 8 bits alone, so that below gradients of steps are not whole.",
-    "Steps start so that codes reach 3.5 standard deviations or the largest weight, whichever is less; at 8 bits LSQ's own first step reaches five times as far, and narrow widths would see two codes.",
+    "Steps start so that codes reach 3.5 standard deviations or the largest weight, whichever is less; at 8 bits LSQ's own first step reaches five times as far, and narrow widths would see two codes. From such small steps LSQ's gradients throw those of 8 bits about, some through 0; they are divided by the largest code instead of its root, which keeps LSQ's balance of steps and weights.",
     "Weights move along the shortest vector among the means of the widths' gradients (MGDA, by Frank and Wolfe), without normalization. Each batch goes through 8 bits, 2 bits and two widths between that are drawn.",
     "It starts from the float network and is trained with the image visits of a search, at a rate that falls by a cosine from twice the matrix's for quantized training; nothing is trained after it. Batch norm of each width is then measured again on 512 training images.",
     "Activations have the matrix's bits at all widths of weights. First and last layer keep 8 bits and LSQ's own first step.",

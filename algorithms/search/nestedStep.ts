@@ -26,7 +26,10 @@ export interface Nesting<Value = tf.Tensor> {
   readonly center: Value;
   /** 1 where no bit is dropped, else 0. */
   readonly isTop: Value;
-  /** What the gradient of the step is multiplied by. */
+  /**
+   * What the gradient of the step is multiplied by, so that it changes in proportion as weights do (LSQ, section 2.2).
+   * LSQ's steps begin at 2 <|w|> / sqrt(Qp), where that is 1 / sqrt(N Qp); these at REACH deviations / 2^(bits - 1).
+   */
   readonly gradientScale: Value;
 }
 
@@ -39,7 +42,7 @@ export function nestingAt(site: QuantizerSite, bits: number): Nesting<number> {
     divisor: 2 ** (TOP_BITS - bits),
     center: isCentered(site, bits) ? centerOf(bits) : 0,
     isTop: isTop ? 1 : 0,
-    gradientScale: 1 / Math.sqrt(perStep * (isTop ? HIGHEST : 2 ** (bits - 1))),
+    gradientScale: 1 / (Math.sqrt(perStep) * (isTop ? HIGHEST : 2 ** (bits - 1))),
   };
 }
 
