@@ -24,13 +24,17 @@ export function pointsWithMargin(difference: number, margin: number): string {
   return `${points(-difference, digits)} ± ${percent(margin, digits)}`;
 }
 
-/** "87.64", or over several seeds "87.64 ± 0.12" with half of the mean's 95 % interval. */
-export function percentOverSeeds(shares: readonly number[]): string {
-  const margin = meanMargin(shares);
-  if (margin === undefined) return percent(mean(shares));
-  const digits = digitsFor(100 * margin);
-  return `${percent(mean(shares), digits)} ± ${percent(margin, digits)}`;
+/** "1.12", or over several seeds "1.12 ± 0.05" with half of the mean's 95 % interval. */
+export function meanOverSeeds(values: readonly number[]): string {
+  const margin = meanMargin(values);
+  const digits = margin === undefined ? MOST_DIGITS : digitsFor(margin);
+  const text = mean(values).toFixed(digits);
+  return margin === undefined ? text : `${text} ± ${margin.toFixed(digits)}`;
 }
+
+/** Shares as percentages: "87.64 ± 0.12". */
+export const percentOverSeeds = (shares: readonly number[]): string =>
+  meanOverSeeds(shares.map((share) => 100 * share));
 
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
 

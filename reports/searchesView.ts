@@ -3,10 +3,10 @@ import type { CellResult, CompletedCell } from "../results/schema.js";
 import { algorithmOf, backendOf, bitsOf, modelOf } from "./cells.js";
 import { costsElsewhere } from "./costsElsewhere.js";
 import type { Margins } from "./decision/standing.js";
-import { digitsFor, percentOverSeeds, pointsWithMargin } from "./format.js";
+import { meanOverSeeds, percentOverSeeds, pointsWithMargin } from "./format.js";
 import { searchGains, type Comparison } from "./searchGains.js";
 import { marginOf } from "./statistics/difference.js";
-import { CONFIDENCE, mean, meanMargin } from "./statistics/moments.js";
+import { CONFIDENCE, mean } from "./statistics/moments.js";
 import { pageOf } from "./summary.js";
 
 const VERDICTS = {
@@ -36,7 +36,7 @@ export function searchesView(results: readonly CellResult[], margins?: Margins) 
     rows: rows.map(({ cells: [first], parts }) => ({
       policy: first === undefined ? "" : algorithmOf(first),
       link: first === undefined ? "" : pageOf(first),
-      costs: columns.map((target) => partOverSeeds(parts.get(target) ?? [])),
+      costs: columns.map((target) => shown(parts.get(target) ?? [])),
     })),
   }));
   if (gains.length === 0 && targets.length === 0) return undefined;
@@ -62,11 +62,8 @@ function comparisonView({ cells, estimate, verdict }: Comparison) {
 const meanVisits = (cells: readonly CompletedCell[]): string =>
   Math.round(mean(cells.map(({ search }) => search?.visits.used ?? NaN))).toLocaleString("en-US");
 
-/** "1.12 ± 0.05", or without the interval where there is one seed. */
-function partOverSeeds(parts: readonly number[]): string {
+/** Its own hardware is 1 by definition, which no interval says better. */
+function shown(parts: readonly number[]): string {
   if (parts.length === 0) return "–";
-  const margin = meanMargin(parts);
-  if (margin === undefined || margin === 0) return mean(parts).toFixed(2);
-  const digits = digitsFor(margin);
-  return `${mean(parts).toFixed(digits)} ± ${margin.toFixed(digits)}`;
+  return parts.every((part) => part === 1) ? "1.00" : meanOverSeeds(parts);
 }
