@@ -24,6 +24,7 @@ const ON_FASHION_MNIST = {
   },
 } as const;
 
+/** Larger networks gain from them all the same, as from more images: ResNet-20 0.27 points in 40 epochs. */
 const FLIPPED = {
   ...ON_FASHION_MNIST,
   learning: { ...ON_FASHION_MNIST.learning, augmentation: { shift: 2, flip: true } },
@@ -32,7 +33,10 @@ const FLIPPED = {
 /** Natively, twice as many gave seeds 0 and 1 of ResNet-8 another 0.06 and 0.11 points. */
 const LONG: Schedule = { epochs: 80, learningRate: 0.1 };
 
-/** For networks that cost several times as much an epoch. */
+/**
+ * For networks that cost several times as much an epoch. Natively, twice as many gave seed 0 of MobileNetV2 another
+ * 0.05 points, but ResNet-20 0.28, and four times as many 0.90: it is not at its end.
+ */
 const SHORTER: Schedule = { epochs: 40, learningRate: 0.1 };
 
 export const recipes: readonly Recipe[] = [
