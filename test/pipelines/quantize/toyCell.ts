@@ -1,44 +1,31 @@
 // A small network that has learned its images, quantized, evaluated and deployed as a cell is.
 import type { Algorithm } from "../../../algorithms/algorithm.js";
 import type { BATCH_NORM_STRATEGIES, BackendProfile } from "../../../backends/backend.js";
-import { resnet8 } from "../../../benchmarks/models/index.js";
 import { preciseKernels } from "../../../pipelines/deploy/index.js";
-import { loadEngine, type Engine } from "../../../pipelines/engine/index.js";
+import type { Engine } from "../../../pipelines/engine/index.js";
 import { exportOnnx } from "../../../pipelines/export/index.js";
 import { freeze } from "../../../pipelines/freeze/index.js";
-import {
-  asDeployed,
-  foldBatchNorm,
-  initialParameters,
-  placeQuantizers,
-} from "../../../pipelines/network/index.js";
+import { asDeployed, foldBatchNorm, placeQuantizers } from "../../../pipelines/network/index.js";
 import { quantize } from "../../../pipelines/quantize/quantize.js";
-import { agreementOf, evaluate, train } from "../../../pipelines/train/index.js";
-import { deployedLogits, toyDataset } from "../../support.js";
+import { agreementOf, evaluate } from "../../../pipelines/train/index.js";
+import { deployedLogits } from "../../support.js";
+import {
+  dataset,
+  floatNetwork,
+  hyperparameters as shortTraining,
+  onnx,
+  pretrain,
+} from "../toyTraining.js";
 
-export const dataset = toyDataset();
+export { dataset, floatNetwork, onnx };
+
 const hyperparameters = {
-  batchSize: 8,
-  momentum: 0.9,
-  weightDecay: 1e-4,
-  augmentation: { shift: 0, flip: false },
-  pretrain: { epochs: 6, learningRate: 0.05 },
-  calibrationBatches: 2,
+  ...shortTraining,
   quantizedTraining: { epochs: 2, learningRate: 0.01 },
   reconstruction: { images: 32, batchSize: 8, steps: 40, learningRate: 0.03 },
 };
 export const options = { inputShape: dataset.shape, classes: dataset.classes, width: 4 };
-export const floatNetwork = resnet8.build(options);
-export const onnx = await loadEngine("onnxruntime");
-export const { tensors: checkpoint } = await train(onnx, {
-  network: floatNetwork,
-  tensors: initialParameters(floatNetwork, 0),
-  dataset,
-  hyperparameters,
-  schedule: hyperparameters.pretrain,
-  seed: 0,
-  name: "pretrain",
-});
+export const { tensors: checkpoint } = await pretrain(onnx, floatNetwork, 6);
 
 interface Cell {
   readonly bits?: number;
